@@ -1,0 +1,1 @@
+"""Networks behind one face; knows nothing of frames or threads."""

@@ -1,0 +1,1 @@
+"""The model catalogue (data), where its files come from, and one adapter for each family."""

@@ -1,0 +1,127 @@
+"""A frame: one reused slot that carries a picture and what is known about it through the engine."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+"""``(H, W, 3) u8 BGR``, C-contiguous unless said otherwise."""
+
+Points = NDArray[np.float32]
+"""``(N, 2)`` or ``(N, 3) f32`` image pixels; the centre of the top-left pixel is (0, 0)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSpec:
+    """What every picture of a stream looks like; fixed for the life of the stream.
+
+    Attributes:
+        width, height: pixels.
+        rate_hz: nominal pictures per second; exact, as files state it.
+        live: True where pictures come at their own pace and must never queue (a camera).
+        num_frames: how many pictures will come, where that is known.
+    """
+
+    width: int
+    height: int
+    rate_hz: Fraction
+    live: bool
+    num_frames: int | None = None
+
+    @property
+    def period_ns(self) -> int:
+        """Nominal time between two pictures."""
+        return round(1_000_000_000 / self.rate_hz)
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """Head pose in degrees, in the picture's frame.
+
+    Attributes:
+        yaw: positive when the nose points to the right edge of the picture.
+        pitch: positive when the nose points up.
+        roll: positive when the head leans clockwise as seen in the picture.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
+class FaceState(Enum):
+    """Whether a tracked face was seen in this very frame."""
+
+    SEEN = "seen"
+    LOST = "lost"
+
+
+@dataclass(slots=True)
+class Face:
+    """One tracked face in one frame.
+
+    Attributes:
+        track_id: stays with the same person from frame to frame; never reused in a run.
+        box: ``(4,) f32`` left, top, right, bottom in image pixels, around the landmarks.
+        landmarks: ``(468, 3) f32`` image pixels; z grows away from the camera, in the scale of x.
+        score: probability 0..1 that the landmarks lie on a face.
+        pose: head pose.
+        state: ``LOST`` for a face that was tracked a moment ago and is not found now; box and
+            landmarks are then those of ``lost_ns`` ago.
+        lost_ns: time since the face was last seen; 0 while it is seen.
+        swapped: set by the swap stage when this face has been replaced in the picture.
+    """
+
+    track_id: int
+    box: NDArray[np.float32]
+    landmarks: Points
+    score: float
+    pose: Pose
+    state: FaceState = FaceState.SEEN
+    lost_ns: int = 0
+    swapped: bool = False
+
+
+@dataclass(slots=True)
+class Frame:
+    """A picture on its way from the source to the sinks.
+
+    The picture buffer is allocated once and belongs to the slot; stages write into it in place.
+
+    Attributes:
+        image: ``(H, W, 3) u8 BGR``.
+        seq: 0, 1, 2 … in the order of capture; never repeats, so drops and repeats show.
+        captured_ns: monotonic time at which the source handed the picture over.
+        media_ns: presentation time inside the source's own timeline, from 0.
+        faces: the faces found, largest first.
+        failed: set when a stage raised or the fail-closed policy had to hide the picture because
+            of an error; the frame then counts as failed, not as delivered.
+    """
+
+    image: Image
+    seq: int = -1
+    captured_ns: int = 0
+    media_ns: int = 0
+    faces: list[Face] = field(default_factory=list)
+    failed: bool = False
+
+    @classmethod
+    def blank(cls, spec: PictureSpec) -> "Frame":
+        """A new slot with its own black picture of the stream's size."""
+        return cls(image=np.zeros((spec.height, spec.width, 3), np.uint8))
+
+    def exchange(self, other: "Frame") -> None:
+        """Swaps the whole contents of two slots without copying a pixel.
+
+        The calling thread must own both slots. This is how a frame passes from one ring to the
+        next: the buffers change places and both rings keep the same number of slots.
+        """
+        self.image, other.image = other.image, self.image
+        self.seq, other.seq = other.seq, self.seq
+        self.captured_ns, other.captured_ns = other.captured_ns, self.captured_ns
+        self.media_ns, other.media_ns = other.media_ns, self.media_ns
+        self.faces, other.faces = other.faces, self.faces
+        self.failed, other.failed = other.failed, self.failed

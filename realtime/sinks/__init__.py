@@ -1,0 +1,1 @@
+"""Where pictures go: virtual cameras, video files, nowhere."""

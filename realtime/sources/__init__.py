@@ -1,0 +1,1 @@
+"""Where pictures come from: cameras, video files, still pictures, the synthetic camera."""

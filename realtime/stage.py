@@ -1,0 +1,88 @@
+"""The contracts that others implement: sources, stages and sinks."""
+
+from typing import Protocol, runtime_checkable
+
+from realtime.frame import Frame, Image, PictureSpec
+from realtime.memory import Memory
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where pictures come from. All calls after ``open`` come from one thread."""
+
+    def open(self) -> PictureSpec:
+        """Opens the input and says what its pictures look like.
+
+        Raises:
+            CameraError, MediaError: it cannot be opened; within five seconds.
+        """
+        ...
+
+    def fill(self, image: Image) -> int | None:
+        """Writes the next picture into a slot; waits for it where the input is live.
+
+        A picture of another size than the stream's is letterboxed into the slot.
+
+        Args:
+            image: ``(H, W, 3) u8 BGR`` of the stream's size, contents arbitrary.
+
+        Returns:
+            The picture's presentation time in ns from the start of the stream, or None when
+            there are no more pictures.
+
+        Raises:
+            MediaError: this one picture is unusable (counted as failed; the stream goes on).
+            CameraError: the input is gone.
+        """
+        ...
+
+    def close(self) -> None:
+        """Lets the input go. May be called from another thread to end a blocked ``fill``."""
+        ...
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """One step of the work on a frame. All calls come from one lane's thread, in frame order."""
+
+    @property
+    def name(self) -> str:
+        """Short unique name, as it appears in the statistics."""
+        ...
+
+    def open(self, spec: PictureSpec, memory: Memory) -> None:
+        """Takes what it needs for pictures of this kind; nothing is allocated in ``process``."""
+        ...
+
+    def process(self, frame: Frame) -> None:
+        """Works on the frame in place. An exception makes the engine hide this frame."""
+        ...
+
+    def close(self) -> None:
+        """Gives back what ``open`` took."""
+        ...
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Where pictures go. All calls come from the sender's thread."""
+
+    def open(self, spec: PictureSpec) -> None:
+        """Opens the output for pictures of one size and rate.
+
+        Raises:
+            SinkError: it cannot be opened.
+        """
+        ...
+
+    def send(self, image: Image, media_ns: int) -> None:
+        """Shows or writes one picture; the buffer is the caller's again on return.
+
+        Raises:
+            SinkError: the output is gone or full.
+        """
+        ...
+
+    def close(self) -> None:
+        """Finalises the output; a file is complete and playable afterwards."""
+        ...

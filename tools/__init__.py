@@ -1,0 +1,1 @@
+"""Programs run from a checkout: quality, benchmarks, exporters."""
