@@ -1,0 +1,155 @@
+"""What one run is asked to do: the part of the command line that is not configuration."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from realtime.consent import ConsentKind
+from realtime.errors import UsageError
+
+SYNTHETIC = "synthetic"
+"""Name of the built-in camera and of the built-in face."""
+
+DISCARD = "null"
+"""Name of the output that keeps nothing."""
+
+PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+@dataclass(frozen=True, slots=True)
+class FaceChoice:
+    """One ``--face``: a picture, and which of its faces is meant.
+
+    Attributes:
+        path: the picture.
+        number: counted from 1, left to right; None where the picture must show one face only.
+    """
+
+    path: Path
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Where pictures come from, whose face goes in, and where they go.
+
+    Exactly one of ``camera`` and ``input`` is set, and there is at least one output.
+
+    Attributes:
+        camera: index, device path or name, or ``synthetic``.
+        input: a video or a still picture.
+        faces: pictures of one person; empty for the synthetic face.
+        output: a file to write.
+        discard: count the pictures and throw them away.
+        virtual_camera: device to show them on; "" for the first one there is.
+        force: write over an existing output.
+        seconds: end after this time; None: at the end of the input, or never.
+        consent: why the faces may be used, where the command line says so.
+        stats: file for the figures of the run.
+    """
+
+    camera: str | None
+    input: Path | None
+    faces: tuple[FaceChoice, ...]
+    output: Path | None
+    discard: bool
+    virtual_camera: str | None
+    force: bool = False
+    seconds: float | None = None
+    consent: ConsentKind | None = None
+    stats: Path | None = None
+
+    @property
+    def mode(self) -> Literal["live", "file", "picture"]:
+        """How the input comes: at its own pace, as fast as it can be worked on, or once."""
+        if self.input is None or self.virtual_camera is not None:
+            return "live"
+        to_picture = self.output is not None and is_picture(self.output)
+        return "picture" if to_picture else "file"
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file's name says that it is a still picture."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def parse_face(text: str) -> FaceChoice:
+    """Reads ``me.png`` or ``me.png#2``; a ``#`` that is part of an existing name stays in it.
+
+    Raises:
+        UsageError: what follows the ``#`` is not a number from 1.
+    """
+    name, mark, number = text.rpartition("#")
+    if not mark or not name or Path(text).exists():
+        return FaceChoice(Path(text))
+    if not number.isdecimal() or int(number) == 0:
+        raise UsageError(
+            f"--face {text}: the part after # must be a number from 1, got {number!r}. "
+            "Faces are counted from left to right."
+        )
+    return FaceChoice(Path(name), int(number))
+
+
+def plan_job(
+    *,
+    camera: str | None,
+    input_path: Path | None,
+    faces: tuple[str, ...],
+    output: str | None,
+    virtual_camera: str | None,
+    force: bool,
+    seconds: float | None,
+    consent: ConsentKind | None,
+    stats: Path | None,
+) -> Job:
+    """Checks that the options make sense together and fills in what follows from them.
+
+    Raises:
+        UsageError: they do not.
+    """
+    if (camera is None) == (input_path is None):
+        got = "neither" if camera is None else "both"
+        raise UsageError(
+            f"--camera, --input: exactly one of them must be given, got {got}. "
+            "Try rt-swap --camera 0 --face me.png."
+        )
+    if not faces:
+        raise UsageError(
+            "--face: a picture of the face must be given, got none. "
+            "Add --face me.png, or --face synthetic to try it without one."
+        )
+    if SYNTHETIC in faces and len(faces) > 1:
+        raise UsageError("--face synthetic: must be the only face, got others beside it.")
+    if output is None and virtual_camera is None:
+        if camera is None:
+            raise UsageError(
+                "--input: an output must be given, got none. "
+                "Add --output out.mp4, or --virtual-camera to play it on a camera."
+            )
+        virtual_camera = ""
+    path = None if output in (None, DISCARD) else Path(output)
+    _check_picture_output(path, input_path, virtual_camera)
+    return Job(
+        camera=camera,
+        input=input_path,
+        faces=() if faces == (SYNTHETIC,) else tuple(parse_face(face) for face in faces),
+        output=path,
+        discard=output == DISCARD,
+        virtual_camera=virtual_camera,
+        force=force,
+        seconds=seconds,
+        consent=consent,
+        stats=stats,
+    )
+
+
+def _check_picture_output(
+    output: Path | None, input_path: Path | None, virtual_camera: str | None
+) -> None:
+    if output is None or not is_picture(output):
+        return
+    if input_path is None or not is_picture(input_path) or virtual_camera is not None:
+        raise UsageError(
+            f"--output {output}: a picture can be written only from --input with a picture "
+            "and nothing else. Name a video file, like out.mp4."
+        )

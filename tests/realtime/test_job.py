@@ -1,0 +1,86 @@
+from pathlib import Path
+
+import pytest
+
+from realtime.errors import UsageError
+from realtime.job import FaceChoice, Job, parse_face, plan_job
+
+
+def plan(**options: object) -> Job:
+    defaults: dict[str, object] = {
+        "camera": None,
+        "input_path": None,
+        "faces": ("me.png",),
+        "output": None,
+        "virtual_camera": None,
+        "force": False,
+        "seconds": None,
+        "consent": None,
+        "stats": None,
+    }
+    return plan_job(**(defaults | options))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "exactly one of them must be given, got neither"),
+        ({"camera": "0", "input_path": Path("a.mp4")}, "got both"),
+        ({"camera": "0", "faces": ()}, "--face: a picture of the face must be given"),
+        ({"camera": "0", "faces": ("synthetic", "me.png")}, "must be the only face"),
+        ({"input_path": Path("a.mp4")}, "--input: an output must be given"),
+        ({"input_path": Path("a.mp4"), "output": "b.png"}, "a picture can be written only from"),
+        ({"camera": "0", "output": "b.jpg"}, "a picture can be written only from"),
+        ({"camera": "0", "faces": ("me.png#0",)}, "must be a number from 1, got '0'"),
+        ({"camera": "0", "faces": ("me.png#x",)}, "must be a number from 1, got 'x'"),
+    ],
+)
+def test_options_that_make_no_sense_together_are_refused(options: dict[str, object], message: str):
+    with pytest.raises(UsageError, match=message) as error:
+        plan(**options)
+    assert error.value.exit_code == 2
+
+
+def test_a_camera_goes_to_the_first_virtual_camera_unless_an_output_is_named():
+    assert plan(camera="0").virtual_camera == ""
+    assert plan(camera="0", output="null").virtual_camera is None
+    recorded = plan(camera="0", output="out.mp4", virtual_camera="/dev/video10")
+    assert (recorded.output, recorded.virtual_camera) == (Path("out.mp4"), "/dev/video10")
+
+
+def test_the_null_output_keeps_nothing():
+    job = plan(camera="0", output="null")
+    assert job.discard
+    assert job.output is None
+
+
+@pytest.mark.parametrize(
+    ("options", "mode"),
+    [
+        ({"camera": "0"}, "live"),
+        ({"camera": "0", "output": "out.mp4"}, "live"),
+        ({"input_path": Path("a.mp4"), "output": "out.mp4"}, "file"),
+        ({"input_path": Path("a.mp4"), "output": "null"}, "file"),
+        ({"input_path": Path("a.mp4"), "virtual_camera": ""}, "live"),
+        ({"input_path": Path("a.png"), "output": "out.mp4"}, "file"),
+        ({"input_path": Path("a.png"), "output": "out.jpg"}, "picture"),
+    ],
+)
+def test_the_mode_follows_from_input_and_output(options: dict[str, object], mode: str):
+    assert plan(**options).mode == mode
+
+
+def test_the_synthetic_face_needs_no_picture():
+    assert plan(camera="0", faces=("synthetic",)).faces == ()
+
+
+def test_a_face_may_be_chosen_by_number():
+    assert parse_face("a/me.png#2") == FaceChoice(Path("a/me.png"), 2)
+    assert parse_face("me.png") == FaceChoice(Path("me.png"))
+
+
+def test_a_number_sign_in_an_existing_name_stays_in_the_name(tmp_path: Path):
+    path = tmp_path / "me#2"
+    path.write_bytes(b"")
+    assert parse_face(str(path)) == FaceChoice(path)
+    assert parse_face(f"{path}#3") == FaceChoice(path, 3)
