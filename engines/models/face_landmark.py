@@ -1,0 +1,242 @@
+"""The 468-point face landmark network on an eye-aligned square crop.
+
+Kartynnik et al., "Real-time Facial Surface Geometry from Monocular Video on Mobile GPUs" (2019).
+The crop follows MediaPipe's published graphs: a square of 1.5 times the face's box, turned so that
+the line between the eyes lies level.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import ModelError
+from engines.session import Array, Session, TensorSpec
+
+NUM_LANDMARKS = 468
+CROP_SCALE = 1.5
+"""Side of the crop over the long side of the face's box."""
+
+_EYE_CORNERS = (33, 263)
+_MAX_SHRINK = 8
+
+
+@dataclass(frozen=True, slots=True)
+class CropSquare:
+    """A turned square of a picture.
+
+    Attributes:
+        x_px, y_px: centre in image pixels.
+        side_px: length of a side in image pixels.
+        angle_rad: clockwise turn of its upper edge, as seen in the picture.
+    """
+
+    x_px: float
+    y_px: float
+    side_px: float
+    angle_rad: float
+
+    def crop_from_image(self, crop_px: int) -> NDArray[np.float64]:
+        """The map from image pixels to the pixels of a crop of this square.
+
+        Args:
+            crop_px: side of the crop in its own pixels.
+
+        Returns:
+            ``(2, 3) f64``; pixel centres are whole numbers on both sides.
+        """
+        scale = crop_px / self.side_px
+        cos, sin = scale * math.cos(self.angle_rad), scale * math.sin(self.angle_rad)
+        middle = (crop_px - 1) / 2
+        return np.array(
+            [
+                [cos, sin, middle - cos * self.x_px - sin * self.y_px],
+                [-sin, cos, middle + sin * self.x_px - cos * self.y_px],
+            ]
+        )
+
+
+def square_from_detection(
+    box: NDArray[np.float32], keypoints: NDArray[np.float32], *, scale: float = CROP_SCALE
+) -> CropSquare:
+    """The crop for a face that a detector has found.
+
+    Args:
+        box: ``(4,)`` left, top, right, bottom in image pixels.
+        keypoints: ``(K, 2)`` image pixels; the first two are the right and the left eye.
+        scale: side of the crop over the long side of the box.
+
+    Returns:
+        The square around the box's centre, its upper edge along the eyes.
+    """
+    left, top, right, bottom = (float(value) for value in box)
+    return CropSquare(
+        (left + right) / 2,
+        (top + bottom) / 2,
+        scale * max(right - left, bottom - top, 1.0),
+        _angle_rad(keypoints[0], keypoints[1]),
+    )
+
+
+def square_from_landmarks(
+    landmarks: NDArray[np.float32], *, scale: float = CROP_SCALE
+) -> CropSquare:
+    """The crop for a face whose landmarks are known from the frame before.
+
+    Args:
+        landmarks: ``(468, 2 or 3)`` image pixels.
+        scale: side of the crop over the long side of the landmarks' upright box.
+
+    Returns:
+        The square around the landmarks, its upper edge along the outer eye corners.
+    """
+    low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
+    centre = (low + high) / 2
+    angle_rad = _angle_rad(landmarks[_EYE_CORNERS[0]], landmarks[_EYE_CORNERS[1]])
+    side_px = scale * max(float((high - low).max()), 1.0)
+    return CropSquare(float(centre[0]), float(centre[1]), side_px, angle_rad)
+
+
+class FaceLandmark:
+    """Places the 468 landmarks in a crop of a picture.
+
+    Not safe for use by two threads at once: the buffers belong to the object.
+    """
+
+    def __init__(self, session: Session) -> None:
+        """Takes a loaded network, which stays the caller's to close.
+
+        Args:
+            session: ``(1, S, S, 3) f32`` RGB 0..1 in; 1404 and 1 ``f32`` values out, any order.
+
+        Raises:
+            ModelError: the network's tensors are not those of the face landmark model.
+        """
+        shape = session.inputs[0].shape
+        if len(session.inputs) != 1 or len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3:
+            raise ModelError(
+                f"face landmark: the network must have one input (1, S, S, 3), got {shape}. "
+                "Use the face_landmark model."
+            )
+        self._session = session
+        self._crop_px = int(shape[1])
+        points = _output_of_size(session, NUM_LANDMARKS * 3)
+        presence = _output_of_size(session, 1)
+        self._crop = np.zeros((self._crop_px, self._crop_px, 3), np.uint8)
+        self._input = np.zeros((1, self._crop_px, self._crop_px, 3), np.float32)
+        self._points = np.zeros(points.shape, np.float32)
+        self._presence = np.zeros(presence.shape, np.float32)
+        self._inputs: dict[str, Array] = {session.inputs[0].name: self._input}
+        self._outputs: dict[str, Array] = {
+            points.name: self._points,
+            presence.name: self._presence,
+        }
+
+    @property
+    def crop_px(self) -> int:
+        """Side of the network's square input."""
+        return self._crop_px
+
+    def locate(
+        self,
+        image: NDArray[np.uint8],
+        square: CropSquare,
+        *,
+        out: NDArray[np.float32],
+        gain: float = 1.0,
+    ) -> float:
+        """Finds the landmarks of the face in a square of the picture.
+
+        Args:
+            image: ``(H, W, 3) u8 BGR``.
+            square: where to look; what lies outside the picture is black.
+            out: ``(468, 3) f32`` is written: image pixels, z away from the camera in the scale
+                of x.
+            gain: the crop is brightened by this factor (saturating) before it is looked at.
+
+        Returns:
+            Probability 0..1 that the crop shows a face; below a half the points mean little.
+        """
+        self._fill(image, square, gain)
+        self._session.enqueue(self._inputs, out=self._outputs, stream=0)
+        self._to_image(square, out)
+        logit = float(np.clip(self._presence.reshape(-1)[0], -80.0, 80.0))
+        return 1.0 / (1.0 + math.exp(-logit))
+
+    def _fill(self, image: NDArray[np.uint8], square: CropSquare, gain: float) -> None:
+        """Writes the crop into the network's input."""
+        crop_from_image = square.crop_from_image(self._crop_px)
+        shrink = min(int(square.side_px / self._crop_px), _MAX_SHRINK)
+        if shrink >= 2:
+            image, crop_from_image = _shrunk(image, square, crop_from_image, shrink)
+        if image.size:
+            cv2.warpAffine(
+                image,
+                crop_from_image,
+                (self._crop_px, self._crop_px),
+                dst=self._crop,
+                flags=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_CONSTANT,
+            )
+        else:
+            self._crop.fill(0)
+        np.multiply(self._crop[:, :, ::-1], np.float32(gain / 255.0), out=self._input[0])
+        if gain > 1.0:
+            np.minimum(self._input, 1.0, out=self._input)
+
+    def _to_image(self, square: CropSquare, out: NDArray[np.float32]) -> None:
+        """Maps the network's points from the crop to the picture."""
+        scale = square.side_px / self._crop_px
+        cos, sin = scale * math.cos(square.angle_rad), scale * math.sin(square.angle_rad)
+        points = self._points.reshape(NUM_LANDMARKS, 3)
+        # The network measures from the crop's edge, 0..crop_px.
+        x, y = points[:, 0] - self._crop_px / 2, points[:, 1] - self._crop_px / 2
+        out[:, 0] = cos * x - sin * y + square.x_px
+        out[:, 1] = sin * x + cos * y + square.y_px
+        out[:, 2] = scale * points[:, 2]
+
+
+def _shrunk(
+    image: NDArray[np.uint8], square: CropSquare, crop_from_image: NDArray[np.float64], shrink: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """The part of the picture around a large square, averaged down by a whole factor.
+
+    Bilinear sampling of a large face would alias, and the landmarks would tremble.
+    """
+    half = square.side_px / 2
+    half *= abs(math.cos(square.angle_rad)) + abs(math.sin(square.angle_rad))
+    height, width = image.shape[:2]
+    left, top = max(int(square.x_px - half), 0), max(int(square.y_px - half), 0)
+    right, bottom = (
+        min(int(square.x_px + half) + 1, width),
+        min(int(square.y_px + half) + 1, height),
+    )
+    # Whole blocks only, so that one small pixel is exactly shrink x shrink large ones.
+    columns, rows = (right - left) // shrink, (bottom - top) // shrink
+    if columns < 1 or rows < 1:
+        return image[:0], crop_from_image
+    part = image[top : top + rows * shrink, left : left + columns * shrink]
+    small = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
+    offset = (shrink - 1) / 2
+    image_from_small = np.array(
+        [[shrink, 0.0, left + offset], [0.0, shrink, top + offset], [0.0, 0.0, 1.0]]
+    )
+    return np.asarray(small, np.uint8), crop_from_image @ image_from_small
+
+
+def _angle_rad(right_eye: NDArray[np.float32], left_eye: NDArray[np.float32]) -> float:
+    """Clockwise turn of the line from the person's right eye to the left one."""
+    return math.atan2(float(left_eye[1] - right_eye[1]), float(left_eye[0] - right_eye[0]))
+
+
+def _output_of_size(session: Session, size: int) -> TensorSpec:
+    """The output with so many values; names and order differ between converters."""
+    for spec in session.outputs:
+        if math.prod(spec.shape) == size:
+            return spec
+    raise ModelError(
+        f"face landmark: the network must have an output of {size} values, "
+        f"got {[spec.shape for spec in session.outputs]}. Use the face_landmark model."
+    )
