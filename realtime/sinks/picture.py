@@ -1,0 +1,64 @@
+"""A sink that writes one still picture."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+
+from realtime.errors import SinkError
+from realtime.frame import Image, PictureSpec
+
+
+class PictureFile:
+    """Writes the first picture it is sent; the format follows from the file's name.
+
+    The file appears in one step when the picture is complete.
+
+    Args:
+        path: where to; the suffix must be one that OpenCV writes, such as ``.png`` or ``.jpg``.
+        force: write over an existing file.
+    """
+
+    def __init__(self, path: Path, *, force: bool) -> None:
+        self._path = path
+        self._force = force
+        self._written = False
+
+    def open(self, spec: PictureSpec) -> None:  # noqa: ARG002
+        """Checks that the file may be written.
+
+        Raises:
+            SinkError: it exists and ``force`` was not given, or its folder does not exist.
+        """
+        self._written = False
+        if self._path.exists() and not self._force:
+            raise SinkError(f"{self._path}: must not exist yet. Add --force to write over it.")
+        if not self._path.parent.is_dir():
+            raise SinkError(f"{self._path}: its folder must exist. Make it, or name another.")
+
+    def send(self, image: Image, media_ns: int) -> None:  # noqa: ARG002
+        """Writes the picture; later ones are ignored.
+
+        Raises:
+            SinkError: the file cannot be written.
+        """
+        if self._written:
+            return
+        encoded, data = cv2.imencode(self._path.suffix, image)
+        if not encoded:
+            raise SinkError(f"{self._path}: OpenCV cannot write this format. Use .png or .jpg.")
+        partial = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
+        try:
+            partial.write_bytes(data.tobytes())
+            partial.replace(self._path)
+        except OSError as error:
+            with suppress(OSError):
+                partial.unlink()
+            raise SinkError(
+                f"{self._path}: must be writable, got: {error.strerror}. Name another place."
+            ) from error
+        self._written = True
+
+    def close(self) -> None:
+        """Does nothing: the file is complete already."""
