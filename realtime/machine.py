@@ -1,0 +1,36 @@
+"""What machine this is, and how much of it this process uses."""
+
+import os
+import platform
+from pathlib import Path
+
+import psutil
+
+Facts = dict[str, str | int]
+
+
+def machine_facts() -> Facts:
+    """The machine's processor, memory and software, for putting beside measured figures."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count() or 1,
+        "memory_mb": psutil.virtual_memory().total // 1_000_000,
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def resident_bytes() -> int:
+    """Main memory this process occupies now (resident set)."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def _cpu_model() -> str:
+    # platform.processor() is empty or says only the architecture on Linux.
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()

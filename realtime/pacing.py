@@ -1,0 +1,104 @@
+"""When the next picture is due: a regular grid of ticks that may lean towards the input's own.
+
+Pure logic; every time is an argument, in nanoseconds of one monotonic clock.
+"""
+
+from collections import deque
+from fractions import Fraction
+from itertools import pairwise
+
+SECOND_NS = 1_000_000_000
+
+MARGIN_NS = 2_000_000
+"""How long before its tick a frame should be ready."""
+
+MAX_SLEW_NS = 300_000
+"""How far one tick may lean; a hundredth of a 30 Hz period cannot be seen as judder."""
+
+MAX_RATE_DIFFERENCE = 0.02
+"""Inputs further from the output's rate than this part of it are not followed."""
+
+NUM_OBSERVED = 32
+"""Arrivals remembered: about a second, long against jitter and short against a clock's drift."""
+
+MIN_OBSERVED = 8
+
+
+class Pacer:
+    """Ticks at ``start + n / rate`` that never drift, and skip what a stall has missed.
+
+    With ``observe`` the whole grid leans slowly, so that frames of an input of nearly the same rate
+    are ready a short margin before a tick: they then wait that margin instead of half a period.
+
+    Args:
+        rate_hz: ticks per second; positive.
+        start_ns: the first tick.
+
+    Raises:
+        ValueError: the rate is not positive.
+    """
+
+    def __init__(self, rate_hz: Fraction, *, start_ns: int) -> None:
+        if rate_hz <= 0:
+            raise ValueError(f"Pacer: the rate must be positive, got {rate_hz}.")
+        self._rate_hz = rate_hz
+        self._period_ns = round(SECOND_NS / rate_hz)
+        self._origin_ns = start_ns
+        self._tick = 0
+        self._ready_ns: deque[int] = deque(maxlen=NUM_OBSERVED)
+
+    @property
+    def deadline_ns(self) -> int:
+        """When the current tick is due."""
+        return self._origin_ns + self.media_ns
+
+    @property
+    def media_ns(self) -> int:
+        """The current tick's place on the output's own timeline, from 0, without any leaning."""
+        return self._tick * SECOND_NS * self._rate_hz.denominator // self._rate_hz.numerator
+
+    def advance(self, now_ns: int) -> int:
+        """Goes on to the next tick, or after a stall to the newest one that is already due.
+
+        Args:
+            now_ns: the time after the current tick's work.
+
+        Returns:
+            How many ticks were missed and are skipped.
+        """
+        due = self._tick + 1
+        passed = (now_ns - self._origin_ns) * self._rate_hz // SECOND_NS
+        self._tick = max(due, int(passed))
+        return self._tick - due
+
+    def observe(self, ready_ns: int) -> None:
+        """Tells when a frame was ready, at most once for each tick; leans the ticks to come.
+
+        The first frame sets the phase at once, the others pull on it gently.
+
+        Args:
+            ready_ns: when the frame could have been sent; not later than now.
+        """
+        self._ready_ns.append(ready_ns)
+        if len(self._ready_ns) == 1:
+            self._origin_ns += self._lag_ns(ready_ns)
+        elif len(self._ready_ns) >= MIN_OBSERVED and self._follows():
+            lags = sorted(self._lag_ns(ready) for ready in self._ready_ns)
+            latest = lags[len(lags) * 95 // 100]
+            if latest - lags[len(lags) * 5 // 100] < self._period_ns // 2:
+                self._origin_ns += max(-MAX_SLEW_NS, min(MAX_SLEW_NS, latest))
+
+    def _lag_ns(self, ready_ns: int) -> int:
+        """How much later a tick would have to be for this frame to have its margin before it.
+
+        Taken to the nearest tick, so within half a period to either side.
+        """
+        half = self._period_ns // 2
+        return (ready_ns + MARGIN_NS - self.deadline_ns + half) % self._period_ns - half
+
+    def _follows(self) -> bool:
+        """Whether frames come nearly at the output's rate."""
+        ready = tuple(self._ready_ns)
+        steps = sorted(b - a for a, b in pairwise(ready))
+        typical = steps[len(steps) // 2]
+        return abs(typical - self._period_ns) <= MAX_RATE_DIFFERENCE * self._period_ns
