@@ -1,0 +1,210 @@
+"""Fail closed: nobody's own face leaves the engine because something went wrong.
+
+The guard looks at every frame last, whatever happened before. A picture passes as it is only when
+no stage failed, a face was seen in this very frame, and every face seen was swapped. All else is
+hidden: single faces where others are fine, else the whole picture.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+import cv2
+import numpy as np
+from pydantic import BaseModel, Field
+
+from realtime.frame import Face, FaceState, Frame, Image, PictureSpec
+from realtime.memory import Memory
+from realtime.slate import draw_slate
+
+MS_NS = 1_000_000
+
+_REGION_GROWTH = 1.6
+"""Side of the hidden region over that of the box around the landmarks: hair, chin, ears too."""
+
+_LOST_GROWTH_HZ = 1.0
+"""How much that factor grows per second for a face that is lost and may have moved."""
+
+_MAX_REGION_GROWTH = 3.0
+_REGION_CELLS = 8
+"""A hidden region keeps 8 x 8 colours, so the face in it about 5 x 5."""
+
+_PICTURE_ROWS = 16
+"""A hidden picture keeps 16 rows of colours, too few to know even a face that fills it."""
+
+
+class GuardConfig(BaseModel, frozen=True, extra="forbid"):
+    """What is shown where a picture must not be.
+
+    Attributes:
+        on_loss: ``hold`` repeats the last good picture, then blurs, then shows the slate; ``blur``
+            blurs at once and stays so; ``slate`` shows the slate at once; ``pass`` shows the raw
+            picture where no face is seen, but never after a failure or with a face not swapped,
+            where it does as ``hold``.
+        hold_ms: how long the last good picture is held.
+        blur_ms: how long the blurred picture is shown after that.
+    """
+
+    on_loss: Literal["hold", "blur", "slate", "pass"] = "hold"
+    hold_ms: int = Field(default=500, ge=0, le=10_000)
+    blur_ms: int = Field(default=2000, ge=0, le=600_000)
+
+
+class _Verdict(Enum):
+    """What may be seen of a frame."""
+
+    SHOW = "show"
+    HIDE_REGIONS = "hide regions"
+    NO_FACE = "no face"
+    HIDE = "hide"
+
+
+@dataclass(frozen=True, slots=True)
+class _Region:
+    """Pixels ``[top:bottom, left:right]``, never empty."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+class Guard:
+    """The last stage. It keeps a copy of the last good picture, if the policy may need it."""
+
+    def __init__(self, config: GuardConfig | None = None) -> None:
+        self._config = config or GuardConfig()
+        self._good: Image | None = None
+        self._good_ns: int | None = None
+        self._lost_ns: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Name in the statistics."""
+        return "guard"
+
+    def open(self, spec: PictureSpec, memory: Memory) -> None:
+        """Takes room for one picture, where the policy holds pictures."""
+        self._good_ns = self._lost_ns = None
+        if self._config.on_loss in ("hold", "pass") and self._config.hold_ms > 0:
+            self._good = memory.host((spec.height, spec.width, 3), np.uint8)
+
+    def process(self, frame: Frame) -> None:
+        """Hides in place what must not be seen."""
+        verdict = _judge(frame)
+        regions: list[_Region] = []
+        if verdict is _Verdict.HIDE_REGIONS:
+            located = [_region(face, frame.image) for face in frame.faces if _must_hide(face)]
+            regions = [region for region in located if region is not None]
+            if len(regions) < len(located):
+                verdict = _Verdict.HIDE
+        if verdict in (_Verdict.SHOW, _Verdict.HIDE_REGIONS):
+            for region in regions:
+                _hide_region(frame.image, region)
+            self._keep(frame)
+        elif verdict is _Verdict.NO_FACE and self._config.on_loss == "pass":
+            self._lost_ns = None
+        else:
+            self._hide(frame)
+
+    def close(self) -> None:
+        """Forgets the last good picture."""
+        self._good = None
+        self._good_ns = self._lost_ns = None
+
+    def _keep(self, frame: Frame) -> None:
+        self._lost_ns = None
+        if self._good is not None:
+            np.copyto(self._good, frame.image)
+            self._good_ns = frame.media_ns
+
+    def _hide(self, frame: Frame) -> None:
+        """Covers the whole picture, with less and less of it the longer nothing is good."""
+        if self._lost_ns is None or frame.media_ns < self._lost_ns:
+            self._lost_ns = frame.media_ns
+        hold_ns = self._config.hold_ms * MS_NS
+        if self._config.on_loss == "slate":
+            self._show_slate(frame)
+        elif self._config.on_loss == "blur":
+            _hide_picture(frame.image)
+        elif self._good is not None and self._good_age_ns(frame) <= hold_ns:
+            np.copyto(frame.image, self._good)
+        else:
+            held_ns = 0 if self._good_ns is None else hold_ns
+            if frame.media_ns - self._lost_ns <= held_ns + self._config.blur_ms * MS_NS:
+                _hide_picture(frame.image)
+            else:
+                self._show_slate(frame)
+
+    def _good_age_ns(self, frame: Frame) -> float:
+        """Time since the last good picture; infinite without one or when time has jumped back."""
+        if self._good_ns is None or frame.media_ns < self._good_ns:
+            return math.inf
+        return frame.media_ns - self._good_ns
+
+    def _show_slate(self, frame: Frame) -> None:
+        draw_slate("Picture hidden" if frame.failed else "No face in view", out=frame.image)
+
+
+def _must_hide(face: Face) -> bool:
+    return face.state is FaceState.LOST or not face.swapped
+
+
+def _judge(frame: Frame) -> _Verdict:
+    if frame.failed:
+        return _Verdict.HIDE
+    seen = [face for face in frame.faces if face.state is FaceState.SEEN]
+    if not seen:
+        return _Verdict.NO_FACE
+    if not any(face.swapped for face in seen):
+        return _Verdict.HIDE
+    if any(_must_hide(face) for face in frame.faces):
+        return _Verdict.HIDE_REGIONS
+    return _Verdict.SHOW
+
+
+def _region(face: Face, image: Image) -> _Region | None:
+    """Where a face that must be hidden can be; None if its box does not say."""
+    if not np.isfinite(face.box).all():
+        return None
+    left, top, right, bottom = (float(edge) for edge in face.box)
+    if right <= left or bottom <= top:
+        return None
+    growth = min(_REGION_GROWTH + _LOST_GROWTH_HZ * face.lost_ns / 1e9, _MAX_REGION_GROWTH)
+    half_x, half_y = growth * (right - left) / 2, growth * (bottom - top) / 2
+    centre_x, centre_y = (left + right) / 2, (top + bottom) / 2
+    height, width = image.shape[:2]
+    # At least one pixel at the rim: a face that has just left the picture costs nothing to hide.
+    first_x = min(max(math.floor(centre_x - half_x), 0), width - 1)
+    first_y = min(max(math.floor(centre_y - half_y), 0), height - 1)
+    last_x = min(max(math.ceil(centre_x + half_x), first_x), width - 1)
+    last_y = min(max(math.ceil(centre_y + half_y), first_y), height - 1)
+    return _Region(first_x, first_y, last_x + 1, last_y + 1)
+
+
+def _hide_region(image: Image, region: _Region) -> None:
+    """Leaves a few colours of a part of the picture."""
+    part = image[region.top : region.bottom, region.left : region.right]
+    cells = (min(_REGION_CELLS, part.shape[1]), min(_REGION_CELLS, part.shape[0]))
+    part[:] = _coarse(part, cells)
+
+
+def _hide_picture(image: Image) -> None:
+    """Leaves a few colours of the whole picture."""
+    height, width = image.shape[:2]
+    rows = min(_PICTURE_ROWS, height)
+    image[:] = _coarse(image, (max(1, min(width, round(rows * width / height))), rows))
+
+
+def _coarse(image: Image, cells: tuple[int, int]) -> Image:
+    """The picture averaged over so many columns and rows, blurred, and brought back to its size."""
+    size = (image.shape[1], image.shape[0])
+    # Averaging every pixel of a large picture would take most of a frame's time; a quarter of the
+    # rows and columns gives the same few colours.
+    quarter = (size[0] // 4, size[1] // 4)
+    if quarter[0] > cells[0] and quarter[1] > cells[1]:
+        image = np.asarray(cv2.resize(image, quarter, interpolation=cv2.INTER_LINEAR), np.uint8)
+    small = cv2.resize(image, cells, interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (3, 3), 0)
+    return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR), np.uint8)
