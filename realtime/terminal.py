@@ -1,0 +1,176 @@
+"""What a person at the terminal sees: one-line messages, progress, live status, questions.
+
+Everything goes to stderr, so that stdout stays free for results. Where stderr is not a terminal
+nothing moves: only the lines remain.
+"""
+
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as ProgressBar
+from rich.text import Text
+
+from realtime.consent import ConsentKind
+from realtime.errors import ConsentError
+
+if TYPE_CHECKING:
+    from engines.models.cache_files import Progress
+    from realtime.metrics import Snapshot
+
+PROGRAM = "rt-swap"
+
+
+class Terminal:
+    """The person's side of a run.
+
+    Args:
+        console: where the lines go; None: stderr.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody can be asked."""
+        return sys.stdin.isatty() and self._console.is_terminal
+
+    def line(self, text: str) -> None:
+        """Prints one line under the program's name, above whatever is moving."""
+        self._console.print(f"{PROGRAM}: {' '.join(text.split())}", markup=False)
+
+    @contextmanager
+    def logging_from(self, packages: Iterable[str], level: int) -> Iterator[None]:
+        """Shows what these packages log, from this level on, inside the block."""
+        handler = _LineHandler(self.line)
+        loggers = [logging.getLogger(package) for package in packages]
+        former = [logger.level for logger in loggers]
+        for logger in loggers:
+            logger.addHandler(handler)
+            logger.setLevel(level)
+        try:
+            yield
+        finally:
+            for logger, former_level in zip(loggers, former, strict=True):
+                logger.removeHandler(handler)
+                logger.setLevel(former_level)
+
+    def ask_consent(self, face: Path) -> ConsentKind:
+        """Asks why a face may be used.
+
+        Raises:
+            ConsentError: the person gives no reason.
+        """
+        kinds = tuple(ConsentKind)
+        self._console.print(f"May the face in {escape(str(face))} be used?", style="bold")
+        for number, kind in enumerate(kinds, start=1):
+            self._console.print(f"  {number}  {kind.value:10} {kind.meaning}", markup=False)
+        try:
+            answer = self._console.input(f"1-{len(kinds)}, or Enter for no: ").strip()
+        except EOFError:
+            answer = ""
+        for number, kind in enumerate(kinds, start=1):
+            if answer in (str(number), kind.value):
+                return kind
+        raise ConsentError(f"{face}: the use of a face must be permitted, got no reason.")
+
+    @contextmanager
+    def watching(self, *, live: bool) -> Iterator[Callable[["Snapshot"], None]]:
+        """Shows how a run goes for as long as the block lasts.
+
+        Args:
+            live: a status line for a camera instead of a bar for a file.
+
+        Yields:
+            What the engine is to call a few times a second from the main thread.
+        """
+        if not self._console.is_terminal:
+            yield lambda _snapshot: None
+        elif live:
+            # The engine's ticks refresh the line; a refresh thread of rich's own would take time
+            # from the work.
+            with Live(console=self._console, auto_refresh=False, transient=True) as shown:
+                yield lambda snapshot: shown.update(Text(status_line(snapshot)), refresh=True)
+        else:
+            with self._bar() as bar:
+                task = bar.add_task("", fps=0.0)
+                yield lambda snapshot: _advance(bar, task, snapshot)
+
+    @contextmanager
+    def downloading(self) -> Iterator[Callable[["Progress"], None]]:
+        """Shows how models are fetched for as long as the block lasts.
+
+        Yields:
+            What the model library is to call as its work advances.
+        """
+        if not self._console.is_terminal:
+            said: set[str] = set()
+            yield lambda progress: self._say_once(said, progress)
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+        with ProgressBar(*columns, console=self._console, transient=True) as bar:
+            task = bar.add_task("", total=None)
+            yield lambda progress: bar.update(
+                task,
+                description=escape(f"{progress.phase} {progress.name}"),
+                completed=progress.done_bytes,
+                total=progress.total_bytes or None,
+            )
+
+    def _say_once(self, said: set[str], progress: "Progress") -> None:
+        """One line for each download, and none for what takes no time."""
+        if progress.phase == "download" and progress.name not in said:
+            said.add(progress.name)
+            self.line(f"downloading {progress.name}")
+
+    def _bar(self) -> ProgressBar:
+        return ProgressBar(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[fps]:.1f} fps"),
+            TimeRemainingColumn(),
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+        )
+
+
+def status_line(snapshot: "Snapshot") -> str:
+    """What a live run does, in one line."""
+    frames = snapshot.frames
+    dropped = frames.dropped_stale + frames.dropped_overrun
+    return (
+        f"{snapshot.state.value}  {snapshot.fps:5.1f} fps  {snapshot.latency_ms:5.1f} ms  "
+        f"{dropped} dropped  {frames.failed} failed"
+    )
+
+
+def _advance(bar: ProgressBar, task: TaskID, snapshot: "Snapshot") -> None:
+    done = snapshot.frames.delivered + snapshot.frames.failed
+    bar.update(task, completed=done, total=snapshot.num_frames, fps=snapshot.fps, refresh=True)
+
+
+class _LineHandler(logging.Handler):
+    """Hands each log record to a function as one line."""
+
+    def __init__(self, emit_line: Callable[[str], None]) -> None:
+        super().__init__()
+        self._emit_line = emit_line
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._emit_line(self.format(record))

@@ -1,0 +1,107 @@
+import io
+import logging
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from engines.models.cache_files import Progress
+from realtime.consent import ConsentKind
+from realtime.errors import ConsentError
+from realtime.metrics import FrameCounts, RunState, Snapshot
+from realtime.terminal import Terminal, status_line
+
+SNAPSHOT = Snapshot(
+    state=RunState.RUNNING,
+    frames=FrameCounts(100, 90, 3, 4, 2, 5, 1),
+    fps=29.97,
+    latency_ms=12.34,
+    elapsed_ns=3_000_000_000,
+    num_frames=200,
+)
+
+
+def screen(*, terminal: bool) -> tuple[Terminal, io.StringIO]:
+    text = io.StringIO()
+    console = Console(
+        file=text, force_terminal=terminal, width=100, soft_wrap=True, highlight=False
+    )
+    return Terminal(console), text
+
+
+def test_a_line_carries_the_programs_name_and_stays_one_line():
+    terminal, text = screen(terminal=False)
+    terminal.line("a long\nmessage with [brackets] " + "x" * 200)
+    assert text.getvalue() == "rt-swap: a long message with [brackets] " + "x" * 200 + "\n"
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_nothing_moves_where_stderr_is_not_a_terminal(live: bool):
+    terminal, text = screen(terminal=False)
+    with terminal.watching(live=live) as show:
+        show(SNAPSHOT)
+    assert text.getvalue() == ""
+
+
+def test_a_camera_has_a_status_line_and_a_file_a_bar():
+    terminal, text = screen(terminal=True)
+    with terminal.watching(live=True) as show:
+        show(SNAPSHOT)
+    assert "running   30.0 fps   12.3 ms  7 dropped  2 failed" in text.getvalue()
+    terminal, text = screen(terminal=True)
+    with terminal.watching(live=False) as show:
+        show(SNAPSHOT)
+    assert " 92/200" in text.getvalue()
+    assert "30.0 fps" in text.getvalue()
+
+
+def test_the_status_line_says_when_nothing_comes():
+    stalled = Snapshot(RunState.STALLED, SNAPSHOT.frames, 0.0, 0.0, 0, None)
+    assert status_line(stalled).startswith("stalled ")
+
+
+def test_a_download_is_one_line_where_stderr_is_not_a_terminal():
+    terminal, text = screen(terminal=False)
+    with terminal.downloading() as report:
+        report(Progress("download", "a.whl", 1, 10))
+        report(Progress("download", "a.whl", 9, 10))
+        report(Progress("ready", "a"))
+    assert text.getvalue() == "rt-swap: downloading a.whl\n"
+
+
+def test_a_download_is_a_bar_on_a_terminal():
+    terminal, text = screen(terminal=True)
+    with terminal.downloading() as report:
+        report(Progress("download", "a.whl", 3_000_000, 9_000_000))
+    assert "download a.whl" in text.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [("1\n", ConsentKind.SELF), (" 3 \n", ConsentKind.SYNTHETIC), ("licensed\n", "licensed")],
+)
+def test_consent_may_be_answered_by_number_or_word(
+    answer: str, kind: str, monkeypatch: pytest.MonkeyPatch
+):
+    terminal, text = screen(terminal=True)
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    assert terminal.ask_consent(Path("[me].png")) == kind
+    assert "[me].png" in text.getvalue()
+
+
+@pytest.mark.parametrize("answer", ["", "\n", "0\n", "yes\n", "5\n"])
+def test_any_other_answer_is_no_consent(answer: str, monkeypatch: pytest.MonkeyPatch):
+    terminal, _ = screen(terminal=True)
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    with pytest.raises(ConsentError, match=r"me\.png"):
+        terminal.ask_consent(Path("me.png"))
+
+
+def test_messages_of_the_engine_are_shown_inside_the_block_only():
+    terminal, text = screen(terminal=False)
+    logger = logging.getLogger("realtime.somewhere")
+    with terminal.logging_from(("realtime",), logging.INFO):
+        logger.info("camera is back")
+        logger.debug("details")
+    logger.info("after the end")
+    assert text.getvalue() == "rt-swap: camera is back\n"
