@@ -1,0 +1,259 @@
+"""A video file as a source of pictures, decoded with FFmpeg's libraries."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.container
+
+from realtime.errors import MediaError
+from realtime.frame import Image, PictureSpec
+from realtime.sources.conversion import FrameConverter, turn_of
+
+CONTAINERS = (
+    "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,gif,h264,hevc,m4v,mpegvideo,ivf,nut,mxf,dv,rm"
+)
+"""Demuxers that may open a file; playlists and other formats that refer to further files or
+addresses are left out."""
+
+MAX_VIDEO_PIXELS = 8192 * 8192
+"""Pictures beyond this are refused; the header of a small file can claim any size."""
+
+_MAX_BAD_PACKETS_AT_START = 1000
+_FALLBACK_RATE_HZ = Fraction(25)
+_HDR_TRANSFERS = (16, 18)  # H.273: PQ and HLG
+_log = logging.getLogger(__name__)
+
+
+class VideoFile:
+    """Pictures of a video file, upright, in the order of presentation.
+
+    Rotation and mirroring of the file are applied, its own colour matrix and range are respected,
+    deep pictures are reduced to 8 bits (HDR transfer curves are kept as they are, not tone-mapped),
+    interlaced ones are shown as they are stored. Damaged parts are concealed by the decoder or
+    skipped. ``close`` may be called from another thread.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        live: bool = False,
+        *,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        """Names the file; nothing is read before ``open``.
+
+        Args:
+            path: of a video file on this machine.
+            live: play in real time like a camera, instead of as fast as it is asked for.
+            clock: monotonic nanoseconds.
+        """
+        self._path = Path(path)
+        self._live = live
+        self._clock = clock
+        self._closed = threading.Event()
+        # Freeing a decoder while it decodes would crash; close() waits for the picture in hand.
+        self._decoding = threading.Lock()
+        self._container: av.container.InputContainer | None = None
+        self._frames: Iterator[av.VideoFrame] = iter(())
+        self._waiting: av.VideoFrame | None = None
+        self._converter = FrameConverter(str(self._path))
+        self._first_pts: int | None = None
+        self._media_ns = -1
+        self._period_ns = 0
+        self._started_ns: int | None = None
+
+    def open(self) -> PictureSpec:
+        """Opens the file and decodes its first picture, which settles size and rotation.
+
+        Raises:
+            MediaError: the file is missing, unreadable, no video, has no picture stream, or not
+                one picture can be decoded.
+        """
+        _check_file(self._path)
+        try:
+            container = _open_container(self._path)
+        except av.FFmpegError as error:
+            raise MediaError(_not_a_video(self._path, error)) from error
+        self._container = container
+        try:
+            stream = _picture_stream(container, self._path)
+            stream.thread_type = "AUTO"
+            self._frames = _decoded(container, stream)
+            first = next(self._frames, None)
+            if first is None:
+                raise MediaError(
+                    f"{self._path}: a video must hold at least one picture, got none that can be "
+                    "decoded. The file is cut off or damaged: copy it again."
+                )
+            _check_size(first, self._path)
+            self._waiting = first
+            return self._spec(container, stream, first)
+        except BaseException:
+            self.close()
+            raise
+
+    def _spec(
+        self,
+        container: av.container.InputContainer,
+        stream: av.VideoStream,
+        first: av.VideoFrame,
+    ) -> PictureSpec:
+        rate_hz = stream.average_rate or stream.guessed_rate or _FALLBACK_RATE_HZ
+        if not Fraction(1, 10) <= rate_hz <= 1000:
+            rate_hz = _FALLBACK_RATE_HZ
+        self._period_ns = round(1_000_000_000 / rate_hz)
+        if first.color_trc in _HDR_TRANSFERS:
+            _log.warning("%s: HDR video is shown without tone mapping.", self._path)
+        sideways = turn_of(first)[0] == 0
+        return PictureSpec(
+            width=first.height if sideways else first.width,
+            height=first.width if sideways else first.height,
+            rate_hz=Fraction(rate_hz),
+            live=self._live,
+            num_frames=_num_frames(container, stream, rate_hz),
+        )
+
+    def fill(self, image: Image) -> int | None:
+        """Writes the next picture; see ``realtime.stage.Source``.
+
+        Raises:
+            MediaError: this picture cannot be shown.
+        """
+        with self._decoding:
+            if self._closed.is_set():
+                return None
+            frame = self._waiting or next(self._frames, None)
+            self._waiting = None
+            if frame is None:
+                return None
+            self._media_ns = self._presentation_ns(frame)
+            _check_size(frame, self._path)
+            self._converter.convert(frame, out=image)
+        if self._live and not self._wait_until_due():
+            return None
+        return self._media_ns
+
+    def _presentation_ns(self, frame: av.VideoFrame) -> int:
+        """The frame's time from the first frame on; filled in where it is missing or runs back."""
+        if self._first_pts is None:
+            self._first_pts = frame.pts or 0
+        if frame.pts is not None and frame.time_base is not None:
+            stated_ns = round((frame.pts - self._first_pts) * frame.time_base * 1_000_000_000)
+            if stated_ns > self._media_ns:
+                return stated_ns
+        return self._media_ns + self._period_ns if self._media_ns >= 0 else 0
+
+    def _wait_until_due(self) -> bool:
+        """Waits until the picture's time has come; False when closed meanwhile."""
+        now_ns = self._clock()
+        if self._started_ns is None:
+            self._started_ns = now_ns - self._media_ns
+        return not self._closed.wait(max(0, self._started_ns + self._media_ns - now_ns) / 1e9)
+
+    def close(self) -> None:
+        """Lets the file go; a blocked ``fill`` returns None."""
+        self._closed.set()
+        with self._decoding:
+            self._frames = iter(())
+            self._waiting = None
+            if self._container is not None:
+                self._container.close()
+                self._container = None
+
+
+def _check_file(path: Path) -> None:
+    # A pipe or a device could block for ever, hence regular files only.
+    try:
+        size = path.stat().st_size if path.is_file() else None
+    except OSError as error:
+        raise MediaError(
+            f"{path}: the video must be readable, got: {error.strerror}. Check its permissions."
+        ) from error
+    if size is None:
+        what = "a folder" if path.is_dir() else "no such file" if not path.exists() else "no file"
+        raise MediaError(f"{path}: must be a video file, got {what}. Check the name.")
+    if size == 0:
+        raise MediaError(f"{path}: must be a video, got an empty file. Copy the file again.")
+
+
+def _check_size(frame: av.VideoFrame, path: Path) -> None:
+    if frame.width * frame.height > MAX_VIDEO_PIXELS:
+        raise MediaError(
+            f"{path}: pictures must have at most {MAX_VIDEO_PIXELS // 1_000_000} megapixels, got "
+            f"{frame.width}×{frame.height}. Scale the video down."
+        )
+
+
+def _open_container(path: Path) -> av.container.InputContainer:
+    # An absolute path cannot be read as the address of a protocol ("concat:…", "http:…").
+    return av.open(
+        str(path.resolve()),
+        "r",
+        container_options={"protocol_whitelist": "file", "format_whitelist": CONTAINERS},
+        metadata_errors="replace",
+    )
+
+
+def _not_a_video(path: Path, error: av.FFmpegError) -> str:
+    if isinstance(error, PermissionError):
+        return f"{path}: the video must be readable, got: {error.strerror}. Check its permissions."
+    return (
+        f"{path}: must be a video file (MP4, MOV, MKV, WebM, AVI …), got something else or a "
+        f"cut-off one ({error.strerror}). Copy the file again or convert it to MP4."
+    )
+
+
+def _picture_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    """The first stream of moving pictures; the cover picture of a song is none."""
+    for stream in container.streams.video:
+        is_cover = av.stream.Disposition.attached_pic in stream.disposition
+        if not is_cover and stream.codec_context is not None:
+            return stream
+    raise MediaError(
+        f"{path}: must hold moving pictures, got {len(container.streams.audio)} sound tracks and "
+        "no video stream. Name a video file."
+    )
+
+
+def _decoded(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[av.VideoFrame]:
+    """Decodes to the end, skipping what cannot be decoded; a cut-off file ends where it is cut."""
+    num_bad = 0
+    has_picture = False
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                break
+            frames = packet.decode()
+        except av.EOFError:
+            break
+        except av.FFmpegError as error:
+            num_bad += 1
+            if not has_picture and num_bad > _MAX_BAD_PACKETS_AT_START:
+                break
+            if num_bad == 1:
+                _log.warning("%s: damaged video is skipped (%s).", container.name, error.strerror)
+            continue
+        has_picture = has_picture or bool(frames)
+        yield from frames
+
+
+def _num_frames(
+    container: av.container.InputContainer, stream: av.VideoStream, rate_hz: Fraction
+) -> int | None:
+    """How many pictures the file says it holds, or how many fit into its duration."""
+    if stream.frames > 0:
+        return stream.frames
+    if stream.duration is not None and stream.time_base is not None:
+        return max(1, round(stream.duration * stream.time_base * rate_hz))
+    if container.duration:
+        return max(1, round(Fraction(container.duration, av.time_base) * rate_hz))
+    return None

@@ -1,0 +1,88 @@
+"""Media made for the tests."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+TICKS_HZ = 90_000
+
+
+def add_sound(container: Any, codec: str, seconds: float, rate_hz: int) -> Any:
+    """Adds a sound stream and returns a function that writes a sine tone into it."""
+    stream = container.add_stream(codec, rate=rate_hz, layout="mono")
+
+    def write() -> None:
+        form = stream.codec_context.format.name
+        dtype = np.float32 if form.startswith("flt") else np.int16
+        step = stream.codec_context.frame_size or 1024
+        samples = np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate_hz)) / rate_hz) * 0.5
+        if dtype is np.int16:
+            samples = samples * 32767
+        for start in range(0, len(samples), step):
+            part = samples[start : start + step].astype(dtype)[None]
+            frame = av.AudioFrame.from_ndarray(part, format=form, layout="mono")
+            frame.sample_rate, frame.pts = rate_hz, start
+            frame.time_base = Fraction(1, rate_hz)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+    return write
+
+
+@pytest.fixture
+def write_video(tmp_path: Path) -> Callable[..., Path]:
+    """Gives a function that writes BGR pictures into a video file and returns its path."""
+
+    def write(
+        name: str,
+        pictures: list[Any],
+        *,
+        rate_hz: Fraction | int = 30,
+        pts: list[int] | None = None,
+        codec: str = "libx264",
+        pix_fmt: str = "yuv420p",
+        options: dict[str, str] | None = None,
+        colorspace: int = 6,
+        color_range: int = 1,
+        rotation: int = 0,
+        sound_s: float = 0,
+        sound_codec: str = "aac",
+        sound_rate_hz: int = 48_000,
+    ) -> Path:
+        path = tmp_path / name
+        height, width = pictures[0].shape[:2]
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream(codec, rate=rate_hz, options=options or {})
+            stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
+            context = stream.codec_context
+            context.time_base = (
+                Fraction(1, TICKS_HZ) if codec == "libx264" else 1 / Fraction(rate_hz)
+            )
+            context.colorspace, context.color_range = colorspace, color_range
+            if rotation:
+                stream.set_display_rotation(rotation)
+            write_sound = sound_s and add_sound(container, sound_codec, sound_s, sound_rate_hz)
+            for index, picture in enumerate(pictures):
+                frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+                frame = frame.reformat(
+                    format=pix_fmt,
+                    dst_colorspace=colorspace if colorspace == 1 else 5,
+                    src_color_range=2,
+                    dst_color_range=color_range,
+                    interpolation="BICUBIC",
+                )
+                frame.colorspace, frame.color_range = colorspace, color_range
+                frame.pts = pts[index] if pts else round(index * TICKS_HZ / Fraction(rate_hz))
+                frame.time_base = Fraction(1, TICKS_HZ)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+            if write_sound:
+                write_sound()
+        return path
+
+    return write
