@@ -148,6 +148,11 @@ class Ring(Generic[T]):
         return self._dropped_overrun
 
     @property
+    def cancelled(self) -> bool:
+        """Whether nobody is to wait for this ring any more."""
+        return self._cancelled
+
+    @property
     def ended(self) -> bool:
         """Whether nothing is left and nothing will come; the consumer's question."""
         if self._cancelled or not self._finished:

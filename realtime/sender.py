@@ -1,0 +1,188 @@
+"""The way out: finished frames to the sinks, in order or at a constant rate."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from realtime.frame import Frame, Image, PictureSpec
+from realtime.intake import Intake
+from realtime.lane import Lane
+from realtime.letterbox import letterbox
+from realtime.metrics import Metrics, RunState, StageTimes, Tally
+from realtime.pacing import Pacer
+from realtime.ring import Policy, Ring
+from realtime.slate import draw_slate
+from realtime.stage import Sink
+
+SECOND_NS = 1_000_000_000
+
+STALL_NS = SECOND_NS
+"""Time without a new frame after which the last picture gives way to a slate."""
+
+MAX_SLEEP_NS = 50_000_000
+
+
+class Sender:
+    """Hands pictures to the sinks. ``run`` belongs to one thread.
+
+    Args:
+        sinks: opened with ``out_spec``.
+        ring: where finished frames come from.
+        intake: asked when the camera last gave a picture.
+        lane: the one that fills the ring; asked when it last did.
+        spec: what the frames look like.
+        out_spec: what the sinks get; pictures of another size are letterboxed.
+        paced: keep ``out_spec.rate_hz`` and repeat; else send each finished frame once.
+        metrics: told of every new picture sent.
+        tally: this thread's counts.
+        times: ``worked``: in the sinks; ``waited``: for the next frame or tick.
+        clock: monotonic nanoseconds.
+        sleep: seconds on the same clock.
+    """
+
+    def __init__(
+        self,
+        sinks: Sequence[Sink],
+        *,
+        ring: Ring[Frame],
+        intake: Intake,
+        lane: Lane,
+        spec: PictureSpec,
+        out_spec: PictureSpec,
+        paced: bool,
+        metrics: Metrics,
+        tally: Tally,
+        times: StageTimes,
+        clock: Callable[[], int] = time.monotonic_ns,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._sinks = tuple(sinks)
+        self._ring = ring
+        self._intake = intake
+        self._lane = lane
+        self._out_spec = out_spec
+        self._paced = paced
+        self._metrics = metrics
+        self._tally = tally
+        self._times = times
+        self._clock = clock
+        self._sleep = sleep
+        self._shown = Frame.blank(spec)
+        self._stall_ns = max(STALL_NS, 3 * spec.period_ns)
+        self._out = Frame.blank(out_spec).image
+        self._fits = (spec.width, spec.height) == (out_spec.width, out_spec.height)
+        self._slate_text = ""
+        self._slate = Frame.blank(out_spec).image
+        self._new_ns = 0
+        self._holding = False
+        self._state = RunState.STARTING
+
+    @property
+    def holding(self) -> bool:
+        """Whether a frame is in the sender's hands and not yet with the sinks."""
+        return self._holding
+
+    @property
+    def state(self) -> RunState:
+        """Whether a picture has been sent yet, and whether they keep coming."""
+        return self._state
+
+    def run(self) -> None:
+        """Sends until no more frames come.
+
+        Raises:
+            SinkError: a sink gave up.
+        """
+        try:
+            if self._paced:
+                self._run_paced()
+            else:
+                self._run_in_order()
+        finally:
+            if self._holding:
+                self._tally.failed += 1
+                self._holding = False
+
+    def _run_in_order(self) -> None:
+        while True:
+            asked_ns = self._clock()
+            frame = self._ring.wait_take()
+            if frame is None:
+                return
+            self._holding = True
+            self._times.waited.add(self._clock() - asked_ns)
+            self._send_new(frame, frame.media_ns)
+            self._ring.release()
+
+    def _run_paced(self) -> None:
+        pacer = Pacer(self._out_spec.rate_hz, start_ns=self._clock())
+        while self._tick(pacer):
+            pacer.advance(self._clock())
+
+    def _tick(self, pacer: Pacer) -> bool:
+        """Waits for one tick and sends its picture; False when nothing more will come."""
+        asked_ns = self._clock()
+        self._sleep_until(pacer.deadline_ns)
+        self._times.waited.add(self._clock() - asked_ns)
+        frame = self._ring.wait_take(timeout_s=0)
+        if frame is not None:
+            self._holding = True
+            self._shown.exchange(frame)
+            self._ring.release()
+            if self._ring.policy is Policy.LIVE:
+                pacer.observe(self._lane.finished_ns)
+            self._send_new(self._shown, pacer.media_ns)
+        elif self._ring.ended:
+            return False
+        else:
+            self._send_again(pacer.media_ns)
+        return True
+
+    def _sleep_until(self, deadline_ns: int) -> None:
+        # In short naps, so that a cancelled run with a slow rate ends at once all the same.
+        while (left_ns := deadline_ns - self._clock()) > 0 and not self._ring.cancelled:
+            self._sleep(min(left_ns, MAX_SLEEP_NS) / SECOND_NS)
+
+    def _send_new(self, frame: Frame, media_ns: int) -> None:
+        self._send(self._fitted(frame.image), media_ns)
+        now_ns = self._clock()
+        self._metrics.sent(captured_ns=frame.captured_ns, sent_ns=now_ns)
+        self._new_ns = now_ns
+        self._state = RunState.RUNNING
+        self._holding = False
+        if frame.failed:
+            self._tally.failed += 1
+        else:
+            self._tally.delivered += 1
+
+    def _send_again(self, media_ns: int) -> None:
+        """Keeps the rate while there is nothing new."""
+        now_ns = self._clock()
+        if self._state is RunState.STARTING:
+            self._send(self._slate_of("Starting"), media_ns)
+            return
+        self._tally.repeated += 1
+        if now_ns - self._new_ns <= self._stall_ns:
+            self._send(self._out if not self._fits else self._shown.image, media_ns)
+            return
+        self._state = RunState.STALLED
+        last_ns = self._intake.last_ns
+        lost = last_ns is None or now_ns - last_ns > self._stall_ns
+        self._send(self._slate_of("Camera lost" if lost else "No picture"), media_ns)
+
+    def _fitted(self, image: Image) -> Image:
+        if self._fits:
+            return image
+        letterbox(image, out=self._out)
+        return self._out
+
+    def _slate_of(self, text: str) -> Image:
+        if text != self._slate_text:
+            draw_slate(text, out=self._slate)
+            self._slate_text = text
+        return self._slate
+
+    def _send(self, picture: Image, media_ns: int) -> None:
+        began_ns = self._clock()
+        for sink in self._sinks:
+            sink.send(picture, media_ns)
+        self._times.worked.add(self._clock() - began_ns)
