@@ -37,8 +37,9 @@ def test_the_figures_so_far_are_written_on_errors_and_signals(
     tmp_path: Path, error: BaseException, ending: dict[str, object]
 ):
     path = tmp_path / "stats.json"
-    with pytest.raises(type(error)), StatsFile(path, never) as stats:
-        stats.figures = lambda: {"frames": {"captured": 3}}
+    stats = StatsFile(path, never)
+    stats.figures = lambda: {"frames": {"captured": 3}}
+    with pytest.raises(type(error)), stats:
         raise error
     assert written(path) == {"frames": {"captured": 3}, **ending}
 
@@ -65,9 +66,13 @@ def test_a_file_that_cannot_be_written_is_an_error_of_its_own_only_if_nothing_el
     with pytest.raises(SinkError, match="must be writable"), StatsFile(folder / "a.json", never):
         folder.rmdir()
     folder.mkdir()
-    with pytest.raises(MediaError), StatsFile(folder / "a.json", said.append):
+
+    def fail() -> None:
         folder.rmdir()
         raise MediaError("first")
+
+    with pytest.raises(MediaError), StatsFile(folder / "a.json", said.append):
+        fail()
     assert len(said) == 1
     assert "must be writable" in said[0]
 
