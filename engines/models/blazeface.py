@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import ModelError
+from engines.models.halving import halve, num_halvings
 from engines.session import Array, Session, TensorSpec
 
 NUM_KEYPOINTS = 6
@@ -79,6 +80,7 @@ class BlazeFace:
         regressor = _output_with_columns(session, num, _NUM_COLUMNS)
         classifier = _output_with_columns(session, num, 1)
         self._canvas = np.zeros((self._input_px, self._input_px, 3), np.uint8)
+        self._rgb = np.zeros_like(self._canvas)
         self._input = np.zeros((1, self._input_px, self._input_px, 3), np.float32)
         self._raw_boxes = np.zeros((1, num, _NUM_COLUMNS), np.float32)
         self._raw_scores = np.zeros((1, num, 1), np.float32)
@@ -137,19 +139,25 @@ class BlazeFace:
         left, top, right, bottom = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
         if right - left < 2 or bottom - top < 2:
             return None
-        part = image[top:bottom, left:right]
+        halvings = num_halvings(max(right - left, bottom - top), self._input_px)
+        # Whole blocks only: fewer pixels than one block at the far edges go unseen.
+        block = 2 ** min(halvings, num_halvings(min(right - left, bottom - top), 1))
+        right -= (right - left) % block
+        bottom -= (bottom - top) % block
         scale = self._input_px / max(right - left, bottom - top)
         size = (
             max(1, round((right - left) * scale)),
             max(1, round((bottom - top) * scale)),
         )
         # Averaging over the covered pixels keeps small faces that point sampling would shred.
-        small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+        small = halve(image[top:bottom, left:right], block.bit_length() - 1)
+        small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
         pad_x, pad_y = (self._input_px - size[0]) // 2, (self._input_px - size[1]) // 2
         self._canvas.fill(0)
         self._canvas[pad_y : pad_y + size[1], pad_x : pad_x + size[0]] = small
-        turned = np.rot90(self._canvas, turns)[:, :, ::-1]
-        np.multiply(turned, np.float32(1 / 127.5), out=self._input[0])
+        turned = np.ascontiguousarray(np.rot90(self._canvas, turns))
+        cv2.cvtColor(turned, cv2.COLOR_BGR2RGB, dst=self._rgb)
+        np.multiply(self._rgb, np.float32(1 / 127.5), out=self._input[0])
         self._input -= 1.0
         per_px_x, per_px_y = (right - left) / size[0], (bottom - top) / size[1]
         return _Letterbox(

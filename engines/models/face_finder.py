@@ -1,5 +1,6 @@
 """Finds faces in a picture and places their landmarks: detectors and landmark network together."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,12 +8,27 @@ from numpy.typing import NDArray
 
 from engines.models.blazeface import BlazeFace, Detections
 from engines.models.face_landmark import (
+    CROP_SCALE,
     NUM_LANDMARKS,
     CropSquare,
     FaceLandmark,
     square_from_detection,
     square_from_landmarks,
 )
+
+CERTAIN_SCORE = 0.9
+"""A landmark score above which nothing is gained by looking again."""
+
+SURE_DETECTION = 0.5
+"""A detector's score above which the landmark network need not be certain."""
+
+_HOPELESS_SCORE = 0.03
+
+# Detections that may fail the landmark network before a search gives up; bounds its time.
+_SPARE_TRIES = 2
+
+# The usual crop first. Profiles and half-covered faces often show in a wider or tighter one only.
+_CROP_SCALES = (CROP_SCALE, 1.75, 1.25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +59,12 @@ class FaceFinder:
         self._landmark = landmark
 
     def follow(
-        self, image: NDArray[np.uint8], landmarks: NDArray[np.float32], *, min_score: float
+        self,
+        image: NDArray[np.uint8],
+        landmarks: NDArray[np.float32],
+        *,
+        min_score: float,
+        thorough: bool = True,
     ) -> LocatedFace | None:
         """Looks again where a face was a moment ago, without a detector.
 
@@ -51,9 +72,11 @@ class FaceFinder:
             image: ``(H, W, 3) u8 BGR``.
             landmarks: ``(468, 3)`` where the face was.
             min_score: what the landmark network must say at least.
+            thorough: try other crops where the usual one shows no certain face.
         """
-        face = self._locate(image, square_from_landmarks(landmarks))
-        return face if face.score >= min_score else None
+        scales = _CROP_SCALES if thorough else _CROP_SCALES[:1]
+        squares = (square_from_landmarks(landmarks, scale=scale) for scale in scales)
+        return self._best(image, squares, min_score)
 
     def recover(
         self,
@@ -112,33 +135,62 @@ class FaceFinder:
         """
         faces: list[LocatedFace] = []
         boxes = known
-        for detector in (self._short_range, self._full_range):
-            found = detector.detect(image, min_score=min_detection, quarter_turns=quarter_turns)
-            for index in range(len(found)):
-                if len(faces) >= max_faces:
-                    return faces
-                if _is_known(found.boxes[index], boxes):
-                    continue
-                face = self._confirm(image, found, index, min_score)
-                if face is not None:
-                    faces.append(face)
-                    boxes = np.concatenate([boxes, _box(face.landmarks)[None]])
+        tries_left = max_faces + _SPARE_TRIES
+        for found, index in self._detect(image, min_detection, quarter_turns):
+            if len(faces) >= max_faces or tries_left == 0:
+                break
+            if _is_known(found.boxes[index], boxes):
+                continue
+            tries_left -= 1
+            face = self._confirm(image, found, index, min_score)
+            if face is not None and not _is_known(_box(face.landmarks), boxes):
+                faces.append(face)
+                boxes = np.concatenate([boxes, _box(face.landmarks)[None]])
         return faces
+
+    def _detect(
+        self, image: NDArray[np.uint8], min_detection: float, quarter_turns: int
+    ) -> list[tuple[Detections, int]]:
+        """What both detectors find, the surest first; a face may be there twice."""
+        both = [
+            detector.detect(image, min_score=min_detection, quarter_turns=quarter_turns)
+            for detector in (self._short_range, self._full_range)
+        ]
+        found = [(detections, index) for detections in both for index in range(len(detections))]
+        return sorted(found, key=lambda item: -float(item[0].scores[item[1]]))
 
     def _confirm(
         self, image: NDArray[np.uint8], found: Detections, index: int, min_score: float
     ) -> LocatedFace | None:
-        """Places landmarks on a detection, then again on the crop the landmarks ask for."""
-        square = square_from_detection(found.boxes[index], found.keypoints[index])
-        face = self._locate(image, square)
-        if face.score < min_score:
-            return None
-        return self.follow(image, face.landmarks, min_score=min_score)
+        """Places landmarks on a detection, then again on the crop the landmarks ask for.
 
-    def _locate(self, image: NDArray[np.uint8], square: CropSquare) -> LocatedFace:
-        """Runs the landmark network once."""
-        landmarks = np.empty((NUM_LANDMARKS, 3), np.float32)
-        return LocatedFace(landmarks, self._landmark.locate(image, square, out=landmarks))
+        What only looks like a face to the detector hardly ever passes twice; where the detector
+        itself is unsure, the landmark network must be certain.
+        """
+        box, keypoints = found.boxes[index], found.keypoints[index]
+        sure = float(found.scores[index]) >= SURE_DETECTION
+        min_score = min_score if sure else max(min_score, CERTAIN_SCORE)
+        scales = _CROP_SCALES if sure else _CROP_SCALES[:1]
+        squares = (square_from_detection(box, keypoints, scale=scale) for scale in scales)
+        face = self._best(image, squares, min_score)
+        return None if face is None else self.follow(image, face.landmarks, min_score=min_score)
+
+    def _best(
+        self, image: NDArray[np.uint8], squares: Iterable[CropSquare], min_score: float
+    ) -> LocatedFace | None:
+        """The first certain face in these crops, else the most likely one.
+
+        A crop without a trace of a face ends the tries, so that hands and walls cost one run.
+        """
+        best: LocatedFace | None = None
+        for square in squares:
+            landmarks = np.empty((NUM_LANDMARKS, 3), np.float32)
+            score = self._landmark.locate(image, square, out=landmarks)
+            if score >= min_score and (best is None or score > best.score):
+                best = LocatedFace(landmarks, score)
+            if score >= CERTAIN_SCORE or score < _HOPELESS_SCORE:
+                break
+        return best
 
 
 def _box(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:

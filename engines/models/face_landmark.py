@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import ModelError
+from engines.models.halving import halve, num_halvings
 from engines.session import Array, Session, TensorSpec
 
 NUM_LANDMARKS = 468
@@ -20,7 +21,7 @@ CROP_SCALE = 1.5
 """Side of the crop over the long side of the face's box."""
 
 _EYE_CORNERS = (33, 263)
-_MAX_SHRINK = 8
+_MAX_HALVINGS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,7 @@ class FaceLandmark:
         points = _output_of_size(session, NUM_LANDMARKS * 3)
         presence = _output_of_size(session, 1)
         self._crop = np.zeros((self._crop_px, self._crop_px, 3), np.uint8)
+        self._rgb = np.zeros_like(self._crop)
         self._input = np.zeros((1, self._crop_px, self._crop_px, 3), np.float32)
         self._points = np.zeros(points.shape, np.float32)
         self._presence = np.zeros(presence.shape, np.float32)
@@ -145,7 +147,6 @@ class FaceLandmark:
         square: CropSquare,
         *,
         out: NDArray[np.float32],
-        gain: float = 1.0,
     ) -> float:
         """Finds the landmarks of the face in a square of the picture.
 
@@ -154,23 +155,22 @@ class FaceLandmark:
             square: where to look; what lies outside the picture is black.
             out: ``(468, 3) f32`` is written: image pixels, z away from the camera in the scale
                 of x.
-            gain: the crop is brightened by this factor (saturating) before it is looked at.
 
         Returns:
             Probability 0..1 that the crop shows a face; below a half the points mean little.
         """
-        self._fill(image, square, gain)
+        self._fill(image, square)
         self._session.enqueue(self._inputs, out=self._outputs, stream=0)
         self._to_image(square, out)
         logit = float(np.clip(self._presence.reshape(-1)[0], -80.0, 80.0))
         return 1.0 / (1.0 + math.exp(-logit))
 
-    def _fill(self, image: NDArray[np.uint8], square: CropSquare, gain: float) -> None:
+    def _fill(self, image: NDArray[np.uint8], square: CropSquare) -> None:
         """Writes the crop into the network's input."""
         crop_from_image = square.crop_from_image(self._crop_px)
-        shrink = min(int(square.side_px / self._crop_px), _MAX_SHRINK)
-        if shrink >= 2:
-            image, crop_from_image = _shrunk(image, square, crop_from_image, shrink)
+        halvings = min(num_halvings(square.side_px, self._crop_px), _MAX_HALVINGS)
+        if halvings:
+            image, crop_from_image = _shrunk(image, square, crop_from_image, halvings)
         if image.size:
             cv2.warpAffine(
                 image,
@@ -182,9 +182,8 @@ class FaceLandmark:
             )
         else:
             self._crop.fill(0)
-        np.multiply(self._crop[:, :, ::-1], np.float32(gain / 255.0), out=self._input[0])
-        if gain > 1.0:
-            np.minimum(self._input, 1.0, out=self._input)
+        cv2.cvtColor(self._crop, cv2.COLOR_BGR2RGB, dst=self._rgb)
+        np.multiply(self._rgb, np.float32(1.0 / 255.0), out=self._input[0])
 
     def _to_image(self, square: CropSquare, out: NDArray[np.float32]) -> None:
         """Maps the network's points from the crop to the picture."""
@@ -199,31 +198,32 @@ class FaceLandmark:
 
 
 def _shrunk(
-    image: NDArray[np.uint8], square: CropSquare, crop_from_image: NDArray[np.float64], shrink: int
+    image: NDArray[np.uint8],
+    square: CropSquare,
+    crop_from_image: NDArray[np.float64],
+    halvings: int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """The part of the picture around a large square, averaged down by a whole factor.
+    """The part of the picture around a large square, made smaller.
 
     Bilinear sampling of a large face would alias, and the landmarks would tremble.
     """
     half = square.side_px / 2
     half *= abs(math.cos(square.angle_rad)) + abs(math.sin(square.angle_rad))
     height, width = image.shape[:2]
-    left, top = max(int(square.x_px - half), 0), max(int(square.y_px - half), 0)
-    right, bottom = (
-        min(int(square.x_px + half) + 1, width),
-        min(int(square.y_px + half) + 1, height),
-    )
-    # Whole blocks only, so that one small pixel is exactly shrink x shrink large ones.
-    columns, rows = (right - left) // shrink, (bottom - top) // shrink
+    block = 2**halvings
+    # The grid of blocks stays where it is in the picture when the face moves by less than one.
+    left = max(math.floor((square.x_px - half) / block) * block, 0)
+    top = max(math.floor((square.y_px - half) / block) * block, 0)
+    columns = (min(math.ceil(square.x_px + half), width) - left) // block
+    rows = (min(math.ceil(square.y_px + half), height) - top) // block
     if columns < 1 or rows < 1:
         return image[:0], crop_from_image
-    part = image[top : top + rows * shrink, left : left + columns * shrink]
-    small = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
-    offset = (shrink - 1) / 2
+    small = halve(image[top : top + rows * block, left : left + columns * block], halvings)
+    offset = (block - 1) / 2
     image_from_small = np.array(
-        [[shrink, 0.0, left + offset], [0.0, shrink, top + offset], [0.0, 0.0, 1.0]]
+        [[block, 0.0, left + offset], [0.0, block, top + offset], [0.0, 0.0, 1.0]]
     )
-    return np.asarray(small, np.uint8), crop_from_image @ image_from_small
+    return small, crop_from_image @ image_from_small
 
 
 def _angle_rad(right_eye: NDArray[np.float32], left_eye: NDArray[np.float32]) -> float:

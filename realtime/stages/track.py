@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from engines.models.blazeface import BlazeFace
-from engines.models.face_finder import FaceFinder, LocatedFace
+from engines.models.face_finder import CERTAIN_SCORE, FaceFinder, LocatedFace
 from engines.models.face_landmark import FaceLandmark
 from engines.session import Session
 from realtime.frame import Face, FaceState, Frame, Image, PictureSpec, Points, Pose
@@ -28,8 +28,13 @@ from realtime.memory import Memory
 _NS_PER_MS = 1_000_000
 _MIN_FACE_PX = 12.0
 _MIN_VISIBLE = 0.3
-_MAX_GROWTH = 2.0
+_MAX_GROWTH = 1.5
+_MAX_MOVE = 0.8
+_TIMES_TO_CONFIRM = 3
 _MAX_MISFIT = 0.25
+_TURNED_DETECTION = 0.6
+_TURNS = (1, 3, 2)
+_LOSING_MS = 100.0
 _SAME_FACE_OVERLAP = 0.6
 _THUMBNAIL_PX = 48
 _CUT_CORRELATION = 0.4
@@ -53,9 +58,9 @@ class TrackConfig(BaseModel):
 
     max_faces: int = Field(4, ge=1, le=16)
     redetect_interval_ms: float = Field(500.0, gt=0.0)
-    min_detection: float = Field(0.5, gt=0.0, lt=1.0)
+    min_detection: float = Field(0.3, gt=0.0, lt=1.0)
     min_score: float = Field(0.5, gt=0.0, lt=1.0)
-    keep_score: float = Field(0.2, gt=0.0, lt=1.0)
+    keep_score: float = Field(0.3, gt=0.0, lt=1.0)
     reassociate_ms: float = Field(1000.0, ge=0.0)
     lost_ms: float = Field(2500.0, ge=0.0)
 
@@ -77,11 +82,20 @@ class _Sighting:
 
 @dataclass(slots=True)
 class _Track:
-    """One person's face over time: where it was last seen."""
+    """One person's face over time.
+
+    Attributes:
+        track_id: its lasting number.
+        last: how it was last seen.
+        seen_ns: when that was.
+        times_seen: in how many frames; a newcomer beside known faces is not reported before it has
+            been seen in a few frames running, for a print on a shirt can look like a face in one.
+    """
 
     track_id: int
     last: _Sighting
     seen_ns: int
+    times_seen: int
 
 
 class Track:
@@ -104,7 +118,13 @@ class Track:
         self._open_session = open_session
         self._opened = ExitStack()
         self._finder: FaceFinder | None = None
-        self._reset()
+        self._next_id = 0
+        self._num_turns = 0
+        self._tracks: list[_Track] = []
+        self._last_ns: int | None = None
+        self._searched_ns: int | None = None
+        self._turned_ns: int | None = None
+        self._thumbnail: NDArray[np.float32] | None = None
 
     @property
     def name(self) -> str:
@@ -117,7 +137,8 @@ class Track:
         Raises:
             ModelError: one of them is missing or unusable.
         """
-        self._reset()
+        self._tracks = []
+        self._last_ns = self._searched_ns = self._turned_ns = self._thumbnail = None
         with ExitStack() as opened:
             short_range, full_range, landmark = (
                 self._load(name, opened)
@@ -140,25 +161,19 @@ class Track:
         now_ns, image = frame.media_ns, frame.image
         if self._is_cut(image):
             self._tracks.clear()
-        self._follow(finder, image, now_ns)
-        self._merge_duplicates(now_ns)
+        self._follow(finder, image, now_ns, [t for t in self._tracks if t.seen_ns == self._last_ns])
         if self._search_is_due(now_ns):
+            missing = [t for t in self._tracks if t.seen_ns != now_ns and self._is_fresh(t, now_ns)]
+            self._follow(finder, image, now_ns, missing)
             self._search(finder, image, now_ns)
-        self._forget(now_ns)
-        frame.faces = self._faces(now_ns)
+        self._tracks = self._kept(now_ns)
+        self._last_ns = now_ns
+        frame.faces = [_face(track, now_ns) for track in self._tracks if _is_confirmed(track)]
 
     def close(self) -> None:
         """Lets the networks go."""
         self._finder = None
         self._opened.close()
-
-    def _reset(self) -> None:
-        """Forgets everything about the pictures so far; numbers go on."""
-        self._tracks: list[_Track] = []
-        self._next_id = getattr(self, "_next_id", 0)
-        self._searched_ns: int | None = None
-        self._turned_ns: int | None = None
-        self._thumbnail: NDArray[np.float32] | None = None
 
     def _load(self, name: str, opened: ExitStack) -> Session:
         """Opens a network and sees to its end."""
@@ -179,32 +194,66 @@ class Track:
         norm = float(np.linalg.norm(last) * np.linalg.norm(thumbnail))
         return norm > 0.0 and float(np.vdot(last, thumbnail)) < _CUT_CORRELATION * norm
 
-    def _follow(self, finder: FaceFinder, image: Image, now_ns: int) -> None:
-        """Looks for every face where it was, then around that place."""
-        for track in self._tracks:
-            if not self._is_fresh(track, now_ns):
-                continue
-            known = track.last.landmarks
-            keep_score, min_score = self._config.keep_score, self._config.min_score
-            sighting = _sighting(finder.follow(image, known, min_score=keep_score), image)
-            if sighting is None or not _is_similar_size(sighting, track.last):
-                face = finder.recover(
-                    image,
-                    known,
-                    min_detection=self._config.min_detection,
-                    min_score=min_score,
-                )
-                sighting = _sighting(face, image)
-            if sighting is not None and _is_similar_size(sighting, track.last):
-                track.last, track.seen_ns = sighting, now_ns
+    def _follow(self, finder: FaceFinder, image: Image, now_ns: int, tracks: list[_Track]) -> None:
+        """Looks for known faces where they were, then for the uncertain ones around that place."""
+        uncertain: list[tuple[_Track, _Sighting | None]] = []
+        for track in sorted(tracks, key=lambda t: t.track_id):
+            face = finder.follow(
+                image,
+                track.last.landmarks,
+                min_score=self._config.keep_score,
+                thorough=track.seen_ns == self._last_ns,
+            )
+            sighting = _sighting(face, image)
+            if sighting is None or sighting.score < CERTAIN_SCORE:
+                uncertain.append((track, sighting))
+            elif not self._see(track, sighting, now_ns):
+                uncertain.append((track, None))
+        for track, followed in uncertain:
+            recovered = self._recover(finder, image, track)
+            # Another face that is likelier hereabouts means that this one is gone.
+            likeliest = max(
+                (found for found in (followed, recovered) if found is not None),
+                key=lambda found: found.score,
+                default=None,
+            )
+            if likeliest is not None:
+                self._see(track, likeliest, now_ns)
+
+    def _recover(self, finder: FaceFinder, image: Image, track: _Track) -> _Sighting | None:
+        """Looks for a face near where it was; newcomers must do without."""
+        if not _is_confirmed(track):
+            return None
+        face = finder.recover(
+            image,
+            track.last.landmarks,
+            min_detection=self._config.min_detection,
+            min_score=self._config.min_score,
+        )
+        return _sighting(face, image)
+
+    def _see(self, track: _Track, sighting: _Sighting, now_ns: int) -> bool:
+        """Moves a track to a face found in this frame, if it can be the same one."""
+        if not _can_be_same(sighting, track.last) or self._is_taken(sighting, track, now_ns):
+            return False
+        track.last, track.seen_ns = sighting, now_ns
+        track.times_seen += 1
+        return True
+
+    def _is_taken(self, sighting: _Sighting, track: _Track, now_ns: int) -> bool:
+        """Whether a face is where another track's face has been seen in this frame."""
+        return any(
+            _is_same_place(sighting.box, other.last.box)
+            for other in self._tracks
+            if other is not track and other.seen_ns == now_ns
+        )
 
     def _search_is_due(self, now_ns: int) -> bool:
         """Whether the whole picture is to be searched in this frame."""
-        seen = [track for track in self._tracks if track.seen_ns == now_ns]
-        missing = any(
-            track.seen_ns != now_ns and self._is_fresh(track, now_ns) for track in self._tracks
-        )
-        if missing or not seen or self._searched_ns is None:
+        if self._searched_ns is None or all(track.seen_ns != now_ns for track in self._tracks):
+            return True
+        losing_ns = _LOSING_MS * _NS_PER_MS
+        if any(0 < now_ns - track.seen_ns <= losing_ns for track in self._tracks):
             return True
         return now_ns - self._searched_ns >= self._config.redetect_interval_ms * _NS_PER_MS
 
@@ -212,82 +261,83 @@ class Track:
         """Looks for faces in the whole picture that are not followed already."""
         self._searched_ns = now_ns
         boxes = [track.last.box for track in self._tracks if track.seen_ns == now_ns]
-        turns = [0]
-        if not boxes and self._turn_is_due(now_ns):
-            turns = [0, 1, 3, 2]
-            self._turned_ns = now_ns
-        for quarter_turns in turns:
+        known = np.array(boxes, np.float32).reshape(-1, 4)
+        faces = finder.search(
+            image,
+            known=known,
+            max_faces=self._config.max_faces - len(boxes),
+            min_detection=self._config.min_detection,
+            min_score=self._config.min_score,
+        )
+        if not boxes and not faces and self._turn_is_due(now_ns):
             faces = finder.search(
                 image,
-                known=np.array(boxes, np.float32).reshape(-1, 4),
-                max_faces=self._config.max_faces - len(boxes),
-                min_detection=self._config.min_detection,
-                min_score=self._config.min_score,
-                quarter_turns=quarter_turns,
+                known=known,
+                max_faces=self._config.max_faces,
+                min_detection=_TURNED_DETECTION,
+                min_score=CERTAIN_SCORE,
+                quarter_turns=self._next_turn(now_ns),
             )
-            sightings = [found for face in faces if (found := _sighting(face, image))]
-            for sighting in sightings:
+        for face in faces:
+            sighting = _sighting(face, image)
+            if sighting is not None:
                 self._associate(sighting, now_ns)
-            if sightings:
-                break
 
     def _turn_is_due(self, now_ns: int) -> bool:
         """Whether heads on their side are to be looked for; dear, so not in every frame."""
-        interval_ns = self._config.redetect_interval_ms * _NS_PER_MS
+        interval_ns = self._config.redetect_interval_ms * _NS_PER_MS / len(_TURNS)
         return self._turned_ns is None or now_ns - self._turned_ns >= interval_ns
+
+    def _next_turn(self, now_ns: int) -> int:
+        """The quarter turns to try now, one after the other so that no frame takes long."""
+        self._turned_ns = now_ns
+        self._num_turns += 1
+        return _TURNS[self._num_turns % len(_TURNS)]
 
     def _associate(self, sighting: _Sighting, now_ns: int) -> None:
         """Gives a face found in the whole picture to the nearest missing track, or to a new one."""
-        missing = [
-            (distance, track.track_id, track)
-            for track in self._tracks
-            if track.seen_ns != now_ns
-            and self._is_fresh(track, now_ns)
-            and _is_similar_size(sighting, track.last)
-            and (distance := _distance_px(sighting, track.last)) < sighting.side_px
-        ]
-        if missing:
-            track = min(missing)[2]
-            track.last, track.seen_ns = sighting, now_ns
-            return
-        self._tracks.append(_Track(self._next_id, sighting, now_ns))
+        missing = [t for t in self._tracks if t.seen_ns != now_ns and self._is_fresh(t, now_ns)]
+        for track in sorted(missing, key=lambda t: _distance_px(sighting, t.last)):
+            if self._see(track, sighting, now_ns):
+                return
+        alone = all(track.seen_ns != now_ns for track in self._tracks)
+        times_seen = _TIMES_TO_CONFIRM if alone else 1
+        self._tracks.append(_Track(self._next_id, sighting, now_ns, times_seen))
         self._next_id += 1
 
-    def _merge_duplicates(self, now_ns: int) -> None:
-        """Drops the younger of two tracks that have come to lie on one face."""
+    def _kept(self, now_ns: int) -> list[_Track]:
+        """The tracks worth keeping, largest first.
+
+        Let go are faces lost long ago, newcomers not seen again, the younger of two tracks on one
+        face, lost ones where another is seen, and the smallest of too many.
+        """
+        limit_ns = self._config.lost_ms * _NS_PER_MS
         kept: list[_Track] = []
         for track in sorted(self._tracks, key=lambda t: (t.seen_ns != now_ns, t.track_id)):
-            if not any(_is_same_place(track.last.box, other.last.box) for other in kept):
+            seen = track.seen_ns == now_ns
+            alive = seen or (_is_confirmed(track) and now_ns - track.seen_ns <= limit_ns)
+            if alive and not any(_is_same_place(track.last.box, other.last.box) for other in kept):
                 kept.append(track)
-        self._tracks = kept
-
-    def _forget(self, now_ns: int) -> None:
-        """Lets go of faces lost long ago, covered by a seen one, or one too many."""
-        self._merge_duplicates(now_ns)
-        limit_ns = self._config.lost_ms * _NS_PER_MS
-        alive = [track for track in self._tracks if now_ns - track.seen_ns <= limit_ns]
-        alive.sort(key=lambda t: (t.seen_ns != now_ns, -float(box_area(t.last.box))))
-        self._tracks = alive[: self._config.max_faces]
+        kept.sort(key=lambda t: (t.seen_ns != now_ns, -float(box_area(t.last.box))))
+        kept = kept[: self._config.max_faces]
+        return sorted(kept, key=lambda t: -float(box_area(t.last.box)))
 
     def _is_fresh(self, track: _Track, now_ns: int) -> bool:
         """Whether a face was seen so lately that one found now nearby is the same."""
         return now_ns - track.seen_ns <= self._config.reassociate_ms * _NS_PER_MS
 
-    def _faces(self, now_ns: int) -> list[Face]:
-        """What is known, for the stages to come, largest first."""
-        faces = [
-            Face(
-                track_id=track.track_id,
-                box=track.last.box.copy(),
-                landmarks=track.last.landmarks.copy(),
-                score=track.last.score,
-                pose=track.last.pose,
-                state=FaceState.SEEN if track.seen_ns == now_ns else FaceState.LOST,
-                lost_ns=now_ns - track.seen_ns,
-            )
-            for track in self._tracks
-        ]
-        return sorted(faces, key=lambda face: -float(box_area(face.box)))
+
+def _face(track: _Track, now_ns: int) -> Face:
+    """What the stages to come are told about a track."""
+    return Face(
+        track_id=track.track_id,
+        box=track.last.box.copy(),
+        landmarks=track.last.landmarks.copy(),
+        score=track.last.score,
+        pose=track.last.pose,
+        state=FaceState.SEEN if track.seen_ns == now_ns else FaceState.LOST,
+        lost_ns=now_ns - track.seen_ns,
+    )
 
 
 def _sighting(face: LocatedFace | None, image: Image) -> _Sighting | None:
@@ -306,9 +356,15 @@ def _sighting(face: LocatedFace | None, image: Image) -> _Sighting | None:
     return _Sighting(face.landmarks, box, face.score, head_pose(head))
 
 
-def _is_similar_size(a: _Sighting, b: _Sighting) -> bool:
-    """Whether one face can be the other a moment later."""
-    return max(a.side_px, b.side_px) <= _MAX_GROWTH * min(a.side_px, b.side_px)
+def _is_confirmed(track: _Track) -> bool:
+    """Whether a track has been seen often enough to be believed."""
+    return track.times_seen >= _TIMES_TO_CONFIRM
+
+
+def _can_be_same(a: _Sighting, b: _Sighting) -> bool:
+    """Whether one face can be the other a moment later, by size and place."""
+    sides = sorted((a.side_px, b.side_px))
+    return sides[1] <= _MAX_GROWTH * sides[0] and _distance_px(a, b) <= _MAX_MOVE * sides[1]
 
 
 def _distance_px(a: _Sighting, b: _Sighting) -> float:
