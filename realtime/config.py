@@ -231,6 +231,11 @@ def _config_error(error: ValidationError) -> ConfigError:
     first = error.errors(include_url=False)[0]
     path = [str(part) for part in first["loc"]]
     if first["type"] == "extra_forbidden":
+        # Below an unknown section the first key helps to find the one that was meant.
+        below = first["input"]
+        while isinstance(below, Mapping) and below:
+            key, below = next(iter(below.items()))
+            path.append(str(key))
         return _unknown_key(".".join(path))
     known = known_keys()
     sections = {key.rpartition(".")[0] for key in known}
@@ -249,11 +254,12 @@ def _config_error(error: ValidationError) -> ConfigError:
 def _unknown_key(key: str) -> ConfigError:
     """Names the known key or section nearest to an unknown one."""
     known = known_keys()
-    by_leaf = {name.rpartition(".")[2]: name for name in known}
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-    near = near or [
-        by_leaf[leaf] for leaf in difflib.get_close_matches(key.rpartition(".")[2], by_leaf, n=1)
-    ]
+    sections = {name.partition(".")[0] for name in known}
+    near = difflib.get_close_matches(key, [*known, *sections], n=1)
+    if not near:
+        by_leaf = {name.rpartition(".")[2]: name for name in known}
+        leaves = difflib.get_close_matches(key.rpartition(".")[2], by_leaf, n=1)
+        near = [by_leaf[leaf] for leaf in leaves]
     section = key.rpartition(".")[0]
     inside = [name for name in known if name.startswith(f"{section}.")]
     hint = f"Did you mean {near[0]}?" if near else f"Known keys: {', '.join(inside or known)}."

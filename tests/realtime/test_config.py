@@ -70,6 +70,8 @@ def test_an_empty_overlay_changes_nothing(tmp_path: Path):
         ("camera.sise=640x480", "camera.sise", r"unknown key\. Did you mean camera\.size\?"),
         ("crf=20", "crf", r"unknown key\. Did you mean output\.crf\?"),
         ("guard.onloss=blur", "guard.onloss", r"Did you mean guard\.on_loss\?"),
+        ("trak.max_faces=2", "trak.max_faces", r"Did you mean track\.max_faces\?"),
+        ("gard=2", "gard", r"Did you mean guard\?"),
         ("zzzzzz=1", "zzzzzz", r"unknown key\. Known keys: camera\.size, "),
         ("output.crf=99", "output.crf", r"must be less than or equal to 51, got 99\.$"),
         ("output.crf=high", "output.crf", r"must be a valid integer.*got 'high'\.$"),
