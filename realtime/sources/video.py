@@ -12,13 +12,8 @@ import av.container
 
 from realtime.errors import MediaError
 from realtime.frame import Image, PictureSpec
+from realtime.media_file import open_video, picture_stream
 from realtime.sources.conversion import FrameConverter, turn_of
-
-CONTAINERS = (
-    "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,gif,h264,hevc,m4v,mpegvideo,ivf,nut,mxf,dv,rm"
-)
-"""Demuxers that may open a file; playlists and other formats that refer to further files or
-addresses are left out."""
 
 MAX_VIDEO_PIXELS = 8192 * 8192
 """Pictures beyond this are refused; the header of a small file can claim any size."""
@@ -74,14 +69,10 @@ class VideoFile:
             MediaError: the file is missing, unreadable, no video, has no picture stream, or not
                 one picture can be decoded.
         """
-        _check_file(self._path)
-        try:
-            container = _open_container(self._path)
-        except av.FFmpegError as error:
-            raise MediaError(_not_a_video(self._path, error)) from error
+        container = open_video(self._path)
         self._container = container
         try:
-            stream = _picture_stream(container, self._path)
+            stream = picture_stream(container, self._path)
             stream.thread_type = "AUTO"
             self._frames = _decoded(container, stream)
             first = next(self._frames, None)
@@ -166,58 +157,12 @@ class VideoFile:
                 self._container = None
 
 
-def _check_file(path: Path) -> None:
-    # A pipe or a device could block for ever, hence regular files only.
-    try:
-        size = path.stat().st_size if path.is_file() else None
-    except OSError as error:
-        raise MediaError(
-            f"{path}: the video must be readable, got: {error.strerror}. Check its permissions."
-        ) from error
-    if size is None:
-        what = "a folder" if path.is_dir() else "no such file" if not path.exists() else "no file"
-        raise MediaError(f"{path}: must be a video file, got {what}. Check the name.")
-    if size == 0:
-        raise MediaError(f"{path}: must be a video, got an empty file. Copy the file again.")
-
-
 def _check_size(frame: av.VideoFrame, path: Path) -> None:
     if frame.width * frame.height > MAX_VIDEO_PIXELS:
         raise MediaError(
             f"{path}: pictures must have at most {MAX_VIDEO_PIXELS // 1_000_000} megapixels, got "
             f"{frame.width}×{frame.height}. Scale the video down."
         )
-
-
-def _open_container(path: Path) -> av.container.InputContainer:
-    # An absolute path cannot be read as the address of a protocol ("concat:…", "http:…").
-    return av.open(
-        str(path.resolve()),
-        "r",
-        container_options={"protocol_whitelist": "file", "format_whitelist": CONTAINERS},
-        metadata_errors="replace",
-    )
-
-
-def _not_a_video(path: Path, error: av.FFmpegError) -> str:
-    if isinstance(error, PermissionError):
-        return f"{path}: the video must be readable, got: {error.strerror}. Check its permissions."
-    return (
-        f"{path}: must be a video file (MP4, MOV, MKV, WebM, AVI …), got something else or a "
-        f"cut-off one ({error.strerror}). Copy the file again or convert it to MP4."
-    )
-
-
-def _picture_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    """The first stream of moving pictures; the cover picture of a song is none."""
-    for stream in container.streams.video:
-        is_cover = av.stream.Disposition.attached_pic in stream.disposition
-        if not is_cover and stream.codec_context is not None:
-            return stream
-    raise MediaError(
-        f"{path}: must hold moving pictures, got {len(container.streams.audio)} sound tracks and "
-        "no video stream. Name a video file."
-    )
 
 
 def _decoded(

@@ -19,6 +19,7 @@ def add_sound(container: Any, codec: str, seconds: float, rate_hz: int) -> Any:
     def write() -> None:
         form = stream.codec_context.format.name
         dtype = np.float32 if form.startswith("flt") else np.int16
+        # Encoders of fixed frame length say it; the others take any.
         step = stream.codec_context.frame_size or 1024
         samples = np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate_hz)) / rate_hz) * 0.5
         if dtype is np.int16:
@@ -50,6 +51,7 @@ def write_video(tmp_path: Path) -> Callable[..., Path]:
         colorspace: int = 6,
         color_range: int = 1,
         rotation: int = 0,
+        pixel_shape: Fraction | None = None,
         sound_s: float = 0,
         sound_codec: str = "aac",
         sound_rate_hz: int = 48_000,
@@ -64,6 +66,8 @@ def write_video(tmp_path: Path) -> Callable[..., Path]:
                 Fraction(1, TICKS_HZ) if codec == "libx264" else 1 / Fraction(rate_hz)
             )
             context.colorspace, context.color_range = colorspace, color_range
+            if pixel_shape is not None:
+                context.sample_aspect_ratio = pixel_shape
             if rotation:
                 stream.set_display_rotation(rotation)
             write_sound = sound_s and add_sound(container, sound_codec, sound_s, sound_rate_hz)
