@@ -153,6 +153,8 @@ class OnnxRuntimeSession:
         address = (array.ctypes.data, array.shape)
         if self._bound.get(spec.name) == address:
             return
+        if not is_input and not array.flags.writeable:
+            raise ModelError(f"{self._name}: {spec.name} must be writable, got a read-only array.")
         bind = self._binding.bind_input if is_input else self._binding.bind_output
         bind(spec.name, "cpu", 0, spec.dtype.type, array.shape, array.ctypes.data)
         self._bound[spec.name] = address

@@ -73,11 +73,6 @@ _OPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
         "MEAN": ("ReducerOptions", ("KeepDims",)),
         "MUL": ("MulOptions", ("FusedActivationFunction",)),
         "RESIZE_BILINEAR": ("ResizeBilinearOptions", ("AlignCorners", "HalfPixelCenters")),
-        "SPLIT": ("SplitOptions", ("NumSplits",)),
-        "STRIDED_SLICE": (
-            "StridedSliceOptions",
-            ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask", "Offset"),
-        ),
         "SUB": ("SubOptions", ("FusedActivationFunction",)),
         "TRANSPOSE_CONV": (
             "TransposeConvOptions",
@@ -304,8 +299,7 @@ def _read_operator(model: Any, operator: Any, num_tensors: int) -> Operator:
     if not 0 <= index < model.OperatorCodesLength():
         raise ValueError(f"operator code {index} out of range")
     code = model.OperatorCodes(index)
-    # Files from before 2020 hold the code in the older, narrower field only.
-    builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+    builtin = code.BuiltinCode()
     kind = _enum_name(tflite.BuiltinOperator, builtin)
     custom = b""
     if builtin == tflite.BuiltinOperator.CUSTOM:
