@@ -90,15 +90,31 @@ class Terminal:
         raise ConsentError(f"{face}: the use of a face must be permitted, got no reason.")
 
     @contextmanager
-    def watching(self, *, live: bool) -> Iterator[Callable[["Snapshot"], None]]:
+    def watching(self, title: str, *, live: bool) -> Iterator[Callable[["Snapshot"], None]]:
         """Shows how a run goes for as long as the block lasts.
 
         Args:
+            title: one line, printed once the run has begun; one that cannot begin has only its
+                error to say.
             live: a status line for a camera instead of a bar for a file.
 
         Yields:
             What the engine is to call a few times a second from the main thread.
         """
+        with self._moving(live=live) as move:
+            begun = False
+
+            def show(snapshot: "Snapshot") -> None:
+                nonlocal begun
+                if not begun:
+                    begun = True
+                    self.line(title)
+                move(snapshot)
+
+            yield show
+
+    @contextmanager
+    def _moving(self, *, live: bool) -> Iterator[Callable[["Snapshot"], None]]:
         if not self._console.is_terminal:
             yield lambda _snapshot: None
         elif live:

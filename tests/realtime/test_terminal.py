@@ -36,20 +36,22 @@ def test_a_line_carries_the_programs_name_and_stays_one_line():
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_nothing_moves_where_stderr_is_not_a_terminal(live: bool):
+def test_the_title_comes_once_and_nothing_moves_where_stderr_is_not_a_terminal(live: bool):
     terminal, text = screen(terminal=False)
-    with terminal.watching(live=live) as show:
+    with terminal.watching("in to out", live=live) as show:
+        assert text.getvalue() == ""
         show(SNAPSHOT)
-    assert text.getvalue() == ""
+        show(SNAPSHOT)
+    assert text.getvalue() == "rt-swap: in to out\n"
 
 
 def test_a_camera_has_a_status_line_and_a_file_a_bar():
     terminal, text = screen(terminal=True)
-    with terminal.watching(live=True) as show:
+    with terminal.watching("in to out", live=True) as show:
         show(SNAPSHOT)
     assert "running   30.0 fps   12.3 ms  7 dropped  2 failed" in text.getvalue()
     terminal, text = screen(terminal=True)
-    with terminal.watching(live=False) as show:
+    with terminal.watching("in to out", live=False) as show:
         show(SNAPSHOT)
     assert " 92/200" in text.getvalue()
     assert "30.0 fps" in text.getvalue()
