@@ -11,7 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,12 +129,11 @@ def remove_stale_temporaries(folder: Path) -> None:
     """Removes what killed processes left in the cache a day ago or earlier."""
     oldest_s = time.time() - _STALE_AFTER_S
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        try:
-            stale = path.stat().st_mtime < oldest_s
-        except FileNotFoundError:
-            # Another process has just finished with it.
-            continue
-        if stale and path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        elif stale:
-            path.unlink(missing_ok=True)
+        # Another process may have just finished with it, or another user may own it.
+        with suppress(OSError):
+            if path.stat().st_mtime >= oldest_s:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()

@@ -156,7 +156,7 @@ def _append(
             # One byte more than expected is enough to know that the file is too long.
             try:
                 chunk = response.read(min(_CHUNK_BYTES, total + 1 - done))
-            except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
+            except (http.client.HTTPException, OSError) as error:
                 raise _MirrorError(f"{done} of {total} bytes, then {error}") from error
             if not chunk:
                 return

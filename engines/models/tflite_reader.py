@@ -48,36 +48,18 @@ _POOL_FIELDS = (*_WINDOW_FIELDS, "FilterHeight", "FilterWidth")
 _OPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
     {
         "ADD": ("AddOptions", ("FusedActivationFunction",)),
-        "AVERAGE_POOL_2D": (
-            "Pool2DOptions",
-            _POOL_FIELDS,
-        ),
+        "AVERAGE_POOL_2D": ("Pool2DOptions", _POOL_FIELDS),
         "CONCATENATION": ("ConcatenationOptions", ("Axis", "FusedActivationFunction")),
-        "CONV_2D": (
-            "Conv2DOptions",
-            _CONV_FIELDS,
-        ),
-        "DEPTHWISE_CONV_2D": (
-            "DepthwiseConv2DOptions",
-            _CONV_FIELDS,
-        ),
+        "CONV_2D": ("Conv2DOptions", _CONV_FIELDS),
+        "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", _CONV_FIELDS),
         "DEPTH_TO_SPACE": ("DepthToSpaceOptions", ("BlockSize",)),
-        "FULLY_CONNECTED": (
-            "FullyConnectedOptions",
-            ("FusedActivationFunction", "WeightsFormat"),
-        ),
-        "MAX_POOL_2D": (
-            "Pool2DOptions",
-            _POOL_FIELDS,
-        ),
+        "FULLY_CONNECTED": ("FullyConnectedOptions", ("FusedActivationFunction", "WeightsFormat")),
+        "MAX_POOL_2D": ("Pool2DOptions", _POOL_FIELDS),
         "MEAN": ("ReducerOptions", ("KeepDims",)),
         "MUL": ("MulOptions", ("FusedActivationFunction",)),
         "RESIZE_BILINEAR": ("ResizeBilinearOptions", ("AlignCorners", "HalfPixelCenters")),
         "SUB": ("SubOptions", ("FusedActivationFunction",)),
-        "TRANSPOSE_CONV": (
-            "TransposeConvOptions",
-            _WINDOW_FIELDS,
-        ),
+        "TRANSPOSE_CONV": ("TransposeConvOptions", _WINDOW_FIELDS),
     }
 )
 

