@@ -5,7 +5,6 @@ Pure logic; every time is an argument, in nanoseconds of one monotonic clock.
 
 from collections import deque
 from fractions import Fraction
-from itertools import pairwise
 
 SECOND_NS = 1_000_000_000
 
@@ -45,7 +44,7 @@ class Pacer:
         self._period_ns = round(SECOND_NS / rate_hz)
         self._origin_ns = start_ns
         self._tick = 0
-        self._ready_ns: deque[int] = deque(maxlen=NUM_OBSERVED)
+        self._observed: deque[tuple[int, int]] = deque(maxlen=NUM_OBSERVED)
 
     @property
     def deadline_ns(self) -> int:
@@ -71,34 +70,47 @@ class Pacer:
         self._tick = max(due, int(passed))
         return self._tick - due
 
-    def observe(self, ready_ns: int) -> None:
+    def observe(self, ready_ns: int, *, seq: int) -> None:
         """Tells when a frame was ready, at most once for each tick; leans the ticks to come.
 
         The first frame sets the phase at once, the others pull on it gently.
 
         Args:
             ready_ns: when the frame could have been sent; not later than now.
+            seq: the frame's place in the order of capture, higher than the one before.
         """
-        self._ready_ns.append(ready_ns)
-        if len(self._ready_ns) == 1:
-            self._origin_ns += self._lag_ns(ready_ns)
-        elif len(self._ready_ns) >= MIN_OBSERVED and self._follows():
-            lags = sorted(self._lag_ns(ready) for ready in self._ready_ns)
-            latest = lags[len(lags) * 95 // 100]
-            if latest - lags[len(lags) * 5 // 100] < self._period_ns // 2:
-                self._origin_ns += max(-MAX_SLEW_NS, min(MAX_SLEW_NS, latest))
+        self._observed.append((seq, ready_ns))
+        if len(self._observed) == 1:
+            # The next tick comes earlier, never later: a second frame would be passed over.
+            lag_ns = self._lag_ns(ready_ns)
+            self._origin_ns += lag_ns if lag_ns <= 0 else lag_ns - self._period_ns
+        elif len(self._observed) >= MIN_OBSERVED and self._follows():
+            self._lean()
+
+    def _lean(self) -> None:
+        """Moves the ticks a little towards a margin after the latest of the usual arrivals."""
+        # Taken from the newest one, so that arrivals half a period from a tick stay together.
+        newest_ns = self._observed[-1][1]
+        offsets = sorted(self._wrapped_ns(ready - newest_ns) for _, ready in self._observed)
+        latest = offsets[len(offsets) * 95 // 100]
+        if latest - offsets[len(offsets) * 5 // 100] < self._period_ns // 2:
+            lag_ns = self._lag_ns(newest_ns + latest)
+            self._origin_ns += max(-MAX_SLEW_NS, min(MAX_SLEW_NS, lag_ns))
 
     def _lag_ns(self, ready_ns: int) -> int:
         """How much later a tick would have to be for this frame to have its margin before it.
 
         Taken to the nearest tick, so within half a period to either side.
         """
+        return self._wrapped_ns(ready_ns + MARGIN_NS - self.deadline_ns)
+
+    def _wrapped_ns(self, offset_ns: int) -> int:
+        """The offset from the nearest of the moments one period apart."""
         half = self._period_ns // 2
-        return (ready_ns + MARGIN_NS - self.deadline_ns + half) % self._period_ns - half
+        return (offset_ns + half) % self._period_ns - half
 
     def _follows(self) -> bool:
-        """Whether frames come nearly at the output's rate."""
-        ready = tuple(self._ready_ns)
-        steps = sorted(b - a for a, b in pairwise(ready))
-        typical = steps[len(steps) // 2]
-        return abs(typical - self._period_ns) <= MAX_RATE_DIFFERENCE * self._period_ns
+        """Whether frames come nearly at the output's rate, those passed over among them."""
+        (first_seq, first_ns), (last_seq, last_ns) = self._observed[0], self._observed[-1]
+        input_period_ns = (last_ns - first_ns) / (last_seq - first_seq)
+        return abs(input_period_ns - self._period_ns) <= MAX_RATE_DIFFERENCE * self._period_ns

@@ -129,7 +129,7 @@ class Sender:
             self._shown.exchange(frame)
             self._ring.release()
             if self._ring.policy is Policy.LIVE:
-                pacer.observe(self._lane.finished_ns)
+                pacer.observe(self._lane.finished_ns, seq=self._shown.seq)
             self._send_new(self._shown, pacer.media_ns)
         elif self._ring.ended:
             return False

@@ -1,0 +1,148 @@
+import random
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime.pacing import MARGIN_NS, MAX_SLEW_NS, Pacer
+
+RATE_HZ = Fraction(30)
+PERIOD_NS = 33_333_333
+MS_NS = 1_000_000
+
+
+def test_ticks_stay_on_the_grid_and_never_drift():
+    pacer = Pacer(Fraction(30000, 1001), start_ns=7)
+    for _ in range(30000):
+        pacer.advance(pacer.deadline_ns)
+    assert pacer.deadline_ns == 7 + 1001 * 1_000_000_000
+    assert pacer.media_ns == 1001 * 1_000_000_000
+
+
+def test_a_late_tick_is_not_skipped_and_the_next_one_is_on_time_again():
+    pacer = Pacer(RATE_HZ, start_ns=0)
+    assert pacer.advance(PERIOD_NS + 5 * MS_NS) == 0
+    assert pacer.deadline_ns == PERIOD_NS
+    assert pacer.advance(PERIOD_NS + 6 * MS_NS) == 0
+    assert pacer.deadline_ns == pytest.approx(2 * PERIOD_NS, abs=1)
+
+
+def test_a_stall_skips_what_it_missed_instead_of_bursting():
+    pacer = Pacer(RATE_HZ, start_ns=0)
+    now_ns = 10 * PERIOD_NS + 12 * MS_NS
+    assert pacer.advance(now_ns) == 9
+    assert now_ns - PERIOD_NS < pacer.deadline_ns <= now_ns
+    assert pacer.advance(now_ns) == 0
+    assert pacer.deadline_ns > now_ns
+
+
+@given(st.lists(st.integers(0, 200 * MS_NS), max_size=40))
+def test_ticks_only_go_forward_whatever_the_work_takes(durations):
+    pacer = Pacer(RATE_HZ, start_ns=0)
+    now_ns = 0
+    for duration_ns in durations:
+        now_ns = max(now_ns, pacer.deadline_ns) + duration_ns
+        before = pacer.deadline_ns
+        pacer.advance(now_ns)
+        assert pacer.deadline_ns > before
+        assert pacer.deadline_ns > now_ns - PERIOD_NS - 1
+
+
+class Simulation:
+    """A camera, some work, and a sender, on one virtual clock."""
+
+    def __init__(self, *, input_hz, work_ns, jitter_ns=0, camera_phase_ns=0, seed=1):
+        self.pacer = Pacer(RATE_HZ, start_ns=0)
+        self.sent_ns = []
+        self.latencies_ns = []
+        self.num_repeated = 0
+        self.num_passed_over = 0
+        dice = random.Random(seed)
+        self._frames = []
+        for seq in range(3000):
+            captured_ns = camera_phase_ns + round(seq * 1_000_000_000 / input_hz)
+            ready_ns = captured_ns + work_ns + dice.randint(0, jitter_ns)
+            self._frames.append((seq, captured_ns, ready_ns))
+
+    def run(self, num_ticks):
+        for _ in range(num_ticks):
+            now_ns = self.pacer.deadline_ns
+            ready = 0
+            while self._frames[ready][2] <= now_ns:
+                ready += 1
+            if ready:
+                seq, captured_ns, ready_ns = self._frames[ready - 1]
+                self.pacer.observe(ready_ns, seq=seq)
+                self.latencies_ns.append(now_ns - captured_ns)
+                self.num_passed_over += ready - 1
+                del self._frames[:ready]
+            elif self.latencies_ns:
+                self.num_repeated += 1
+            self.sent_ns.append(now_ns)
+            self.pacer.advance(now_ns)
+        return self
+
+    def intervals_ns(self):
+        return [b - a for a, b in pairwise(self.sent_ns)]
+
+
+@pytest.mark.parametrize("camera_phase_ns", [0, 5 * MS_NS, 17 * MS_NS, 30 * MS_NS])
+def test_the_first_frame_sets_the_phase_so_that_steady_frames_wait_only_the_margin(
+    camera_phase_ns,
+):
+    run = Simulation(input_hz=30, work_ns=9 * MS_NS, camera_phase_ns=camera_phase_ns).run(100)
+    # The first frame still meets the grid as it was.
+    assert all(
+        latency == pytest.approx(9 * MS_NS + MARGIN_NS, abs=MS_NS)
+        for latency in run.latencies_ns[1:]
+    )
+    assert run.num_repeated <= 1
+    assert run.num_passed_over == 0
+
+
+def test_a_phase_set_by_a_slow_first_frame_is_corrected_slowly():
+    run = Simulation(input_hz=30, work_ns=9 * MS_NS)
+    run._frames[0] = (0, 0, 24 * MS_NS)
+    run.run(120)
+    assert max(run.latencies_ns[2:]) == pytest.approx(26 * MS_NS, abs=MS_NS)
+    assert run.latencies_ns[-1] == pytest.approx(11 * MS_NS, abs=MS_NS)
+    settled = run.intervals_ns()[3:]
+    assert all(abs(interval - PERIOD_NS) <= MAX_SLEW_NS + 1 for interval in settled)
+
+
+@pytest.mark.parametrize("first_ready_ns", [20 * MS_NS, 25 * MS_NS, 26 * MS_NS, 30 * MS_NS])
+def test_the_phase_finds_home_from_anywhere_under_jitter(first_ready_ns):
+    run = Simulation(input_hz=30, work_ns=8 * MS_NS, jitter_ns=4 * MS_NS)
+    run._frames[0] = (0, 0, first_ready_ns)
+    run.run(300)
+    assert max(run.latencies_ns[200:]) <= 8 * MS_NS + 4 * MS_NS + 2 * MARGIN_NS
+
+
+def test_jitter_is_kept_out_of_the_cadence_and_costs_few_frames():
+    run = Simulation(input_hz=30, work_ns=8 * MS_NS, jitter_ns=6 * MS_NS).run(60)
+    settling = len(run.latencies_ns), run.num_repeated
+    run.run(900)
+    assert max(run.latencies_ns[settling[0] :]) <= 8 * MS_NS + 6 * MS_NS + 2 * MARGIN_NS
+    assert run.num_repeated == settling[1] <= 6
+    assert all(abs(step - PERIOD_NS) <= MAX_SLEW_NS + 1 for step in run.intervals_ns()[3:])
+
+
+@pytest.mark.parametrize("input_hz", [29.97, 30.03, 29.9, 30.1])
+def test_a_camera_of_nearly_the_same_rate_is_followed_without_repeats_or_drops(input_hz):
+    run = Simulation(input_hz=input_hz, work_ns=9 * MS_NS).run(1500)
+    assert run.num_repeated <= 1
+    assert run.num_passed_over <= 1
+    assert max(run.latencies_ns[60:]) <= 20 * MS_NS
+
+
+@pytest.mark.parametrize("input_hz", [15, 24, 25, 45])
+def test_a_camera_of_another_rate_leaves_the_cadence_alone(input_hz):
+    run = Simulation(input_hz=input_hz, work_ns=9 * MS_NS).run(300)
+    assert all(abs(interval - PERIOD_NS) <= 1 for interval in run.intervals_ns()[5:])
+
+
+def test_a_rate_that_is_not_positive_is_refused():
+    with pytest.raises(ValueError, match="must be positive"):
+        Pacer(Fraction(0), start_ns=0)
