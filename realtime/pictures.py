@@ -48,17 +48,20 @@ def load_picture(path: str | Path) -> Image:
         # Opening a pipe or a device would block or never end, hence regular files only.
         if not path.is_file():
             raise MediaError(_not_a_file(path))
-        with path.open("rb") as file:
+        file = path.open("rb")
+    except OSError as error:
+        raise MediaError(
+            f"{path}: the picture must be readable, got: {error.strerror}. "
+            "Check its name and its permissions."
+        ) from error
+    try:
+        with file:
             return _decode(file, path)
     except UnidentifiedImageError:
         kind = "an empty file" if path.stat().st_size == 0 else "something else"
         raise MediaError(
             f"{path}: must be a picture, got {kind}. Save the picture as PNG or JPEG."
         ) from None
-    except (PermissionError, IsADirectoryError) as error:
-        raise MediaError(
-            f"{path}: the picture must be readable, got: {error.strerror}. Check its permissions."
-        ) from error
     except (OSError, *_DAMAGE) as error:
         raise MediaError(
             f"{path}: must be a whole picture, got a damaged or cut-off one ({_one_line(error)}). "

@@ -51,16 +51,24 @@ def check_output(path: Path, *, source: Path | None, force: bool) -> None:
             f"{path}: the name must end in {', '.join(SUFFIXES)}, got "
             f"{path.suffix or 'no suffix'}. Use {path.stem or 'out'}.mp4."
         )
+    try:
+        fault = _place_fault(path, source, force)
+    except OSError as error:
+        fault = f"must be writable, got: {error.strerror}. Name another place."
+    if fault:
+        raise SinkError(f"{path}: {fault}")
+
+
+def _place_fault(path: Path, source: Path | None, force: bool) -> str | None:
     if not path.parent.is_dir():
-        raise SinkError(f"{path}: its folder must exist. Make it, or name another place.")
+        return "its folder must exist. Make it, or name another place."
     if path.is_dir():
-        raise SinkError(f"{path}: must be a file, got a folder. Name a file in it.")
-    if not path.exists():
-        return
-    if source is not None and source.exists() and path.samefile(source):
-        raise SinkError(f"{path}: the output must not be the input. Name another file.")
-    if not force:
-        raise SinkError(f"{path}: must not exist yet. Add --force to write over it.")
+        return "must be a file, got a folder. Name a file in it."
+    if path.exists() and source is not None and source.exists() and path.samefile(source):
+        return "the output must not be the input. Name another file."
+    if path.exists() and not force:
+        return "must not exist yet. Add --force to write over it."
+    return None
 
 
 class VideoFile:

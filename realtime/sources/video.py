@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import av.container
@@ -14,6 +15,10 @@ from realtime.errors import MediaError
 from realtime.frame import Image, PictureSpec
 from realtime.media_file import open_video, picture_stream
 from realtime.sources.conversion import FrameConverter, turn_of
+
+if TYPE_CHECKING:
+    # PyAV's classes are generic in its stubs only.
+    PicturePacket = av.Packet[av.VideoStream]
 
 MAX_VIDEO_PIXELS = 8192 * 8192
 """Pictures beyond this are refused; the header of a small file can claim any size."""
@@ -60,6 +65,7 @@ class VideoFile:
         self._first_pts: int | None = None
         self._media_ns = -1
         self._period_ns = 0
+        self._time_base = Fraction(1)
         self._started_ns: int | None = None
 
     def open(self) -> PictureSpec:
@@ -73,6 +79,7 @@ class VideoFile:
         self._container = container
         try:
             stream = picture_stream(container, self._path)
+            _check_size(stream.width, stream.height, self._path)
             stream.thread_type = "AUTO"
             self._frames = _decoded(container, stream)
             first = next(self._frames, None)
@@ -81,7 +88,6 @@ class VideoFile:
                     f"{self._path}: a video must hold at least one picture, got none that can be "
                     "decoded. The file is cut off or damaged: copy it again."
                 )
-            _check_size(first, self._path)
             self._waiting = first
             return self._spec(container, stream, first)
         except BaseException:
@@ -98,6 +104,8 @@ class VideoFile:
         if not Fraction(1, 10) <= rate_hz <= 1000:
             rate_hz = _FALLBACK_RATE_HZ
         self._period_ns = round(1_000_000_000 / rate_hz)
+        # A decoder's last frames come without the unit of their times; it is the stream's.
+        self._time_base = stream.time_base or Fraction(1)
         if first.color_trc in _HDR_TRANSFERS:
             _log.warning("%s: HDR video is shown without tone mapping.", self._path)
         sideways = turn_of(first)[0] == 0
@@ -123,7 +131,7 @@ class VideoFile:
             if frame is None:
                 return None
             self._media_ns = self._presentation_ns(frame)
-            _check_size(frame, self._path)
+            _check_size(frame.width, frame.height, self._path)
             self._converter.convert(frame, out=image)
         if self._live and not self._wait_until_due():
             return None
@@ -133,8 +141,8 @@ class VideoFile:
         """The frame's time from the first frame on; filled in where it is missing or runs back."""
         if self._first_pts is None:
             self._first_pts = frame.pts or 0
-        if frame.pts is not None and frame.time_base is not None:
-            stated_ns = round((frame.pts - self._first_pts) * frame.time_base * 1_000_000_000)
+        if frame.pts is not None:
+            stated_ns = round((frame.pts - self._first_pts) * self._time_base * 1_000_000_000)
             if stated_ns > self._media_ns:
                 return stated_ns
         return self._media_ns + self._period_ns if self._media_ns >= 0 else 0
@@ -157,11 +165,11 @@ class VideoFile:
                 self._container = None
 
 
-def _check_size(frame: av.VideoFrame, path: Path) -> None:
-    if frame.width * frame.height > MAX_VIDEO_PIXELS:
+def _check_size(width: int, height: int, path: Path) -> None:
+    if width * height > MAX_VIDEO_PIXELS:
         raise MediaError(
             f"{path}: pictures must have at most {MAX_VIDEO_PIXELS // 1_000_000} megapixels, got "
-            f"{frame.width}×{frame.height}. Scale the video down."
+            f"{width}×{height}. Scale the video down."
         )
 
 
@@ -171,24 +179,34 @@ def _decoded(
     """Decodes to the end, skipping what cannot be decoded; a cut-off file ends where it is cut."""
     num_bad = 0
     has_picture = False
-    packets = container.demux(stream)
-    while True:
+    for packet in _packets(container, stream):
         try:
-            packet = next(packets, None)
-            if packet is None:
-                break
-            frames = packet.decode()
+            frames = stream.decode(packet)
         except av.EOFError:
-            break
+            return
         except av.FFmpegError as error:
             num_bad += 1
-            if not has_picture and num_bad > _MAX_BAD_PACKETS_AT_START:
-                break
             if num_bad == 1:
                 _log.warning("%s: damaged video is skipped (%s).", container.name, error.strerror)
+            if not has_picture and num_bad > _MAX_BAD_PACKETS_AT_START:
+                return
             continue
         has_picture = has_picture or bool(frames)
         yield from frames
+
+
+def _packets(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> "Iterator[PicturePacket | None]":
+    """The stream's packets, and None at the end to get the last pictures out of the decoder."""
+    try:
+        for packet in container.demux(stream):
+            # FFmpeg's own last packet is empty; ours stands for it, also where reading fails.
+            if packet.size > 0:
+                yield packet
+    except av.FFmpegError as error:
+        _log.warning("%s: the video is cut off (%s).", container.name, error.strerror)
+    yield None
 
 
 def _num_frames(

@@ -183,6 +183,13 @@ def test_a_pipe_is_refused_instead_of_waited_for(tmp_path) -> None:
     assert "device or pipe" in one_line(error, path)
 
 
+def test_an_impossible_name_says_why(tmp_path) -> None:
+    path = tmp_path / ("x" * 300 + ".png")
+    with pytest.raises(MediaError) as error:
+        load_picture(path)
+    assert "File name too long" in one_line(error, path)
+
+
 def test_an_unreadable_file_says_why(tmp_path, monkeypatch) -> None:
     path = tmp_path / "locked.png"
     path.touch()

@@ -285,6 +285,11 @@ def test_a_folder_that_does_not_exist_or_is_a_file_is_said(tmp_path) -> None:
     )
 
 
+def test_a_name_the_system_refuses_is_said(tmp_path) -> None:
+    sink = VideoFile(tmp_path / ("x" * 300 + ".mp4"), copy_audio_from=None, force=False)
+    assert "File name too long" in refusal(sink)
+
+
 def test_a_place_that_cannot_be_written_is_said(tmp_path, monkeypatch) -> None:
     def refuse(*_args: object, **_options: object) -> None:
         raise PermissionError(13, "Permission denied")
