@@ -1,0 +1,233 @@
+"""The one place that constructs and connects: a job and a configuration become a running engine."""
+
+import os
+import threading
+from dataclasses import dataclass
+from fractions import Fraction
+
+from engines.models.library import ModelLibrary
+from engines.session import Session
+from realtime.config import Config
+from realtime.consent import ConsentLog, default_consent_path, require_consent
+from realtime.contact_sheet import Moments
+from realtime.device import choose_device, limit_threads
+from realtime.job import DISCARD, Job, is_picture
+from realtime.metrics import Json
+from realtime.pictures import load_picture
+from realtime.pipeline import Pipeline, Plan, Report
+from realtime.signals import StopSignals
+from realtime.sinks.null import Null
+from realtime.sinks.picture import PictureFile
+from realtime.sinks.video import VideoFile as VideoSink
+from realtime.sinks.virtual_camera import VirtualCamera
+from realtime.sources.camera import Camera
+from realtime.sources.still import StillPicture
+from realtime.sources.video import VideoFile as VideoSource
+from realtime.stage import Sink, Source, Stage
+from realtime.stages.guard import Guard
+from realtime.stages.track import Track
+from realtime.stats_file import StatsFile
+from realtime.terminal import Terminal
+
+TRACK_MODELS = ("face_detection_short_range", "face_detection_full_range", "face_landmark")
+
+STILL_VIDEO_S = 5.0
+"""Length of a video made from a still picture where nobody says how long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        exit_code: of the program.
+        stats: the figures of the run.
+    """
+
+    exit_code: int
+    stats: Json
+
+
+def run(
+    job: Job,
+    config: Config,
+    terminal: Terminal,
+    signals: StopSignals,
+    *,
+    moments: Moments | None = None,
+) -> Outcome:
+    """Does one job from start to end; the statistics are written however it ends.
+
+    Args:
+        job: what to do.
+        config: how to do it.
+        terminal: the person's side.
+        signals: what ends the run early.
+        moments: keeps pictures from before and after the swap.
+
+    Raises:
+        RtSwapError, ModelError: the job cannot be done, or failed on the way.
+        KeyboardInterrupt: a signal came before the engine ran, or a second one after.
+    """
+    with StatsFile(job.stats, terminal.line) as stats_file:
+        device = choose_device(config.device.kind)
+        limit_threads(config.device.threads)
+        _see_consent(job, terminal)
+        plan = build_plan(job, config, _open_library(terminal), moments)
+        pipeline = Pipeline(plan)
+        stats_file.figures = pipeline.stats
+        title = f"{describe(job)}, computed on {device}"
+        report = _run_pipeline(pipeline, job, title, terminal, signals)
+        stats_file.reason = report.reason
+    terminal.line(summary(report, live=job.mode == "live"))
+    return Outcome(signals.exit_code, report.stats)
+
+
+def build_plan(
+    job: Job, config: Config, library: ModelLibrary, moments: Moments | None = None
+) -> Plan:
+    """Constructs every part of a run; nothing in it is open yet.
+
+    Raises:
+        MediaError, ModelError: a face cannot be used, or a model is missing.
+    """
+
+    def open_session(name: str) -> Session:
+        return library.session(name, threads=config.device.threads)
+
+    for face in job.faces:
+        load_picture(face.path)
+    stages: tuple[Stage, ...] = (Track(config.track, open_session),)
+    live = job.mode == "live"
+    # A recording alone needs no steady rate: it keeps the time of each picture instead.
+    paced = live and (job.virtual_camera is not None or job.output is None)
+    return Plan(
+        source=build_source(job, config),
+        lanes=spread(stages, num_lanes(config, live=live), moments),
+        guard=Guard(config.guard),
+        sinks=build_sinks(job, config),
+        paced=paced,
+        rate_hz=config.output.rate_hz if paced else None,
+        out_size=config.output.size,
+        max_failures=config.pipeline.max_failures,
+    )
+
+
+def build_source(job: Job, config: Config) -> Source:
+    """Where the pictures come from."""
+    camera = config.camera
+    if job.input is not None:
+        if is_picture(job.input):
+            rate_hz = config.output.rate_hz or Fraction(30)
+            return StillPicture(job.input, num_frames=_num_stills(job, rate_hz), rate_hz=rate_hz)
+        return VideoSource(job.input, live=job.mode == "live")
+    name = str(job.camera)
+    return Camera(int(name) if name.isdecimal() else name, camera.size, camera.rate_hz)
+
+
+def _num_stills(job: Job, rate_hz: Fraction) -> int | None:
+    """How often a still picture comes; None plays it without end."""
+    if job.mode == "live":
+        return None
+    if job.mode == "picture":
+        return 1
+    return max(1, round((job.seconds or STILL_VIDEO_S) * rate_hz))
+
+
+def build_sinks(job: Job, config: Config) -> tuple[Sink, ...]:
+    """Where the pictures go; at least one place."""
+    sinks: list[Sink] = []
+    if job.virtual_camera is not None:
+        sinks.append(VirtualCamera(job.virtual_camera or None))
+    if job.output is not None and is_picture(job.output):
+        sinks.append(PictureFile(job.output, force=job.force))
+    elif job.output is not None:
+        # The sound of a file played in real time would drift from pictures that are repeated.
+        has_sound = job.mode == "file" and job.input is not None and not is_picture(job.input)
+        sinks.append(
+            VideoSink(
+                job.output,
+                copy_audio_from=job.input if has_sound else None,
+                force=job.force,
+                crf=config.output.crf,
+                preset=config.output.preset,
+            )
+        )
+    if job.discard:
+        sinks.append(Null())
+    return tuple(sinks)
+
+
+def num_lanes(config: Config, *, live: bool) -> int:
+    """How many threads share the stages.
+
+    A second lane lets two frames be worked on at once, which a file gains from and which costs a
+    live picture delay; so that gets one only if its frames come too fast for one thread.
+    """
+    lanes = config.pipeline.lanes
+    if lanes != "auto":
+        return lanes
+    if (os.cpu_count() or 1) < 2:
+        return 1
+    if live:
+        period_ms = 1000 / config.camera.rate_hz
+        return 2 if period_ms < config.pipeline.serial_ms else 1
+    return 2
+
+
+def spread(
+    stages: tuple[Stage, ...], lanes: int, moments: Moments | None
+) -> tuple[tuple[Stage, ...], ...]:
+    """Puts the stages into lanes: the first into one of its own where there are two."""
+    before: tuple[Stage, ...] = (moments.before,) if moments else ()
+    after: tuple[Stage, ...] = (moments.after,) if moments else ()
+    if lanes == 1:
+        return ((*before, *stages, *after),)
+    return ((*before, *stages[:1]), (*stages[1:], *after))
+
+
+def describe(job: Job) -> str:
+    """From where to where, in a few words."""
+    origin = f"camera {job.camera}" if job.camera is not None else str(job.input)
+    places = [str(job.output)] if job.output is not None else []
+    if job.virtual_camera is not None:
+        places.append(f"virtual camera {job.virtual_camera}".rstrip())
+    return f"{origin} to {' and '.join(places or [DISCARD])}"
+
+
+def summary(report: Report, *, live: bool) -> str:
+    """How a run went, in one line."""
+    frames, latency = report.stats["frames"], report.stats["latency_ms"]
+    dropped = frames["dropped_stale"] + frames["dropped_overrun"]
+    parts = [f"{frames['delivered']} frames", f"{report.stats['fps']:.1f} fps"]
+    if live:
+        parts.append(f"latency {latency['p50']:.1f} ms (p99 {latency['p99']:.1f} ms)")
+    parts += [f"{dropped} dropped", f"{frames['failed']} failed"]
+    return ", ".join(parts)
+
+
+def _see_consent(job: Job, terminal: Terminal) -> None:
+    if job.faces:
+        require_consent(
+            [face.path for face in job.faces],
+            ConsentLog(default_consent_path()),
+            given=job.consent,
+            ask=terminal.ask_consent if terminal.interactive else None,
+        )
+
+
+def _open_library(terminal: Terminal) -> ModelLibrary:
+    """The library, with everything this job needs in its cache."""
+    with terminal.downloading() as progress:
+        ModelLibrary(progress=progress).pull(TRACK_MODELS)
+    return ModelLibrary()
+
+
+def _run_pipeline(
+    pipeline: Pipeline, job: Job, title: str, terminal: Terminal, signals: StopSignals
+) -> Report:
+    stop = threading.Event()
+    for_ns = None if job.seconds is None else round(job.seconds * 1_000_000_000)
+    live = job.mode == "live"
+    with signals.asking(stop), terminal.watching(title, live=live) as show:
+        return pipeline.run(stop=stop, for_ns=for_ns, on_tick=show)

@@ -1,0 +1,56 @@
+"""``rt-swap demo``: the whole engine on the built-in camera and face, and a sheet to look at."""
+
+from pathlib import Path
+
+from realtime.app import Outcome, run
+from realtime.config import load_config
+from realtime.contact_sheet import Moments, draw_sheet, write_picture
+from realtime.errors import EngineError, SinkError
+from realtime.job import SYNTHETIC, Job
+from realtime.signals import StopSignals
+from realtime.terminal import Terminal
+
+VIDEO_NAME = "demo.mp4"
+SHEET_NAME = "demo.png"
+
+NUM_PAIRS = 4
+
+
+def run_demo(
+    folder: Path, seconds: float, stats: Path | None, terminal: Terminal, signals: StopSignals
+) -> Outcome:
+    """Swaps a face on the synthetic camera and writes a video and a contact sheet.
+
+    Args:
+        folder: receives ``demo.mp4`` and ``demo.png``; older ones are written over.
+        seconds: length of the video.
+        stats: file for the figures; None: none.
+        terminal: the person's side.
+        signals: what ends the demo early.
+
+    Raises:
+        EngineError: no frame was swapped.
+        RtSwapError, ModelError: as ``realtime.app.run``.
+    """
+    if not folder.is_dir():
+        raise SinkError(f"--out {folder}: must be a folder that exists. Make it, or name another.")
+    job = Job(
+        camera=SYNTHETIC,
+        input=None,
+        faces=(),
+        output=folder / VIDEO_NAME,
+        discard=False,
+        virtual_camera=None,
+        force=True,
+        seconds=seconds,
+        stats=stats,
+    )
+    span_ns = round(seconds * 1_000_000_000)
+    moments = Moments([span_ns * (2 * n + 1) // (2 * NUM_PAIRS) for n in range(NUM_PAIRS)])
+    outcome = run(job, load_config(), terminal, signals, moments=moments)
+    if moments.pairs:
+        write_picture(draw_sheet(moments.pairs), folder / SHEET_NAME)
+        terminal.line(f"look at {folder / VIDEO_NAME} and {folder / SHEET_NAME}")
+    elif outcome.exit_code == 0:
+        raise EngineError("demo: a face must be swapped in the synthetic camera, got none.")
+    return outcome
