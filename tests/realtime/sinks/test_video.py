@@ -10,7 +10,7 @@ import pytest
 
 from realtime.errors import MediaError, SinkError
 from realtime.frame import PictureSpec
-from realtime.sinks.video import VideoFile, check_output
+from realtime.sinks.video import VideoFile
 from realtime.sources.video import VideoFile as VideoSource
 from realtime.stage import Sink
 
@@ -267,13 +267,6 @@ def test_the_input_is_never_written_over(write_video, tmp_path) -> None:
     link = tmp_path / "link.mp4"
     os.link(source, link)
     assert "the input" in refusal(VideoFile(link, copy_audio_from=source, force=True))
-
-
-def test_other_formats_are_refused_with_a_name_that_works(tmp_path) -> None:
-    with pytest.raises(SinkError, match=r"clip\.mp4"):
-        check_output(tmp_path / "clip.avi", source=None, force=False)
-    with pytest.raises(SinkError, match="no suffix"):
-        check_output(tmp_path / "clip", source=None, force=False)
 
 
 def test_a_folder_that_does_not_exist_or_is_a_file_is_said(tmp_path) -> None:
