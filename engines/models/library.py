@@ -27,7 +27,7 @@ from engines.models.fetch import Download, fetch_url
 from engines.models.wheel import Member, fetch_wheel_members
 from engines.session import Session
 
-IMPORTER_VERSION = 2
+IMPORTER_VERSION = 3
 """Raised whenever the TFLite importer would write different bytes for the same file."""
 
 

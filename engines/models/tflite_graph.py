@@ -16,6 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from engines.models.tflite_channels import stored_channels
 from engines.models.tflite_reader import Tensor, TfliteGraph
 
 Array = NDArray[Any]
@@ -59,6 +60,8 @@ class GraphBuilder:
         self._folded: dict[int, Array] = {}
         self._nhwc = {index: graph.tensors[index].name for index in graph.inputs}
         self._nchw: dict[int, str] = {}
+        self._nchw_exact: dict[int, str] = {}
+        self._stored_channels = stored_channels(graph)
 
     def tensor(self, index: int) -> Tensor:
         """Shape, type and constant value of a tensor.
@@ -116,12 +119,28 @@ class GraphBuilder:
             if value is not None:
                 self._nhwc[index] = self.initializer(value, f"c{index}")
             else:
-                source = self._required(self._nchw, index)
+                self._required(self._nchw, index)
+                source = self.nchw(index)
                 self._nhwc[index] = self._relayout(source, index, _NHWC_FROM_NCHW)
         return self._nhwc[index]
 
+    def stored_channels(self, index: int) -> int:
+        """Channels of an activation in ``nchw_stored``; its own come first. A scalar has one."""
+        return self._stored_channels.get(index, (1, *self.tensor(index).shape)[-1])
+
     def nchw(self, index: int) -> str:
-        """Name of a four-dimensional activation in NCHW."""
+        """Name of a four-dimensional activation in NCHW, with just its own channels."""
+        stored = self.nchw_stored(index)
+        if index not in self._stored_channels:
+            return stored
+        if index not in self._nchw_exact:
+            ends = [self.tensor(index).shape[3]]
+            bounds = [self.initializer(np.array(v, np.int64), "bound") for v in ([0], ends, [1])]
+            self._nchw_exact[index] = self.node("Slice", [stored, *bounds], f"t{index}_exact")
+        return self._nchw_exact[index]
+
+    def nchw_stored(self, index: int) -> str:
+        """Name of a four-dimensional activation in NCHW, with zero channels behind its own."""
         if index not in self._nchw:
             if len(self.tensor(index).shape) != 4:
                 raise ValueError(f"an input must have 4 dimensions, got {self.tensor(index).shape}")
@@ -144,6 +163,10 @@ class GraphBuilder:
         (self._nchw if nchw else self._nhwc)[output] = self.node(
             op_type, inputs, name, **attributes
         )
+
+    def alias(self, output: int, source: int) -> None:
+        """Gives a tensor the stored NCHW value of another one, which must be as wide."""
+        self._nchw[output] = self.nchw_stored(source)
 
     def node(self, op_type: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """Writes a node and returns its output's name."""
@@ -181,8 +204,8 @@ class GraphBuilder:
         """The shape each named activation must have, as the TFLite file declares it."""
         shapes = {name: self.tensor(index).shape for index, name in self._nhwc.items()}
         for index, name in self._nchw.items():
-            shape = self.tensor(index).shape
-            shapes[name] = tuple(shape[axis] for axis in _NCHW_FROM_NHWC)
+            batch, height, width, _ = self.tensor(index).shape
+            shapes[name] = (batch, self.stored_channels(index), height, width)
         return shapes
 
     def _value_info(self, name: str, index: int) -> onnx.ValueInfoProto:

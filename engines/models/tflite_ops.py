@@ -28,9 +28,12 @@ def _elementwise(graph: GraphBuilder, op: Operator, op_type: str) -> None:
     computed = [index for index in op.inputs if graph.constant(index) is None]
     pictures = all(len(graph.tensor(index).shape) == 4 for index in computed)
     nchw = pictures and any(graph.prefers_nchw(index) for index in computed)
+    alike = {(graph.tensor(i).shape, graph.stored_channels(i)) for i in (*op.inputs, *op.outputs)}
     inputs = [
         graph.nhwc(index)
         if not nchw
+        else graph.nchw_stored(index)
+        if len(alike) == 1
         else graph.nchw(index)
         if index in computed
         else graph.initializer(_nchw_operand(graph.required_constant(index, "operand")), "operand")
@@ -100,7 +103,9 @@ def _scale_channels(graph: GraphBuilder, source: str, factors: Array, output: in
 def _unary(graph: GraphBuilder, op: Operator, op_type: str, *extra: str) -> None:
     data = op.inputs[0]
     nchw = graph.prefers_nchw(data)
-    source = graph.nchw(data) if nchw else graph.nhwc(data)
+    as_stored = graph.stored_channels(data) == graph.stored_channels(op.outputs[0])
+    picture = graph.nchw_stored if as_stored else graph.nchw
+    source = picture(data) if nchw else graph.nhwc(data)
     graph.emit(op_type, [source, *extra], op.outputs[0], nchw=nchw)
 
 
@@ -153,24 +158,27 @@ def pad(graph: GraphBuilder, op: Operator) -> None:
         (top, bottom), (left, right) = amounts[1:3].tolist()
         graph.padded[output] = PaddedSource(data, (top, left, bottom, right))
     nchw = graph.prefers_nchw(data)
-    if nchw and not amounts.ravel()[:7].any() and amounts[3, 1] == shape[3]:
-        _double_channels(graph, data, output)
+    if nchw and not amounts.ravel()[:7].any():
+        _append_channels(graph, data, output)
         return
     source = graph.nchw(data) if nchw else graph.nhwc(data)
     pads = (amounts[[0, 3, 1, 2]] if nchw else amounts).T.ravel()
     graph.emit("Pad", [source, graph.initializer(pads, "pads")], output, nchw=nchw)
 
 
-def _double_channels(graph: GraphBuilder, data: int, output: int) -> None:
-    """As many zero channels again, by a convolution of one pixel.
+def _append_channels(graph: GraphBuilder, data: int, output: int) -> None:
+    """Zero channels behind the tensor's own; free where they are stored already.
 
-    Doubling follows a downsampling, so the convolution is small; a Pad would cost more, because it
-    takes the residual path around it out of the runtime's blocked layout.
+    Otherwise by a convolution of one pixel: a Pad would cost more, because it takes the residual
+    path around it out of the runtime's blocked layout.
     """
-    channels = graph.tensor(data).shape[3]
-    graph.reserve(8 * channels * channels)
-    weights = np.eye(2 * channels, channels, dtype=np.float32)[:, :, None, None]
-    inputs = [graph.nchw(data), graph.initializer(weights, "widening")]
+    channels, wanted = graph.stored_channels(data), graph.stored_channels(output)
+    if channels == wanted:
+        graph.alias(output, data)
+        return
+    graph.reserve(4 * channels * wanted)
+    weights = np.eye(wanted, channels, dtype=np.float32)[:, :, None, None]
+    inputs = [graph.nchw_stored(data), graph.initializer(weights, "widening")]
     graph.emit("Conv", inputs, output, nchw=True, kernel_shape=[1, 1])
 
 

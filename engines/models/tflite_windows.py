@@ -5,6 +5,7 @@ A ``ValueError`` says what does not fit; the importer turns it into a ``ModelErr
 operator's name.
 """
 
+import math
 import struct
 from typing import Any
 
@@ -51,9 +52,17 @@ def _convolve(graph: GraphBuilder, op: Operator, weights: Array, group: int) -> 
     outer = _NO_PADDING
     if data in graph.padded:
         data, outer = graph.padded[data].source, graph.padded[data].padding
-    inputs = [graph.nchw(data), graph.initializer(weights, "weights")]
+    num_out, per_group = graph.stored_channels(op.outputs[0]), weights.shape[1]
+    source = graph.nchw(data)
+    if group == 1:
+        source, per_group = graph.nchw_stored(data), graph.stored_channels(data)
+    elif per_group == 1 and num_out == graph.stored_channels(data):
+        source, group = graph.nchw_stored(data), num_out
+    wide = _zero_extended(graph, weights, (num_out, per_group))
+    inputs = [source, graph.initializer(wide, "weights")]
     if len(op.inputs) > 2 and op.inputs[2] >= 0:
-        inputs.append(graph.initializer(graph.required_constant(op.inputs[2], "bias"), "bias"))
+        bias = _zero_extended(graph, graph.required_constant(op.inputs[2], "bias"), (num_out,))
+        inputs.append(graph.initializer(bias, "bias"))
     emit_activated(
         graph,
         op,
@@ -66,6 +75,18 @@ def _convolve(graph: GraphBuilder, op: Operator, weights: Array, group: int) -> 
         group=group,
         pads=[a + b for a, b in zip(own, outer, strict=True)],
     )
+
+
+def _zero_extended(graph: GraphBuilder, value: Array, sizes: tuple[int, ...]) -> Array:
+    """Zeros behind the first dimensions up to the given sizes, for channels stored beyond."""
+    missing = [size - have for size, have in zip(sizes, value.shape, strict=False)]
+    if not any(missing):
+        return value
+    if min(missing) < 0:
+        raise ValueError(f"{value.shape[0]} filters for {sizes[0]} channels")
+    rest = [(0, 0)] * (value.ndim - len(missing))
+    graph.reserve(value.itemsize * math.prod(sizes) * math.prod(value.shape[len(sizes) :]))
+    return np.pad(value, [(0, count) for count in missing] + rest)
 
 
 def conv_2d(graph: GraphBuilder, op: Operator) -> None:
@@ -148,7 +169,8 @@ def _pool(graph: GraphBuilder, op: Operator, op_type: str, **attrs: Any) -> None
     kernel = positive(op, "FilterHeight", "FilterWidth")
     size = picture_size(graph, op.inputs[0])
     padding = _window_padding(op.options["Padding"], size, kernel, stride)
-    inputs = [graph.nchw(op.inputs[0])]
+    stored = op_type == "MaxPool"
+    inputs = [(graph.nchw_stored if stored else graph.nchw)(op.inputs[0])]
     if op_type == "AveragePool" and kernel == size and padding == _NO_PADDING:
         emit_activated(graph, op, "GlobalAveragePool", inputs, True)
         return

@@ -133,6 +133,46 @@ def test_channels_padded_behind_a_convolution_are_zero(tiny, convert_and_run, rn
     np.testing.assert_allclose(got, expected, **CLOSE)
 
 
+@pytest.mark.parametrize(("narrow", "wide"), [(5, 7), (14, 18), (4, 8)])
+@pytest.mark.parametrize("pooled", [True, False])
+def test_a_residual_path_that_gains_channels_keeps_its_values(
+    tiny, convert_and_run, rng, narrow, wide, pooled
+):
+    x, first = normal(rng, 1, 6, 6, 3), normal(rng, narrow, 3, 3, 3)
+    depthwise, pointwise = normal(rng, 1, 3, 3, narrow), normal(rng, wide, 1, 1, narrow)
+    bias, stride = normal(rng, wide), 2 if pooled else 1
+    entry = np.maximum(convolve(x, first, 0, 1, SAME), 0)
+    deep = convolve(entry, depthwise, 0, stride, SAME, depthwise=True)
+    shortcut = entry.reshape(1, 3, 2, 3, 2, narrow).max(axis=(2, 4)) if pooled else entry
+    widened = np.pad(shortcut, [(0, 0)] * 3 + [(0, wide - narrow)])
+    expected = np.maximum(convolve(deep, pointwise, bias, 1, SAME) + widened, 0)
+
+    size = 6 // stride
+    a, bent = tiny.activation(1, 6, 6, 3), tiny.activation(1, 6, 6, narrow)
+    deep_t, narrow_t = tiny.activation(1, size, size, narrow), bent
+    wide_t, point_t, out = (tiny.activation(1, size, size, wide) for _ in range(3))
+    weights = [tiny.constant(w) for w in (first, depthwise, pointwise, bias)]
+    options = conv_options(1, SAME, fused=RELU)
+    tiny.op("CONV_2D", [a, weights[0]], [bent], "Conv2DOptions", **options)
+    options = {**conv_options(stride, SAME), "DepthMultiplier": 1}
+    tiny.op("DEPTHWISE_CONV_2D", [bent, weights[1]], [deep_t], "DepthwiseConv2DOptions", **options)
+    if pooled:
+        narrow_t = tiny.activation(1, size, size, narrow)
+        window = {"StrideH": 2, "StrideW": 2, "FilterHeight": 2, "FilterWidth": 2}
+        tiny.op("MAX_POOL_2D", [bent], [narrow_t], "Pool2DOptions", Padding=SAME, **window)
+    amounts = tiny.constant([(0, 0)] * 3 + [(0, wide - narrow)])
+    tiny.op("PAD", [narrow_t, amounts], [wide_t], "PadOptions")
+    options = conv_options(1, SAME)
+    tiny.op("CONV_2D", [deep_t, *weights[2:]], [point_t], "Conv2DOptions", **options)
+    tiny.op("ADD", [wide_t, point_t], [out], "AddOptions", FusedActivationFunction=RELU)
+    data = tiny.to_bytes([a], [out, bent, deep_t, narrow_t] if pooled else [out, bent, deep_t])
+    got = convert_and_run(data, x)
+    for values, wanted in zip(got, [expected, entry, deep, shortcut], strict=False):
+        np.testing.assert_allclose(values, wanted, **CLOSE)
+    nodes = onnx.load_from_string(onnx_from_tflite(data, name="tiny")).graph.node
+    assert "Pad" not in [node.op_type for node in nodes]
+
+
 @pytest.mark.parametrize("slope_shape", [(1, 1, 6), (5, 4, 6), (6,)])
 def test_prelu_scales_negative_values_by_any_slope(tiny, convert_and_run, rng, slope_shape):
     x, slope = normal(rng, 1, 5, 4, 6), 3 * normal(rng, *slope_shape)
