@@ -1,0 +1,397 @@
+import threading
+import time
+from fractions import Fraction
+from importlib import util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from realtime.errors import CameraError, EngineError, MediaError, SinkError
+from realtime.metrics import RunState
+from realtime.pipeline import Pipeline, Plan
+from realtime.stages.guard import Guard, GuardConfig
+
+_SPEC = util.spec_from_file_location("fakes", Path(__file__).with_name("fakes.py"))
+fakes = util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(fakes)
+
+ScriptedSource, Swap, RecordingSink = fakes.ScriptedSource, fakes.Swap, fakes.RecordingSink
+
+
+class Run:
+    """One pipeline of fakes, its result, and what must hold of every run."""
+
+    def __init__(self, source, *lanes, sink=None, sinks=None, guard=None, paced=False, **plan):
+        self.source = source
+        self.sink = sink or RecordingSink()
+        self.lanes = lanes or ((Swap(),),)
+        self.stop = threading.Event()
+        self.snapshots = []
+        self.pipeline = Pipeline(
+            Plan(
+                source,
+                self.lanes,
+                guard or Guard(),
+                sinks or (self.sink,),
+                paced=paced,
+                **plan,
+            )
+        )
+
+    def go(self, **options):
+        try:
+            return self.pipeline.run(stop=self.stop, on_tick=self.on_tick, **options)
+        finally:
+            self.check()
+
+    def on_tick(self, snapshot):
+        self.snapshots.append(snapshot)
+
+    @property
+    def frames(self):
+        return self.pipeline.stats()["frames"]
+
+    def check(self):
+        for snapshot in self.snapshots:
+            assert snapshot.frames.in_flight >= 0
+        frames = self.frames
+        assert frames["captured"] == (
+            frames["delivered"]
+            + frames["dropped_stale"]
+            + frames["dropped_overrun"]
+            + frames["failed"]
+        )
+        assert not self.sink.leaked
+        assert self.sink.num_closed == (self.sink.spec is not None)
+        assert self.source.num_closed == 1
+        assert all(s.num_opened == s.num_closed for lane in self.lanes for s in lane)
+        assert not [t for t in threading.enumerate() if t.name.startswith("rt-swap")]
+
+
+def nap():
+    time.sleep(0.002)
+
+
+def test_a_leak_would_be_noticed():
+    source, sink = ScriptedSource(1), RecordingSink()
+    image = np.zeros((source.spec.height, source.spec.width, 3), np.uint8)
+    sink.send(image, 0)
+    assert not sink.leaked
+    source.fill(image)
+    sink.send(image, 0)
+    assert sink.leaked
+
+
+@pytest.mark.parametrize("num_lanes", [1, 2])
+def test_a_file_goes_through_whole_and_in_order(num_lanes):
+    lanes = ((Swap(name="a"),), (Swap(name="b"),))[:num_lanes]
+    run = Run(ScriptedSource(60), *lanes)
+    report = run.go()
+    assert report.reason == "end"
+    assert run.sink.swapped_numbers == list(range(60))
+    assert run.sink.media_ns == [n * fakes.PERIOD_NS for n in range(60)]
+    assert all(stage.seen == list(range(60)) for lane in lanes for stage in lane)
+    assert run.frames == {
+        "captured": 60,
+        "delivered": 60,
+        "dropped_stale": 0,
+        "dropped_overrun": 0,
+        "failed": 0,
+        "repeated": 0,
+    }
+
+
+def test_the_report_has_figures_of_every_stage_and_the_machine():
+    report = Run(ScriptedSource(5), (Swap(name="track"), Swap()), (Swap(name="mark"),)).go()
+    assert list(report.stats["stages"]) == ["capture", "track", "swap", "mark", "guard", "send"]
+    assert report.stats["stages"]["guard"]["worked_ms"]["p50"] > 0
+    assert report.stats["latency_ms"]["p50"] > 0
+    assert report.stats["memory_mb"]["peak"] > 1
+    assert report.stats["machine"]["python"]
+
+
+def test_an_empty_source_ends_at_once():
+    run = Run(ScriptedSource(0))
+    assert run.go().reason == "end"
+    assert run.frames["captured"] == 0
+
+
+@pytest.mark.parametrize("where", [0, 1])
+def test_a_stage_that_raises_once_costs_one_covered_picture_in_its_place(where):
+    lanes = ((Swap(name="a"),), (Swap(name="b"),))
+    lanes[where][0].actions[7] = ValueError("seven")
+    run = Run(ScriptedSource(20), *lanes, guard=Guard(GuardConfig(on_loss="slate")))
+    run.go()
+    assert run.frames["failed"] == 1
+    assert run.frames["delivered"] == 19
+    assert len(run.sink.pictures) == 20
+    assert run.sink.media_ns == [n * fakes.PERIOD_NS for n in range(20)]
+    assert run.sink.swapped_numbers == [n for n in range(20) if n != 7]
+
+
+def test_stages_after_a_failed_one_are_skipped():
+    later = Swap(name="later")
+    run = Run(ScriptedSource(5), (Swap(actions={2: ValueError()}), Swap(name="same")), (later,))
+    run.go()
+    assert later.seen == run.lanes[0][1].seen == [0, 1, 3, 4]
+
+
+def test_a_stage_that_always_raises_ends_a_file_with_its_error_chained():
+    run = Run(ScriptedSource(100), (Swap(always=ValueError("no\nluck")),), max_failures=5)
+    with pytest.raises(EngineError, match=r"swap: .* on 5 in a row.* ValueError: no luck"):
+        run.go()
+    assert run.frames["delivered"] == 0
+    assert run.frames["failed"] == run.frames["captured"]
+
+
+def test_failures_that_are_not_in_a_row_do_not_end_a_file():
+    run = Run(
+        ScriptedSource(40),
+        (Swap(actions={n: ValueError() for n in range(40) if n % 4}),),
+        max_failures=4,
+    )
+    assert run.go().reason == "end"
+    assert (run.frames["delivered"], run.frames["failed"]) == (10, 30)
+
+
+def test_a_live_run_goes_on_covered_when_a_stage_always_raises():
+    run = Run(
+        ScriptedSource(30, live=True, actions=dict.fromkeys(range(30), nap)),
+        (Swap(always=ValueError()),),
+        max_failures=2,
+    )
+    assert run.go().reason == "end"
+    assert run.frames["delivered"] == 0
+    assert run.frames["failed"] > 2
+    assert run.sink.pictures
+
+
+class BrokenGuard(Swap):
+    """A guard that does nothing but raise."""
+
+    def process(self, frame):
+        raise RuntimeError("guard")
+
+
+def test_a_guard_that_raises_leaves_a_black_picture():
+    run = Run(ScriptedSource(3), (), guard=BrokenGuard(name="guard"))
+    run.go()
+    assert run.frames["failed"] == 3
+    assert not np.any(run.sink.pictures)
+
+
+def test_a_pipeline_without_stages_shows_nothing_raw():
+    run = Run(ScriptedSource(3), ())
+    run.go()
+    assert run.frames["delivered"] == 3
+    assert len(run.sink.pictures) == 3
+
+
+def test_an_unusable_picture_counts_as_failed_and_the_stream_goes_on():
+    run = Run(ScriptedSource(10, actions={3: MediaError("x"), 4: MediaError("x")}))
+    run.go()
+    assert run.frames["captured"] == 10
+    assert run.frames["failed"] == 2
+    assert run.sink.swapped_numbers == [0, 1, 2, 5, 6, 7, 8, 9]
+    assert run.lanes[0][0].seen == [0, 1, 2, 5, 6, 7, 8, 9]
+
+
+def test_a_hundred_unusable_pictures_in_a_row_end_the_run():
+    errors = {n: MediaError("clip.mp4: broken") for n in range(2, 500)}
+    run = Run(ScriptedSource(500, actions=errors))
+    with pytest.raises(MediaError, match="broken"):
+        run.go()
+    assert run.frames["captured"] == 102
+    assert run.sink.swapped_numbers == [0, 1]
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_camera_that_is_lost_ends_the_run_after_what_it_gave(live):
+    run = Run(ScriptedSource(50, live=live, actions={5: CameraError("gone"), 4: nap}))
+    with pytest.raises(CameraError, match="gone"):
+        run.go()
+    assert run.frames["captured"] == 5
+    assert run.sink.swapped_numbers[-1] == 4
+
+
+def test_a_sink_that_raises_ends_the_run_and_everything_is_closed():
+    other = RecordingSink()
+    sink = RecordingSink(actions={4: SinkError("disk full")})
+    run = Run(ScriptedSource(500), sink=sink, sinks=(other, sink))
+    with pytest.raises(SinkError, match="disk full"):
+        run.go()
+    assert run.frames["delivered"] == 4
+    assert other.num_closed == 1
+    assert len(other.pictures) == 5
+
+
+class Unopenable(RecordingSink):
+    def open(self, spec):
+        raise SinkError("no device")
+
+
+def test_what_was_opened_is_closed_when_a_sink_cannot_be_opened():
+    first = RecordingSink()
+    run = Run(ScriptedSource(5), sink=Unopenable(), sinks=(first, Unopenable()))
+    with pytest.raises(SinkError, match="no device"):
+        run.go()
+    assert first.num_closed == 1
+    assert run.frames["captured"] == 0
+
+
+class Unclosable(RecordingSink):
+    def close(self):
+        super().close()
+        raise SinkError("cannot finalise")
+
+
+def test_an_error_at_the_close_of_a_sink_is_raised_after_everything_else_was_closed():
+    run = Run(ScriptedSource(3), sink=Unclosable())
+    with pytest.raises(SinkError, match="cannot finalise"):
+        run.go()
+    assert run.frames["delivered"] == 3
+
+
+def test_the_first_error_wins_over_one_at_the_close():
+    run = Run(ScriptedSource(9, actions={2: CameraError("gone")}), sink=Unclosable())
+    with pytest.raises(CameraError, match="gone"):
+        run.go()
+
+
+def test_an_error_of_the_watcher_closes_everything():
+    run = Run(ScriptedSource(10_000, actions=dict.fromkeys(range(10_000), nap)))
+
+    def complain(snapshot):
+        raise ZeroDivisionError
+
+    run.on_tick = complain
+    with pytest.raises(ZeroDivisionError):
+        run.go()
+
+
+def test_stopping_a_file_delivers_what_was_captured():
+    source = ScriptedSource(100_000)
+    run = Run(source)
+    source.actions[50] = run.stop.set
+    assert run.go().reason == "stopped"
+    assert run.frames["captured"] == 51
+    assert run.sink.swapped_numbers == list(range(51))
+
+
+def test_a_file_ends_after_its_time_of_media():
+    run = Run(ScriptedSource(1000))
+    assert run.go(for_ns=25 * fakes.PERIOD_NS).reason == "duration"
+    assert run.sink.swapped_numbers == list(range(25))
+
+
+def test_a_live_run_ends_after_its_time_since_the_first_picture():
+    run = Run(ScriptedSource(10**6, live=True, actions=dict.fromkeys(range(10**4), nap)))
+    began_s = time.monotonic()
+    assert run.go(for_ns=150_000_000).reason == "duration"
+    assert 0.15 <= time.monotonic() - began_s < 1.5
+
+
+def test_a_live_run_ends_in_time_although_the_camera_gives_nothing():
+    source = ScriptedSource(10**6, live=True)
+    source.actions[3] = source.closed.wait
+    run = Run(source)
+    assert run.go(for_ns=100_000_000).reason == "duration"
+    assert run.frames["captured"] <= 4
+
+
+def test_a_slow_stage_makes_a_live_source_drop_and_a_file_wait():
+    def slow():
+        time.sleep(0.01)
+
+    for live in (False, True):
+        source = ScriptedSource(40, live=live, actions=dict.fromkeys(range(40), nap))
+        run = Run(source, (Swap(always=slow),))
+        run.go()
+        dropped = run.frames["dropped_stale"] + run.frames["dropped_overrun"]
+        assert (dropped > 0) == live
+        assert run.sink.swapped_numbers == sorted(run.sink.swapped_numbers)
+        assert run.sink.swapped_numbers[-1] == 39
+
+
+def test_a_source_that_never_comes_back_is_abandoned_within_three_seconds():
+    never = threading.Event()
+    source = ScriptedSource(10, live=True)
+    run = Run(source, paced=True)
+
+    def hang():
+        run.stop.set()
+        never.wait()
+
+    source.actions[4] = hang
+    began_s = time.monotonic()
+    try:
+        report = run.pipeline.run(stop=run.stop)
+        assert report.reason == "stopped"
+        assert time.monotonic() - began_s < 3
+        assert run.sink.num_closed == source.num_closed == 1
+    finally:
+        never.set()
+    for thread in threading.enumerate():
+        if thread.name == "rt-swap capture":
+            thread.join()
+    run.check()
+
+
+def test_a_stage_that_never_comes_back_is_reported_and_left_open():
+    never = threading.Event()
+    stage = Swap(actions={2: never.wait})
+    run = Run(ScriptedSource(10), (stage,))
+    timer = threading.Timer(0.05, run.stop.set)
+    timer.start()
+    try:
+        with pytest.raises(EngineError, match="lane 1: must come back"):
+            run.pipeline.run(stop=run.stop)
+        assert stage.num_closed == 0
+        assert run.sink.num_closed == 1
+        assert run.frames["captured"] == run.frames["delivered"] + run.frames["failed"]
+    finally:
+        never.set()
+        timer.join()
+    for thread in threading.enumerate():
+        if thread.name == "rt-swap lane 1":
+            thread.join()
+
+
+def test_a_pipeline_runs_once():
+    run = Run(ScriptedSource(1))
+    run.go()
+    with pytest.raises(RuntimeError, match="must run once"):
+        run.pipeline.run(stop=threading.Event())
+
+
+@pytest.mark.parametrize(
+    ("lanes", "message"),
+    [((), "at least one lane"), (((Swap(), Swap()),), "unique"), (((Swap(name="send"),),), "uniq")],
+)
+def test_a_plan_that_makes_no_sense_is_refused(lanes, message):
+    with pytest.raises(ValueError, match=message):
+        Pipeline(Plan(ScriptedSource(1), lanes, Guard(), (), paced=False))
+
+
+def test_snapshots_show_the_run_from_its_start_to_its_end():
+    source = ScriptedSource(400, actions=dict.fromkeys(range(400), nap))
+    run = Run(source)
+    run.go()
+    states = {snapshot.state for snapshot in run.snapshots}
+    assert RunState.RUNNING in states
+    last = run.snapshots[-1]
+    assert last.num_frames == 400
+    assert 0 < last.frames.captured <= 400
+    assert last.fps > 0
+    assert last.latency_ms > 0
+    assert last.elapsed_ns > 0
+
+
+def test_sinks_get_the_size_and_rate_they_were_promised():
+    source = ScriptedSource(5, live=True, actions=dict.fromkeys(range(5), nap))
+    run = Run(source, paced=True, rate_hz=Fraction(200), out_size=(40, 40))
+    run.go()
+    assert (run.sink.spec.width, run.sink.spec.height) == (40, 40)
+    assert run.sink.spec.rate_hz == 200
+    assert {picture.shape for picture in run.sink.pictures} == {(40, 40, 3)}

@@ -1,0 +1,226 @@
+from fractions import Fraction
+from importlib import util
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from realtime.errors import SinkError
+from realtime.frame import Frame, PictureSpec
+from realtime.metrics import Metrics, RunState
+from realtime.ring import Policy, Ring
+from realtime.sender import Sender
+from realtime.slate import draw_slate
+
+_SPEC = util.spec_from_file_location("fakes", Path(__file__).with_name("fakes.py"))
+fakes = util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(fakes)
+
+MS_NS = 1_000_000
+PERIOD_NS = 33_333_333
+SPEC = PictureSpec(64, 36, Fraction(30), live=True)
+
+
+class Stage:
+    """Frames that are finished at given times of a virtual clock, and a sender that runs on it.
+
+    Args:
+        ready_ms: when each frame is finished; it was captured 10 ms before.
+        end_ms: when the stream ends.
+        send_ms: by number of the call, how long the sink takes.
+        failed: numbers of the frames that failed.
+    """
+
+    def __init__(
+        self,
+        ready_ms,
+        *,
+        end_ms,
+        send_ms=None,
+        failed=(),
+        policy=Policy.LIVE,
+        out_size=(64, 36),
+        camera_lost=True,
+    ):
+        self.now_ns = 0
+        self.due = [(round(ms * MS_NS), seq) for seq, ms in enumerate(ready_ms)]
+        self.end_ns = end_ms * MS_NS
+        self.send_ms = send_ms or {}
+        self.failed = failed
+        self.camera_lost = camera_lost
+        self.ring = Ring([Frame.blank(SPEC) for _ in range(4)], policy)
+        self.sent_ns = []
+        self.pictures = []
+        self.media_ns = []
+        self.states = []
+        self.finished_ns = 0
+        self.metrics = Metrics(["send"])
+        self.tally = self.metrics.tally()
+        self.metrics.watch(self.ring)
+        self.sender = Sender(
+            [self],
+            ring=self.ring,
+            intake=self,
+            lane=self,
+            spec=SPEC,
+            out_spec=PictureSpec(*out_size, Fraction(30), live=True),
+            paced=True,
+            metrics=self.metrics,
+            tally=self.tally,
+            times=self.metrics.stages["send"],
+            clock=lambda: self.now_ns,
+            sleep=self.sleep,
+        )
+
+    @property
+    def last_ns(self):
+        """The intake's part: when the camera gave its newest picture."""
+        return self.finished_ns - 10 * MS_NS if self.camera_lost else self.now_ns
+
+    def sleep(self, duration_s):
+        self.pass_time(round(duration_s * 1e9))
+
+    def pass_time(self, duration_ns):
+        self.now_ns += duration_ns
+        while self.due and self.due[0][0] <= self.now_ns:
+            self.finished_ns, seq = self.due[0]
+            frame = self.ring.reserve()
+            if frame is None:
+                return
+            del self.due[0]
+            frame.seq, frame.captured_ns = seq, self.finished_ns - 10 * MS_NS
+            frame.failed = seq in self.failed
+            frame.image[:] = seq + 1
+            self.tally.captured += 1
+            self.ring.publish()
+        if not self.due and self.now_ns >= self.end_ns:
+            self.ring.finish()
+
+    def send(self, image, media_ns):
+        """The sink's part."""
+        self.states.append(self.sender.state)
+        self.sent_ns.append(self.now_ns)
+        self.pictures.append(image.copy())
+        self.media_ns.append(media_ns)
+        self.pass_time(self.send_ms.get(len(self.pictures) - 1, 0) * MS_NS)
+
+    def run(self):
+        self.sender.run()
+        self.ring.settle()
+        return self
+
+    @property
+    def numbers(self):
+        return [int(picture[0, 0, 0]) - 1 for picture in self.pictures]
+
+    def times_shown(self, text):
+        slate = np.zeros_like(self.pictures[0])
+        draw_slate(text, out=slate)
+        return sum(np.array_equal(picture, slate) for picture in self.pictures)
+
+
+def steady(num_frames, *, first_ms=10.0):
+    return [first_ms + n * PERIOD_NS / MS_NS for n in range(num_frames)]
+
+
+def test_steady_frames_are_shown_once_each_shortly_after_they_are_ready():
+    stage = Stage(steady(60), end_ms=2000).run()
+    assert stage.tally.delivered == 60
+    assert stage.tally.repeated == 0
+    assert stage.metrics.latency.quantile_ms(0.5) == pytest.approx(12, abs=1)
+    assert stage.metrics.latency.quantile_ms(0.99) <= 40
+    assert stage.metrics.counts().in_flight == 0
+
+
+def test_the_cadence_is_kept_while_nothing_new_comes():
+    stage = Stage([*steady(10), 700, 900], end_ms=1000).run()
+    steps = [b - a for a, b in pairwise(stage.sent_ns[3:])]
+    assert all(abs(step - PERIOD_NS) < MS_NS for step in steps)
+    assert stage.tally.delivered == 12
+    assert stage.tally.repeated > 10
+    assert stage.numbers[3:] == sorted(stage.numbers[3:])
+
+
+def test_the_times_of_pictures_are_those_of_the_regular_grid():
+    stage = Stage([*steady(10), 700], end_ms=1000).run()
+    assert stage.media_ns[0] == 0
+    assert all(b - a == pytest.approx(PERIOD_NS, abs=1) for a, b in pairwise(stage.media_ns))
+
+
+def test_before_the_first_frame_a_slate_says_starting_and_is_no_repeat():
+    stage = Stage([500], end_ms=550).run()
+    assert stage.times_shown("Starting") == 15
+    assert stage.tally.repeated <= 2
+    assert stage.states[0] is RunState.STARTING
+
+
+@pytest.mark.parametrize(
+    ("camera_lost", "text"), [(True, "Camera lost"), (False, "No picture")], ids=["lost", "slow"]
+)
+def test_after_a_second_without_a_new_frame_a_slate_says_why(camera_lost, text):
+    stage = Stage([*steady(10), 3000.0], end_ms=3100, camera_lost=camera_lost).run()
+    assert stage.times_shown(text) == pytest.approx(50, abs=2)
+    assert RunState.STALLED in stage.states
+    assert stage.sender.state is RunState.RUNNING
+    assert stage.numbers[-1] == 10
+    assert stage.tally.delivered == 11
+    steps = [b - a for a, b in pairwise(stage.sent_ns[3:])]
+    assert all(abs(step - PERIOD_NS) < MS_NS for step in steps)
+
+
+def test_a_sink_that_stalls_costs_frames_but_no_burst():
+    stage = Stage(steady(60), end_ms=2000, send_ms={20: 400}).run()
+    steps = sorted(b - a for a, b in pairwise(stage.sent_ns[3:]))
+    assert steps[-1] == pytest.approx(400 * MS_NS, abs=MS_NS)
+    # One picture is sent late at once, the next is on the grid again.
+    assert sum(step < 25 * MS_NS for step in steps) <= 1
+    counts = stage.metrics.counts()
+    assert counts.dropped_stale + counts.dropped_overrun == pytest.approx(11, abs=1)
+    assert counts.in_flight == 0
+
+
+def test_a_failed_frame_is_shown_and_counted_as_failed():
+    stage = Stage(steady(10), end_ms=400, failed={3}).run()
+    assert (stage.tally.delivered, stage.tally.failed) == (9, 1)
+    assert 3 in stage.numbers
+
+
+def test_a_strict_ring_is_paced_without_losing_a_frame():
+    # All are ready at once, as from a file; the ring holds them back.
+    stage = Stage([1.0] * 20, end_ms=0, policy=Policy.STRICT).run()
+    shown = [number for number in stage.numbers if number < 20]
+    assert shown == list(range(20))
+    assert stage.tally.delivered == 20
+    assert stage.sent_ns[-1] >= 19 * PERIOD_NS
+
+
+def test_a_repeated_picture_of_another_size_stays_letterboxed():
+    stage = Stage([*steady(3), 300.0], end_ms=400, out_size=(40, 40)).run()
+    assert stage.tally.repeated >= 3
+    for number, picture in zip(stage.numbers[2:], stage.pictures[2:], strict=True):
+        assert picture.shape == (40, 40, 3)
+        assert number == -1, "the bar above the picture is black"
+        assert picture[20, 20, 0] >= 1
+
+
+def test_a_frame_that_a_sink_refused_has_failed():
+    stage = Stage(steady(10), end_ms=400)
+
+    def refuse(image, media_ns):
+        if len(stage.sent_ns) == 5:
+            raise SinkError("full")
+        stage.sent_ns.append(stage.now_ns)
+
+    stage.send = refuse
+    with pytest.raises(SinkError, match="full"):
+        stage.sender.run()
+    assert stage.tally.failed == 1
+    assert not stage.sender.holding
+
+
+def test_a_cancelled_run_does_not_wait_for_its_next_tick():
+    stage = Stage([], end_ms=10**6)
+    stage.send = lambda image, media_ns: stage.ring.cancel()
+    stage.run()
+    assert stage.now_ns == 0
