@@ -24,6 +24,10 @@ SURE_DETECTION = 0.5
 
 _HOPELESS_SCORE = 0.03
 
+# A face that has moved far is cut off by its crop, and its landmarks lag; the next pass catches up.
+_MAX_OFF_CENTRE = 0.1
+_MAX_PASSES = 3
+
 # Detections that may fail the landmark network before a search gives up; bounds its time.
 _SPARE_TRIES = 2
 
@@ -75,8 +79,14 @@ class FaceFinder:
             thorough: try other crops where the usual one shows no certain face.
         """
         scales = _CROP_SCALES if thorough else _CROP_SCALES[:1]
-        squares = (square_from_landmarks(landmarks, scale=scale) for scale in scales)
-        return self._best(image, squares, min_score)
+        face: LocatedFace | None = None
+        for _ in range(_MAX_PASSES):
+            squares = [square_from_landmarks(landmarks, scale=scale) for scale in scales]
+            face = self._best(image, squares, min_score)
+            if face is None or _is_centred(face.landmarks, squares[0]):
+                break
+            landmarks = face.landmarks
+        return face
 
     def recover(
         self,
@@ -196,6 +206,13 @@ class FaceFinder:
 def _box(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     """The upright box around landmarks."""
     return np.concatenate([landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)])
+
+
+def _is_centred(landmarks: NDArray[np.float32], square: CropSquare) -> bool:
+    """Whether landmarks fill the crop they were found in as that of a resting face does."""
+    new = square_from_landmarks(landmarks)
+    moved_px = max(abs(new.x_px - square.x_px), abs(new.y_px - square.y_px))
+    return moved_px <= _MAX_OFF_CENTRE * square.side_px
 
 
 def _is_known(box: NDArray[np.float32], known: NDArray[np.float32]) -> bool:

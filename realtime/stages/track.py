@@ -5,39 +5,33 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from engines.models.blazeface import BlazeFace
 from engines.models.face_finder import CERTAIN_SCORE, FaceFinder, LocatedFace
 from engines.models.face_landmark import FaceLandmark
 from engines.session import Session
-from realtime.frame import Face, FaceState, Frame, Image, PictureSpec, Points, Pose
-from realtime.geometry import (
-    Box,
-    bounding_box,
-    box_area,
-    box_overlap,
-    clip_box,
-    fit_head,
-    head_misfit,
-    head_pose,
-)
+from realtime.cuts import CutDetector
+from realtime.frame import Face, FaceState, Frame, Image, PictureSpec
+from realtime.geometry import box_area
 from realtime.memory import Memory
+from realtime.sighting import (
+    Sighting,
+    believable,
+    can_be_same,
+    distance_px,
+    is_same_place,
+    is_steady,
+)
 
 _NS_PER_MS = 1_000_000
-_MIN_FACE_PX = 12.0
-_MIN_VISIBLE = 0.3
-_MAX_GROWTH = 1.5
-_MAX_MOVE = 0.8
+# So many frames running make a newcomer beside known faces believed.
 _TIMES_TO_CONFIRM = 3
-_MAX_MISFIT = 0.25
-_TURNED_DETECTION = 0.6
-_TURNS = (1, 3, 2)
+# After a loss the whole picture is searched in every frame for so long, then at the slow cadence.
 _LOSING_MS = 100.0
-_SAME_FACE_OVERLAP = 0.6
-_THUMBNAIL_PX = 48
-_CUT_CORRELATION = 0.4
+# Heads on their side and upside down are rare, and things that look like them are not.
+_TURNS = (1, 3, 2)
+_MIN_TURNED_DETECTION = 0.6
 
 
 class TrackConfig(BaseModel):
@@ -65,21 +59,6 @@ class TrackConfig(BaseModel):
     lost_ms: float = Field(2500.0, ge=0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sighting:
-    """A face found in one frame whose landmarks can be a face's."""
-
-    landmarks: Points
-    box: Box
-    score: float
-    pose: Pose
-
-    @property
-    def side_px(self) -> float:
-        """Long side of the box."""
-        return float((self.box[2:] - self.box[:2]).max())
-
-
 @dataclass(slots=True)
 class _Track:
     """One person's face over time.
@@ -90,12 +69,14 @@ class _Track:
         seen_ns: when that was.
         times_seen: in how many frames; a newcomer beside known faces is not reported before it has
             been seen in a few frames running, for a print on a shirt can look like a face in one.
+        seen: whether it has been found in the present frame.
     """
 
     track_id: int
-    last: _Sighting
+    last: Sighting
     seen_ns: int
     times_seen: int
+    seen: bool = True
 
 
 class Track:
@@ -124,7 +105,7 @@ class Track:
         self._last_ns: int | None = None
         self._searched_ns: int | None = None
         self._turned_ns: int | None = None
-        self._thumbnail: NDArray[np.float32] | None = None
+        self._cuts = CutDetector()
 
     @property
     def name(self) -> str:
@@ -138,7 +119,8 @@ class Track:
             ModelError: one of them is missing or unusable.
         """
         self._tracks = []
-        self._last_ns = self._searched_ns = self._turned_ns = self._thumbnail = None
+        self._last_ns = self._searched_ns = self._turned_ns = None
+        self._cuts.reset()
         with ExitStack() as opened:
             short_range, full_range, landmark = (
                 self._load(name, opened)
@@ -159,15 +141,26 @@ class Track:
         if finder is None:
             raise RuntimeError("track: open must be called before process.")
         now_ns, image = frame.media_ns, frame.image
-        if self._is_cut(image):
+        is_cut = self._cuts.is_cut(image)
+        if is_cut or (self._last_ns is not None and now_ns < self._last_ns):
             self._tracks.clear()
-        self._follow(finder, image, now_ns, [t for t in self._tracks if t.seen_ns == self._last_ns])
-        if self._search_is_due(now_ns):
-            missing = [t for t in self._tracks if t.seen_ns != now_ns and self._is_fresh(t, now_ns)]
-            self._follow(finder, image, now_ns, missing)
-            self._search(finder, image, now_ns)
-        self._tracks = self._kept(now_ns)
+            self._searched_ns = self._turned_ns = None
         self._last_ns = now_ns
+        followed = [track for track in self._tracks if track.seen]
+        for track in self._tracks:
+            track.seen = False
+        doubtful = self._follow(finder, image, now_ns, followed, thorough=True)
+        if self._search_is_due(now_ns):
+            missing = self._missing(now_ns)
+            self._follow(
+                finder, image, now_ns, [t for t in missing if t not in followed], thorough=False
+            )
+            if self._search(finder, image, now_ns):
+                # The face is there; what was left at its old place was a trace of it.
+                doubtful = []
+        for track, sighting in doubtful:
+            self._see(track, sighting, now_ns)
+        self._tracks = self._kept(now_ns)
         frame.faces = [_face(track, now_ns) for track in self._tracks if _is_confirmed(track)]
 
     def close(self) -> None:
@@ -181,46 +174,49 @@ class Track:
         opened.callback(session.close)
         return session
 
-    def _is_cut(self, image: Image) -> bool:
-        """Whether this picture shows another scene than the one before."""
-        height, width = image.shape[:2]
-        rows = np.linspace(0, height - 1, _THUMBNAIL_PX).astype(np.intp)
-        columns = np.linspace(0, width - 1, _THUMBNAIL_PX).astype(np.intp)
-        thumbnail = image[rows[:, None], columns, 1].astype(np.float32)
-        thumbnail -= thumbnail.mean()
-        last, self._thumbnail = self._thumbnail, thumbnail
-        if last is None:
-            return False
-        norm = float(np.linalg.norm(last) * np.linalg.norm(thumbnail))
-        return norm > 0.0 and float(np.vdot(last, thumbnail)) < _CUT_CORRELATION * norm
+    def _follow(
+        self,
+        finder: FaceFinder,
+        image: Image,
+        now_ns: int,
+        tracks: list[_Track],
+        *,
+        thorough: bool,
+    ) -> list[tuple[_Track, Sighting]]:
+        """Looks for known faces where they were, then for the others around that place.
 
-    def _follow(self, finder: FaceFinder, image: Image, now_ns: int, tracks: list[_Track]) -> None:
-        """Looks for known faces where they were, then for the uncertain ones around that place."""
-        uncertain: list[tuple[_Track, _Sighting | None]] = []
+        Returns:
+            Faces that may be there but that the detector does not confirm.
+        """
+        others: list[tuple[_Track, Sighting | None]] = []
         for track in sorted(tracks, key=lambda t: t.track_id):
             face = finder.follow(
                 image,
                 track.last.landmarks,
                 min_score=self._config.keep_score,
-                thorough=track.seen_ns == self._last_ns,
+                thorough=thorough,
             )
             sighting = _sighting(face, image)
-            if sighting is None or sighting.score < CERTAIN_SCORE:
-                uncertain.append((track, sighting))
-            elif not self._see(track, sighting, now_ns):
-                uncertain.append((track, None))
-        for track, followed in uncertain:
-            recovered = self._recover(finder, image, track)
-            # Another face that is likelier hereabouts means that this one is gone.
-            likeliest = max(
-                (found for found in (followed, recovered) if found is not None),
-                key=lambda found: found.score,
-                default=None,
+            is_certain = (
+                sighting is not None
+                and sighting.score >= CERTAIN_SCORE
+                and is_steady(sighting, track.last)
             )
-            if likeliest is not None:
-                self._see(track, likeliest, now_ns)
+            if sighting is None or not is_certain:
+                others.append((track, sighting))
+            elif not self._see(track, sighting, now_ns):
+                others.append((track, None))
+        doubtful: list[tuple[_Track, Sighting]] = []
+        for track, sighting in others:
+            recovered = self._recover(finder, image, track)
+            if recovered is not None:
+                # A face hereabouts that is not this one means that this one is gone.
+                self._see(track, recovered, now_ns)
+            elif sighting is not None:
+                doubtful.append((track, sighting))
+        return doubtful
 
-    def _recover(self, finder: FaceFinder, image: Image, track: _Track) -> _Sighting | None:
+    def _recover(self, finder: FaceFinder, image: Image, track: _Track) -> Sighting | None:
         """Looks for a face near where it was; newcomers must do without."""
         if not _is_confirmed(track):
             return None
@@ -232,40 +228,41 @@ class Track:
         )
         return _sighting(face, image)
 
-    def _see(self, track: _Track, sighting: _Sighting, now_ns: int) -> bool:
+    def _see(self, track: _Track, sighting: Sighting, now_ns: int) -> bool:
         """Moves a track to a face found in this frame, if it can be the same one."""
-        if not _can_be_same(sighting, track.last) or self._is_taken(sighting, track, now_ns):
+        is_taken = any(
+            other.seen and other is not track and is_same_place(sighting, other.last)
+            for other in self._tracks
+        )
+        if is_taken or not can_be_same(sighting, track.last):
             return False
-        track.last, track.seen_ns = sighting, now_ns
+        track.last, track.seen_ns, track.seen = sighting, now_ns, True
         track.times_seen += 1
         return True
 
-    def _is_taken(self, sighting: _Sighting, track: _Track, now_ns: int) -> bool:
-        """Whether a face is where another track's face has been seen in this frame."""
-        return any(
-            _is_same_place(sighting.box, other.last.box)
-            for other in self._tracks
-            if other is not track and other.seen_ns == now_ns
-        )
+    def _missing(self, now_ns: int) -> list[_Track]:
+        """Faces not found in this frame, lost so lately that they may come back as themselves."""
+        limit_ns = self._config.reassociate_ms * _NS_PER_MS
+        return [t for t in self._tracks if not t.seen and now_ns - t.seen_ns <= limit_ns]
 
     def _search_is_due(self, now_ns: int) -> bool:
         """Whether the whole picture is to be searched in this frame."""
-        if self._searched_ns is None or all(track.seen_ns != now_ns for track in self._tracks):
+        if self._searched_ns is None or not any(track.seen for track in self._tracks):
             return True
         losing_ns = _LOSING_MS * _NS_PER_MS
-        if any(0 < now_ns - track.seen_ns <= losing_ns for track in self._tracks):
+        if any(not t.seen and now_ns - t.seen_ns <= losing_ns for t in self._tracks):
             return True
         return now_ns - self._searched_ns >= self._config.redetect_interval_ms * _NS_PER_MS
 
-    def _search(self, finder: FaceFinder, image: Image, now_ns: int) -> None:
-        """Looks for faces in the whole picture that are not followed already."""
+    def _search(self, finder: FaceFinder, image: Image, now_ns: int) -> bool:
+        """Looks for faces in the whole picture that are not followed already; True for any."""
         self._searched_ns = now_ns
-        boxes = [track.last.box for track in self._tracks if track.seen_ns == now_ns]
+        boxes = [track.last.box for track in self._tracks if track.seen]
         known = np.array(boxes, np.float32).reshape(-1, 4)
         faces = finder.search(
             image,
             known=known,
-            max_faces=self._config.max_faces - len(boxes),
+            max_faces=self._config.max_faces,
             min_detection=self._config.min_detection,
             min_score=self._config.min_score,
         )
@@ -274,14 +271,14 @@ class Track:
                 image,
                 known=known,
                 max_faces=self._config.max_faces,
-                min_detection=_TURNED_DETECTION,
+                min_detection=_MIN_TURNED_DETECTION,
                 min_score=CERTAIN_SCORE,
                 quarter_turns=self._next_turn(now_ns),
             )
-        for face in faces:
-            sighting = _sighting(face, image)
-            if sighting is not None:
-                self._associate(sighting, now_ns)
+        sightings = [found for face in faces if (found := _sighting(face, image)) is not None]
+        for sighting in sightings:
+            self._associate(sighting, now_ns, alone=not boxes)
+        return bool(sightings)
 
     def _turn_is_due(self, now_ns: int) -> bool:
         """Whether heads on their side are to be looked for; dear, so not in every frame."""
@@ -294,13 +291,12 @@ class Track:
         self._num_turns += 1
         return _TURNS[self._num_turns % len(_TURNS)]
 
-    def _associate(self, sighting: _Sighting, now_ns: int) -> None:
+    def _associate(self, sighting: Sighting, now_ns: int, *, alone: bool) -> None:
         """Gives a face found in the whole picture to the nearest missing track, or to a new one."""
-        missing = [t for t in self._tracks if t.seen_ns != now_ns and self._is_fresh(t, now_ns)]
-        for track in sorted(missing, key=lambda t: _distance_px(sighting, t.last)):
+        missing = self._missing(now_ns)
+        for track in sorted(missing, key=lambda t: distance_px(sighting, t.last)):
             if self._see(track, sighting, now_ns):
                 return
-        alone = all(track.seen_ns != now_ns for track in self._tracks)
         times_seen = _TIMES_TO_CONFIRM if alone else 1
         self._tracks.append(_Track(self._next_id, sighting, now_ns, times_seen))
         self._next_id += 1
@@ -313,18 +309,13 @@ class Track:
         """
         limit_ns = self._config.lost_ms * _NS_PER_MS
         kept: list[_Track] = []
-        for track in sorted(self._tracks, key=lambda t: (t.seen_ns != now_ns, t.track_id)):
-            seen = track.seen_ns == now_ns
-            alive = seen or (_is_confirmed(track) and now_ns - track.seen_ns <= limit_ns)
-            if alive and not any(_is_same_place(track.last.box, other.last.box) for other in kept):
+        for track in sorted(self._tracks, key=lambda t: (not t.seen, t.track_id)):
+            alive = track.seen or (_is_confirmed(track) and now_ns - track.seen_ns <= limit_ns)
+            if alive and not any(is_same_place(track.last, other.last) for other in kept):
                 kept.append(track)
-        kept.sort(key=lambda t: (t.seen_ns != now_ns, -float(box_area(t.last.box))))
-        kept = kept[: self._config.max_faces]
+        kept.sort(key=lambda t: (not t.seen, -float(box_area(t.last.box))))
+        del kept[self._config.max_faces :]
         return sorted(kept, key=lambda t: -float(box_area(t.last.box)))
-
-    def _is_fresh(self, track: _Track, now_ns: int) -> bool:
-        """Whether a face was seen so lately that one found now nearby is the same."""
-        return now_ns - track.seen_ns <= self._config.reassociate_ms * _NS_PER_MS
 
 
 def _face(track: _Track, now_ns: int) -> Face:
@@ -335,44 +326,19 @@ def _face(track: _Track, now_ns: int) -> Face:
         landmarks=track.last.landmarks.copy(),
         score=track.last.score,
         pose=track.last.pose,
-        state=FaceState.SEEN if track.seen_ns == now_ns else FaceState.LOST,
+        state=FaceState.SEEN if track.seen else FaceState.LOST,
         lost_ns=now_ns - track.seen_ns,
     )
 
 
-def _sighting(face: LocatedFace | None, image: Image) -> _Sighting | None:
-    """The face, if its landmarks are finite, large enough, in view and shaped like a head."""
-    if face is None or not np.isfinite(face.landmarks).all():
+def _sighting(face: LocatedFace | None, image: Image) -> Sighting | None:
+    """The face, if it is believable in this picture."""
+    if face is None:
         return None
-    box = bounding_box(face.landmarks)
-    if float((box[2:] - box[:2]).max()) < _MIN_FACE_PX:
-        return None
-    height, width = image.shape[:2]
-    if float(box_area(clip_box(box, width, height))) < _MIN_VISIBLE * float(box_area(box)):
-        return None
-    head = fit_head(face.landmarks)
-    if head_misfit(face.landmarks, head) > _MAX_MISFIT:
-        return None
-    return _Sighting(face.landmarks, box, face.score, head_pose(head))
+    height_px, width_px = image.shape[:2]
+    return believable(face.landmarks, face.score, width_px=width_px, height_px=height_px)
 
 
 def _is_confirmed(track: _Track) -> bool:
     """Whether a track has been seen often enough to be believed."""
     return track.times_seen >= _TIMES_TO_CONFIRM
-
-
-def _can_be_same(a: _Sighting, b: _Sighting) -> bool:
-    """Whether one face can be the other a moment later, by size and place."""
-    sides = sorted((a.side_px, b.side_px))
-    return sides[1] <= _MAX_GROWTH * sides[0] and _distance_px(a, b) <= _MAX_MOVE * sides[1]
-
-
-def _distance_px(a: _Sighting, b: _Sighting) -> float:
-    """Distance between the middles of two faces."""
-    return float(np.linalg.norm(a.box[:2] + a.box[2:] - b.box[:2] - b.box[2:])) / 2
-
-
-def _is_same_place(a: Box, b: Box) -> bool:
-    """Whether the smaller of two boxes lies mostly within the other."""
-    shared = float(box_overlap(a[None], b[None])[0, 0])
-    return shared > _SAME_FACE_OVERLAP * min(float(box_area(a)), float(box_area(b)))
