@@ -107,19 +107,8 @@ def plan_job(
     Raises:
         UsageError: they do not.
     """
-    if (camera is None) == (input_path is None):
-        got = "neither" if camera is None else "both"
-        raise UsageError(
-            f"--camera, --input: exactly one of them must be given, got {got}. "
-            "Try rt-swap --camera 0 --face me.png."
-        )
-    if not faces:
-        raise UsageError(
-            "--face: a picture of the face must be given, got none. "
-            "Add --face me.png, or --face synthetic to try it without one."
-        )
-    if SYNTHETIC in faces and len(faces) > 1:
-        raise UsageError("--face synthetic: must be the only face, got others beside it.")
+    _check_origin(camera, input_path)
+    _check_faces(faces)
     if output is None and virtual_camera is None:
         if camera is None:
             raise UsageError(
@@ -128,7 +117,7 @@ def plan_job(
             )
         virtual_camera = ""
     path = None if output in (None, DISCARD) else Path(output)
-    _check_picture_output(path, input_path, virtual_camera)
+    _check_output(path, input_path, virtual_camera)
     return Job(
         camera=camera,
         input=input_path,
@@ -143,12 +132,35 @@ def plan_job(
     )
 
 
-def _check_picture_output(
-    output: Path | None, input_path: Path | None, virtual_camera: str | None
-) -> None:
-    if output is None or not is_picture(output):
+def _check_origin(camera: str | None, input_path: Path | None) -> None:
+    if (camera is None) == (input_path is None):
+        got = "neither" if camera is None else "both"
+        raise UsageError(
+            f"--camera, --input: exactly one of them must be given, got {got}. "
+            "Try rt-swap --camera 0 --face me.png."
+        )
+
+
+def _check_faces(faces: tuple[str, ...]) -> None:
+    if not faces:
+        raise UsageError(
+            "--face: a picture of the face must be given, got none. "
+            "Add --face me.png, or --face synthetic to try it without one."
+        )
+    if SYNTHETIC in faces and len(faces) > 1:
+        raise UsageError(
+            "--face synthetic: must be the only face, got others beside it. Leave one out."
+        )
+
+
+def _check_output(output: Path | None, input_path: Path | None, virtual_camera: str | None) -> None:
+    if output is None:
         return
-    if input_path is None or not is_picture(input_path) or virtual_camera is not None:
+    files = [path for path in (input_path, output) if path is not None and path.exists()]
+    if len(files) == 2 and files[0].samefile(files[1]):
+        raise UsageError(f"--output {output}: must not be the input. Name another file.")
+    from_picture = input_path is not None and is_picture(input_path)
+    if is_picture(output) and (not from_picture or virtual_camera is not None):
         raise UsageError(
             f"--output {output}: a picture can be written only from --input with a picture "
             "and nothing else. Name a video file, like out.mp4."

@@ -29,9 +29,12 @@ class PictureFile:
         """Checks that the file may be written.
 
         Raises:
-            SinkError: it exists and ``force`` was not given, or its folder does not exist.
+            SinkError: it exists and ``force`` was not given, its folder does not exist, or it is a
+                folder.
         """
         self._written = False
+        if self._path.is_dir():
+            raise SinkError(f"{self._path}: must be a file, got a folder. Name a file in it.")
         if self._path.exists() and not self._force:
             raise SinkError(f"{self._path}: must not exist yet. Add --force to write over it.")
         if not self._path.parent.is_dir():

@@ -84,3 +84,12 @@ def test_a_number_sign_in_an_existing_name_stays_in_the_name(tmp_path: Path):
     path.write_bytes(b"")
     assert parse_face(str(path)) == FaceChoice(path)
     assert parse_face(f"{path}#3") == FaceChoice(path, 3)
+
+
+def test_the_input_is_never_written_over(tmp_path: Path):
+    clip = tmp_path / "a.mp4"
+    clip.write_bytes(b"")
+    (tmp_path / "b.mp4").hardlink_to(clip)
+    for name in ("a.mp4", "b.mp4", "../" + tmp_path.name + "/a.mp4"):
+        with pytest.raises(UsageError, match="must not be the input"):
+            plan(input_path=clip, output=str(tmp_path / name), virtual_camera="", force=True)

@@ -41,6 +41,13 @@ def test_a_missing_folder_is_refused_before_any_work(tmp_path: Path):
         PictureFile(tmp_path / "none" / "out.png", force=False).open(SPEC)
 
 
+def test_a_folder_is_no_picture_even_when_forced(tmp_path: Path):
+    folder = tmp_path / "out.png"
+    folder.mkdir()
+    with pytest.raises(SinkError, match="must be a file, got a folder"):
+        PictureFile(folder, force=True).open(SPEC)
+
+
 def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path):
     folder = tmp_path / "folder"
     folder.mkdir()
