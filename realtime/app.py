@@ -199,7 +199,8 @@ def summary(report: Report, *, live: bool) -> str:
     """How a run went, in one line."""
     frames, latency = report.stats["frames"], report.stats["latency_ms"]
     dropped = frames["dropped_stale"] + frames["dropped_overrun"]
-    parts = [f"{frames['delivered']} frames", f"{report.stats['fps']:.1f} fps"]
+    parts = ["1 frame" if frames["delivered"] == 1 else f"{frames['delivered']} frames"]
+    parts.append(f"{report.stats['fps']:.1f} fps")
     if live:
         parts.append(f"latency {latency['p50']:.1f} ms (p99 {latency['p99']:.1f} ms)")
     parts += [f"{dropped} dropped", f"{frames['failed']} failed"]
