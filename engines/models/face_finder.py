@@ -141,7 +141,7 @@ class FaceFinder:
             quarter_turns: as for ``BlazeFace.detect``.
 
         Returns:
-            New faces, those the detectors were surest of first.
+            New faces, those the detectors were sure of first, then by size.
         """
         faces: list[LocatedFace] = []
         boxes = known
@@ -161,13 +161,19 @@ class FaceFinder:
     def _detect(
         self, image: NDArray[np.uint8], min_detection: float, quarter_turns: int
     ) -> list[tuple[Detections, int]]:
-        """What both detectors find, the surest first; a face may be there twice."""
+        """What both detectors find, sure ones first, then by size; a face may be there twice."""
         both = [
             detector.detect(image, min_score=min_detection, quarter_turns=quarter_turns)
             for detector in (self._short_range, self._full_range)
         ]
         found = [(detections, index) for detections in both for index in range(len(detections))]
-        return sorted(found, key=lambda item: -float(item[0].scores[item[1]]))
+
+        def rank(item: tuple[Detections, int]) -> tuple[bool, float]:
+            detections, index = item
+            left, _, right, _ = detections.boxes[index]
+            return float(detections.scores[index]) < SURE_DETECTION, float(left - right)
+
+        return sorted(found, key=rank)
 
     def _confirm(
         self, image: NDArray[np.uint8], found: Detections, index: int, min_score: float

@@ -1,0 +1,80 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from realtime import geometry
+from realtime.sighting import believable, can_be_same, distance_px, is_same_place, is_steady
+
+
+def landmarks(x=320.0, y=240.0, scale=60.0):
+    table = np.array(geometry._RIGID_POINTS)
+    points = np.zeros((468, 3))
+    points[table[:, 0].astype(int)] = table[:, 1:]
+    return (scale * points + (x, y, 0)).astype(np.float32)
+
+
+def sighting(x=320.0, y=240.0, scale=60.0):
+    found = believable(landmarks(x, y, scale), 1.0, width_px=640, height_px=480)
+    assert found is not None
+    return found
+
+
+def test_a_head_in_view_is_believed_and_measured():
+    found = believable(landmarks(), 0.75, width_px=640, height_px=480)
+    assert found is not None
+    assert found.score == 0.75
+    assert found.box == pytest.approx(geometry.bounding_box(landmarks()))
+    assert found.side_px == pytest.approx(found.box[2] - found.box[0])
+    assert (found.pose.yaw, found.pose.pitch, found.pose.roll) == pytest.approx((0, 0, 0), abs=0.01)
+    assert found.misfit == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_landmarks_that_are_no_numbers_are_not_believed(bad):
+    points = landmarks()
+    points[200, 2] = bad
+    assert believable(points, 1.0, width_px=640, height_px=480) is None
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        landmarks(scale=4.0),
+        landmarks(x=-60),
+        landmarks(y=5000),
+        np.full((468, 3), 100.0, np.float32),
+        landmarks() + np.random.default_rng(0).normal(0, 40, (468, 3)).astype(np.float32),
+        landmarks() * np.array([1, 0.05, 1], np.float32),
+    ],
+    ids=["tiny", "mostly out at the side", "far below", "one point", "scattered", "flattened"],
+)
+def test_what_cannot_be_a_face_in_view_is_not_believed(points):
+    assert believable(points, 1.0, width_px=640, height_px=480) is None
+
+
+def test_a_face_may_be_the_same_after_a_step_and_not_after_a_leap_or_a_change_of_size():
+    here = sighting()
+    assert can_be_same(sighting(x=320 + here.side_px), here)
+    assert not can_be_same(sighting(x=320 + 1.3 * here.side_px), here)
+    assert can_be_same(sighting(scale=85), here)
+    assert can_be_same(here, sighting(scale=85))
+    assert not can_be_same(sighting(scale=95), here)
+    assert not can_be_same(here, sighting(scale=95))
+
+
+def test_a_face_is_steady_while_it_keeps_place_size_and_shape():
+    here = sighting()
+    assert is_steady(sighting(x=325), here)
+    assert not is_steady(sighting(x=320 + 0.3 * here.side_px), here)
+    assert not is_steady(sighting(scale=75), here)
+    assert not is_steady(replace(here, misfit=0.1), replace(here, misfit=0.05))
+    assert is_steady(replace(here, misfit=0.1), replace(here, misfit=0.09))
+
+
+def test_a_face_within_another_is_at_the_same_place_and_a_neighbour_is_not():
+    here = sighting()
+    assert is_same_place(sighting(scale=30), here)
+    assert is_same_place(here, sighting(scale=30))
+    assert not is_same_place(sighting(x=320 + 0.6 * here.side_px), here)
+    assert distance_px(sighting(x=323, y=244), here) == pytest.approx(5)
