@@ -1,14 +1,13 @@
 """Finds faces in a picture and places their landmarks: detectors and landmark network together."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.models.blazeface import BlazeFace, Detections
 from engines.models.face_landmark import (
-    CROP_SCALE,
     NUM_LANDMARKS,
     CropSquare,
     FaceLandmark,
@@ -32,7 +31,7 @@ _MAX_PASSES = 3
 _SPARE_TRIES = 2
 
 # The usual crop first. Profiles and half-covered faces often show in a wider or tighter one only.
-_CROP_SCALES = (CROP_SCALE, 1.75, 1.25)
+_CROP_SCALES = (1.0, 1.17, 0.83)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +80,9 @@ class FaceFinder:
         scales = _CROP_SCALES if thorough else _CROP_SCALES[:1]
         face: LocatedFace | None = None
         for _ in range(_MAX_PASSES):
-            squares = [square_from_landmarks(landmarks, scale=scale) for scale in scales]
-            face = self._best(image, squares, min_score)
-            if face is None or _is_centred(face.landmarks, squares[0]):
+            square = square_from_landmarks(landmarks)
+            face = self._best(image, _scaled(square, scales), min_score)
+            if face is None or _is_centred(face.landmarks, square):
                 break
             landmarks = face.landmarks
         return face
@@ -187,8 +186,8 @@ class FaceFinder:
         sure = float(found.scores[index]) >= SURE_DETECTION
         min_score = min_score if sure else max(min_score, CERTAIN_SCORE)
         scales = _CROP_SCALES if sure else _CROP_SCALES[:1]
-        squares = (square_from_detection(box, keypoints, scale=scale) for scale in scales)
-        face = self._best(image, squares, min_score)
+        square = square_from_detection(box, keypoints)
+        face = self._best(image, _scaled(square, scales), min_score)
         return None if face is None else self.follow(image, face.landmarks, min_score=min_score)
 
     def _best(
@@ -212,6 +211,11 @@ class FaceFinder:
 def _box(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     """The upright box around landmarks."""
     return np.concatenate([landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)])
+
+
+def _scaled(square: CropSquare, scales: Iterable[float]) -> Iterable[CropSquare]:
+    """The same square larger and smaller, made as they are asked for."""
+    return (replace(square, side_px=scale * square.side_px) for scale in scales)
 
 
 def _is_centred(landmarks: NDArray[np.float32], square: CropSquare) -> bool:

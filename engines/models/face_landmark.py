@@ -59,15 +59,12 @@ class CropSquare:
         )
 
 
-def square_from_detection(
-    box: NDArray[np.float32], keypoints: NDArray[np.float32], *, scale: float = CROP_SCALE
-) -> CropSquare:
+def square_from_detection(box: NDArray[np.float32], keypoints: NDArray[np.float32]) -> CropSquare:
     """The crop for a face that a detector has found.
 
     Args:
         box: ``(4,)`` left, top, right, bottom in image pixels.
         keypoints: ``(K, 2)`` image pixels; the first two are the right and the left eye.
-        scale: side of the crop over the long side of the box.
 
     Returns:
         The square around the box's centre, its upper edge along the eyes.
@@ -76,19 +73,16 @@ def square_from_detection(
     return CropSquare(
         (left + right) / 2,
         (top + bottom) / 2,
-        scale * max(right - left, bottom - top, 1.0),
+        CROP_SCALE * max(right - left, bottom - top, 1.0),
         _angle_rad(keypoints[0], keypoints[1]),
     )
 
 
-def square_from_landmarks(
-    landmarks: NDArray[np.float32], *, scale: float = CROP_SCALE
-) -> CropSquare:
+def square_from_landmarks(landmarks: NDArray[np.float32]) -> CropSquare:
     """The crop for a face whose landmarks are known from the frame before.
 
     Args:
         landmarks: ``(468, 2 or 3)`` image pixels.
-        scale: side of the crop over the long side of the landmarks' upright box.
 
     Returns:
         The square around the landmarks, its upper edge along the outer eye corners.
@@ -96,7 +90,7 @@ def square_from_landmarks(
     low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
     centre = (low + high) / 2
     angle_rad = _angle_rad(landmarks[_EYE_CORNERS[0]], landmarks[_EYE_CORNERS[1]])
-    side_px = scale * max(float((high - low).max()), 1.0)
+    side_px = CROP_SCALE * max(float((high - low).max()), 1.0)
     return CropSquare(float(centre[0]), float(centre[1]), side_px, angle_rad)
 
 

@@ -115,8 +115,8 @@ def test_the_square_of_a_detection_lies_along_the_eyes_around_the_box():
 def test_the_square_of_landmarks_lies_along_the_outer_eye_corners():
     landmarks = np.tile(np.array([50, 40, 9], np.float32), (468, 1))
     landmarks[33], landmarks[263], landmarks[152] = (20, 40, 0), (80, 40, 0), (50, 120, 0)
-    square = square_from_landmarks(landmarks, scale=2.0)
-    assert square == CropSquare(x_px=50, y_px=80, side_px=160, angle_rad=0.0)
+    square = square_from_landmarks(landmarks)
+    assert square == CropSquare(x_px=50, y_px=80, side_px=120, angle_rad=0.0)
 
 
 @pytest.mark.parametrize(
