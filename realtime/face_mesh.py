@@ -1,0 +1,145 @@
+"""The mesh of the 468 face landmarks: which points form triangles, and a flat map of the face.
+
+The numbers of the points are those of the MediaPipe face landmark model. The flat layout and the
+neutral shape are averages over the landmarks of 162 frontal portraits of people who do not exist,
+made symmetric; the triangles come from the model's own package.
+"""
+
+import ast
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.errors import EngineError
+
+NUM_POINTS = 468
+
+# Rings of points, each in the order in which they lie around their opening.
+OVAL = (
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
+    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
+RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
+LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
+INNER_LIPS = (
+    *(78, 95, 88, 178, 87, 14, 317, 402, 318, 324),
+    *(308, 415, 310, 311, 312, 13, 82, 81, 80, 191),
+)
+OUTER_LIPS = (
+    *(61, 146, 91, 181, 84, 17, 314, 405, 321, 375),
+    *(291, 409, 270, 269, 267, 0, 37, 39, 40, 185),
+)
+RIGHT_BROW = (46, 53, 52, 65, 55, 107, 66, 105, 63, 70)
+LEFT_BROW = (276, 283, 282, 295, 285, 336, 296, 334, 293, 300)
+NOSTRILS = (98, 97, 2, 326, 327)
+NOSE_OUTLINE = (168, 129, 358, 2, 98, 327, 48, 278)
+BROW_LINE = (127, 70, 63, 105, 66, 107, 9, 336, 296, 334, 293, 300, 356)
+"""Upper edge of the brows from temple to temple."""
+
+OPENINGS = (RIGHT_EYE, LEFT_EYE, INNER_LIPS)
+"""Rings whose inside belongs to the person in front of the camera: eyeballs, teeth, tongue."""
+
+_EDGES = re.compile(r"^FACEMESH_TESSELATION\s*=\s*frozenset\(\[(.*?)\]\)", re.DOTALL | re.MULTILINE)
+
+Layout = NDArray[np.float32]
+Triangles = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class FaceMesh:
+    """The mesh; arrays are read-only by convention.
+
+    Attributes:
+        skin: ``(852, 3) i32`` triangles of the face without eyes and inner mouth.
+        layout: ``(468, 2) f32`` the face spread flat, 0..1, x to the picture's right, y down,
+            symmetric about x = 0.5.
+        neutral: ``(468, 3) f32`` a frontal face without expression, x right, y down, z away from
+            the camera; the outer eye corners are 0.95 apart.
+        mirror: ``(468,) i16`` the point on the other side of the face for each point.
+    """
+
+    skin: Triangles
+    layout: Layout
+    neutral: NDArray[np.float32]
+    mirror: NDArray[np.int16]
+
+    @cached_property
+    def closed(self) -> Triangles:
+        """``(898, 3) i32``: ``skin`` and the openings filled, so that lids and lips can close."""
+        strips = [_strip(ring) for ring in OPENINGS]
+        return np.ascontiguousarray(np.vstack([self.skin, *strips]), np.int32)
+
+    def facing(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """How much the skin at each point looks towards the camera.
+
+        Args:
+            points: ``(468, 3)`` with z away from the camera in the scale of x.
+
+        Returns:
+            ``(468,) f32``, the cosine between the skin's normal and the line of sight: 1 looks
+            into the camera, below 0 looks away.
+        """
+        a, b, c = (points[self.skin[:, corner]].astype(np.float64) for corner in range(3))
+        normals = np.cross(b - a, c - a)
+        summed = np.stack(
+            [
+                np.bincount(self.skin.ravel(), np.repeat(normals[:, axis], 3), NUM_POINTS)
+                for axis in range(3)
+            ],
+            axis=1,
+        )
+        length = np.sqrt((summed**2).sum(axis=1))
+        return (self._turn * summed[:, 2] / np.maximum(length, 1e-12)).astype(np.float32)
+
+    @cached_property
+    def _turn(self) -> float:
+        """1 where triangles run clockwise in a picture of a face that is looked at, else -1."""
+        a, b, c = (self.layout[self.skin[:, corner]] for corner in range(3))
+        area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (c[:, 0] - a[:, 0]) * (b[:, 1] - a[:, 1])
+        return float(np.sign(np.median(area)))
+
+
+def load_face_mesh(connections: str) -> FaceMesh:
+    """The mesh, from the landmark model's list of connections.
+
+    Args:
+        connections: text of the model package's list; it is read as data and never run.
+
+    Raises:
+        EngineError: the list does not hold the 852 triangles of the 468 landmarks.
+    """
+    found = _EDGES.search(connections)
+    try:
+        edges = np.array(ast.literal_eval(f"[{found.group(1)}]" if found else "[]"), np.int32)
+    except (ValueError, SyntaxError) as error:
+        raise EngineError(f"face mesh: the list of connections is unreadable: {error}.") from error
+    if edges.shape != (2556, 2):
+        raise EngineError(f"face mesh: 2556 connections are needed, got {edges.shape}.")
+    rounds = edges.reshape(-1, 3, 2)
+    if not (rounds[:, :, 1] == np.roll(rounds[:, :, 0], -1, axis=1)).all():
+        raise EngineError("face mesh: every three connections must form a triangle.")
+    with resources.files("realtime").joinpath("face_mesh.npz").open("rb") as file:
+        tables = np.load(file)
+        return FaceMesh(
+            skin=np.ascontiguousarray(rounds[:, :, 0]),
+            layout=tables["layout"],
+            neutral=tables["neutral"],
+            mirror=tables["mirror"],
+        )
+
+
+def _strip(ring: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """Triangles that fill a ring by going to and fro between its two sides."""
+    triangles = []
+    low, high = 0, len(ring) - 1
+    while high - low > 1:
+        triangles.append((ring[low], ring[low + 1], ring[high]))
+        low += 1
+        if high - low > 1:
+            triangles.append((ring[low], ring[high - 1], ring[high]))
+            high -= 1
+    return triangles

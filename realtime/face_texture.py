@@ -1,0 +1,235 @@
+"""A person's looks as a texture that fits any face: the skin's detail without the picture's light.
+
+The texture is a factor on the light of the target's skin. Where it is 1 there is plain skin in
+the target's own tone; a brow darkens it, a wrinkle shades it, lips tint it. So whatever the tone
+and the light of the picture in which the swap ends up, the swapped skin has them too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cuda_kernels.rasterize import rasterize
+from realtime.face_mesh import FaceMesh
+from realtime.face_zones import MAP_PX, FaceZones, Mask, smoothstep
+from realtime.frame import Image, Points
+from realtime.geometry import fit_similarity
+from realtime.skin_light import GRID, LUMA, SkinLight, Weights, coarse, weighted_blur
+
+TONE_OFFSET = 16.0
+"""Added to colours before they are divided, so that noise in the dark is not blown up."""
+
+_USUAL_CONTRAST = 0.16
+"""Standard deviation of log skin detail that looks natural on any skin."""
+
+_DARK_HAIR_LUMA = 110.0
+"""Skin this light gives brows and lashes their usual contrast; on darker skin they have less."""
+
+Map = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class FaceTexture:
+    """A person, ready to be drawn.
+
+    Attributes:
+        detail: factor on the light, ``(S, S, 3) f32`` for S = 512, 256, 128.
+        cover: ``(512, 512, 4) u8``: how far the texture covers the target; where hair of the
+            target stays in front; inside the right eye; inside the left eye.
+        shape: ``(468, 3) f32`` landmarks of the person in the frame of the mesh's neutral face.
+    """
+
+    detail: tuple[Map, ...]
+    cover: NDArray[np.uint8]
+    shape: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """What one picture shows of a face: log detail, what of it is unusable, what it is worth."""
+
+    detail: Map
+    unusable: Mask
+    worth: Mask
+    shape: NDArray[np.float32]
+
+
+class TextureMaker:
+    """Turns pictures of a person into a texture."""
+
+    def __init__(self, mesh: FaceMesh, zones: FaceZones, light: SkinLight) -> None:
+        self._mesh = mesh
+        self._zones = zones
+        self._light = light
+
+    def make(self, pictures: Sequence[tuple[Image, Points]]) -> FaceTexture:
+        """The texture of one person; where pictures overlap, the best-posed one wins.
+
+        Args:
+            pictures: each with the person's landmarks in it.
+        """
+        sheets = [self._unroll(image, landmarks) for image, landmarks in pictures]
+        worth = np.stack([sheet.worth for sheet in sheets]) ** 4 + np.float32(1e-6)
+        share = worth / worth.sum(axis=0)
+        detail = sum(
+            part[..., None] * sheet.detail for part, sheet in zip(share, sheets, strict=True)
+        )
+        unusable = np.minimum.reduce([sheet.unusable for sheet in sheets])
+        frontal = np.array([sheet.worth.sum() for sheet in sheets])
+        shape = np.average([sheet.shape for sheet in sheets], axis=0, weights=frontal)
+        factor = self._mend(np.exp(np.asarray(detail, np.float32)), unusable)
+        levels = tuple(
+            np.ascontiguousarray(cv2.resize(factor, (side, side), interpolation=cv2.INTER_AREA))
+            for side in (MAP_PX, MAP_PX // 2, MAP_PX // 4)
+        )
+        return FaceTexture(levels, self._cover(unusable), shape.astype(np.float32))
+
+    def _unroll(self, image: Image, landmarks: Points) -> _Sheet:
+        skin, facing = self._flatten(image, landmarks)
+        foreign, weights, small = self._find_skin(skin, facing)
+        bare_chin = self._is_bare(skin, small, weights)
+        unusable = self._unusable(foreign, facing, bare_chin=bare_chin)
+        light = np.maximum(_finer(self._light.measure(small, weights)), np.float32(4.0))
+        detail = self._detail(skin, light, unusable)
+        usable = coarse(np.asarray(1.0 - unusable, np.float32))
+        detail -= self._tone_error(detail, weights * usable)
+        fit = fit_similarity(landmarks, self._mesh.neutral)
+        shape = fit.scale * landmarks @ fit.rotation.T + fit.shift
+        worth = np.asarray(np.maximum(facing, 0.0) * (1.0 - unusable), np.float32)
+        return _Sheet(detail, unusable, worth, np.asarray(shape, np.float32))
+
+    def _flatten(self, image: Image, landmarks: Points) -> tuple[Map, Mask]:
+        """The picture on the map, and how much each spot of skin looks into the camera."""
+        height, width = image.shape[:2]
+        values = np.empty((len(landmarks), 3), np.float32)
+        values[:, :2] = landmarks[:, :2] / (width, height)
+        values[:, 2] = np.clip(self._mesh.facing(landmarks), 0.0, 1.0)
+        drawn = np.empty((MAP_PX, MAP_PX, 3), np.float32)
+        rasterize(
+            self._mesh.layout * np.float32(MAP_PX) - np.float32(0.5),
+            np.zeros(len(landmarks), np.float32),
+            self._mesh.closed,
+            values,
+            out=drawn,
+            depth=np.empty((MAP_PX, MAP_PX), np.float32),
+        )
+        skin = cv2.remap(
+            image,
+            drawn[..., 0] * np.float32(width),
+            drawn[..., 1] * np.float32(height),
+            cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        return skin.astype(np.float32), drawn[..., 2].copy()
+
+    def _find_skin(self, skin: Map, facing: Mask) -> tuple[Mask, Weights, NDArray[np.float32]]:
+        """Grows this person's skin from the cheeks outwards.
+
+        Returns:
+            What is not skin, 0..1 on the map; the weight of skin and the colours on the grid.
+        """
+        zones, small, towards = self._zones, coarse(skin), coarse(facing)
+        aside, down = coarse(zones.aside), coarse(zones.down)
+        central = (1.0 - smoothstep(aside, 0.2, 0.27)) * smoothstep(down, 0.32, 0.38)
+        cheeks = np.exp(-((((aside - 0.23) / 0.12) ** 2 + ((down - 0.5) / 0.13) ** 2) ** 2))
+        weights = np.asarray(
+            self._light.skin * smoothstep(towards, 0.2, 0.45) * central, np.float32
+        )
+        smooth = cv2.GaussianBlur(skin, (0, 0), 1.2)
+        foreign = np.zeros((MAP_PX, MAP_PX), np.float32)
+        for _ in range(5):
+            near, near_weight = weighted_blur(small, weights, 0.06)
+            far, far_weight = weighted_blur(small, weights, 0.25)
+            usual = near + 0.03 * far / (far_weight + 1e-4)[..., None]
+            usual = np.maximum(_finer(usual / (near_weight + 0.03)[..., None]), np.float32(5.0))
+            shade = np.log((smooth + 8.0) / (usual + 8.0)) @ LUMA
+            ratio = np.log((smooth + 28.0) / (usual + 28.0))
+            tint = np.abs(ratio - (ratio @ LUMA)[..., None]).max(axis=-1)
+            off = np.where(shade < 0, -shade / 0.5, shade / 0.7) ** 2 + (tint / 0.28) ** 2
+            foreign = smoothstep(np.sqrt(off), 0.85, 1.25)
+            trust = np.maximum(smoothstep(1.0 - coarse(foreign), 0.4, 0.8), central * cheeks)
+            weights = np.asarray(
+                self._light.skin * smoothstep(towards, 0.06, 0.3) * trust, np.float32
+            )
+        return foreign, weights, small
+
+    def _is_bare(self, skin: Map, small: NDArray[np.float32], weights: Weights) -> bool:
+        """Whether the chin is without a beard, so that dark strands beside it are hair."""
+        chin = self._zones.chin > 0.5
+        usual = _finer(self._light.measure(small, weights)) @ LUMA
+        shade = np.log((skin @ LUMA + 8.0) / (usual + 8.0))
+        return bool((shade[chin] < -0.35).mean() < 0.12)
+
+    def _unusable(self, foreign: Mask, facing: Mask, *, bare_chin: bool) -> Mask:
+        """Hair, braids, headgear and background, and what the picture does not show."""
+        zones = self._zones
+        lower = 0.0 if bare_chin else 0.17 * smoothstep(zones.down, 0.47, 0.62)
+        side = smoothstep(zones.aside - lower, 0.16, 0.2)
+        watched = np.maximum(zones.forehead, side) * (1 - zones.sockets) * (1 - zones.eyes)
+        found = cv2.morphologyEx(foreign * watched, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        found = cv2.dilate(found, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9)))
+        found = cv2.GaussianBlur(found, (0, 0), 2.5)
+        hidden = 1.0 - smoothstep(facing, 0.1, 0.22)
+        return np.asarray(np.maximum(found, hidden), np.float32)
+
+    def _detail(self, skin: Map, light: Map, unusable: Mask) -> Map:
+        """Log of the skin over its light, with natural contrast on any skin."""
+        zones = self._zones
+        ratio = np.log((skin + TONE_OFFSET) / (light + TONE_OFFSET))
+        shade = ratio @ LUMA
+        features = np.maximum.reduce([zones.brows, zones.eyes, zones.lips, zones.nostrils])
+        plain = (zones.face > 0.5) & (unusable < 0.2) & (features < 0.08) & (np.abs(shade) < 0.5)
+        contrast = float(np.std(shade[plain])) if plain.any() else _USUAL_CONTRAST
+        gain = float(np.clip(_USUAL_CONTRAST / max(contrast, 1e-3), 0.4, 1.2))
+        hairy = cv2.GaussianBlur(np.maximum(zones.brows, zones.eyes), (0, 0), 4)
+        hairy = hairy * smoothstep(-shade, 0.1, 0.35)
+        gains = gain + (1.0 - gain) * hairy
+        tint_limit = np.where(
+            np.maximum.reduce([zones.brows, zones.eyes, zones.lips]) > 0.25, 0.4, 0.15
+        )
+        tint = (ratio - shade[..., None]) * gains[..., None]
+        tint = tint_limit[..., None] * np.tanh(tint / tint_limit[..., None])
+        shade = shade * gains
+        shade = np.where(shade > 0, np.tanh(shade), shade)
+        darker = np.minimum(np.log((light @ LUMA + 4) / (_DARK_HAIR_LUMA + 4)), 0.0) * 0.8
+        return np.asarray((shade + hairy * darker)[..., None] + tint, np.float32)
+
+    def _tone_error(self, detail: Map, weights: Weights) -> Map:
+        """What the detail of plain skin is off 1 in the mean, so that it keeps the target's tone."""
+        above, below = weighted_blur(coarse(detail), np.asarray(weights, np.float32), 0.05)
+        error = 0.8 * above / (below + 0.05)[..., None] * self._light.flat[..., None]
+        return _finer(np.asarray(error, np.float32))
+
+    def _mend(self, factor: Map, unusable: Mask) -> Map:
+        """Fills what no picture shows from the other side of the face, else with plain skin."""
+        other = np.asarray(cv2.dilate(unusable, np.ones((21, 21), np.uint8))[:, ::-1, None])
+        mirrored = factor[:, ::-1] * (1.0 - other) + other
+        lost = unusable[..., None]
+        return np.asarray(factor * (1.0 - lost) + mirrored * lost, np.float32)
+
+    def _cover(self, unusable: Mask) -> NDArray[np.uint8]:
+        """The four masks that are drawn with the texture."""
+        zones = self._zones
+        inner = smoothstep(zones.depth, 0.03, 0.12)
+        alpha = smoothstep(zones.depth, 0.003, 0.03) * (1.0 - unusable * (1.0 - inner))
+        # Above the brows and at the temples the target may have hair in front of its face.
+        above = zones.forehead * (1.0 - smoothstep(zones.sockets, 0.0, 0.5))
+        temples = smoothstep(zones.aside, 0.3, 0.36) * (zones.down < 0.6)
+        planes = [
+            alpha * zones.openings,
+            np.maximum(above, temples),
+            zones.right_eye,
+            zones.left_eye,
+        ]
+        stacked = np.stack([np.clip(plane, 0.0, 1.0) for plane in planes], axis=-1)
+        return np.ascontiguousarray(np.round(stacked * 255.0).astype(np.uint8))
+
+
+def _finer(grid: NDArray[np.float32]) -> Map:
+    """The grid enlarged to the map."""
+    if grid.shape[0] != GRID:
+        raise ValueError(f"grid: {GRID} rows are needed, got {grid.shape[0]}.")
+    return np.asarray(cv2.resize(grid, (MAP_PX, MAP_PX), interpolation=cv2.INTER_CUBIC), np.float32)

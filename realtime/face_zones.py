@@ -1,0 +1,160 @@
+"""Where things lie on the flat map of a face: brows, eyes, lips, the forehead, the outer sides.
+
+Everything here depends on the mesh's layout alone and is computed once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.face_mesh import (
+    BROW_LINE,
+    INNER_LIPS,
+    LEFT_BROW,
+    LEFT_EYE,
+    NOSE_OUTLINE,
+    NOSTRILS,
+    OUTER_LIPS,
+    OVAL,
+    RIGHT_BROW,
+    RIGHT_EYE,
+    FaceMesh,
+)
+
+MAP_PX = 512
+"""Side of the square map of a face on which textures are kept."""
+
+Mask = NDArray[np.float32]
+
+
+def smoothstep(x: NDArray[np.float32] | Mask, low: float, high: float) -> Mask:
+    """0 below ``low``, 1 above ``high``, smooth between."""
+    t = np.clip((np.asarray(x, np.float32) - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
+    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
+
+
+@dataclass(frozen=True)
+class FaceZones:
+    """Soft masks on the map, ``(MAP_PX, MAP_PX) f32`` 0..1 unless said otherwise.
+
+    Attributes:
+        face: inside the face's outline.
+        depth: distance from the outline inwards, in map widths; 0 outside.
+        brows: the brows and what lies close around them.
+        eyes: lids and lashes with a margin.
+        sockets: eyes and brows together.
+        lips: the lips with a narrow margin.
+        nostrils: the nostrils.
+        forehead: above the brows.
+        chin: where a beard grows in front.
+        aside: distance from the middle line, in map widths.
+        down: distance from the upper edge, in map widths.
+        flat: skin away from eyes, brows, nose and mouth.
+        openings: 0 where an eye or the inner mouth shows what lies behind it, 1 elsewhere.
+        right_eye, left_eye: inside the lids.
+    """
+
+    face: Mask
+    depth: Mask
+    brows: Mask
+    eyes: Mask
+    sockets: Mask
+    lips: Mask
+    nostrils: Mask
+    forehead: Mask
+    chin: Mask
+    aside: Mask
+    down: Mask
+    flat: Mask
+    openings: Mask
+    right_eye: Mask
+    left_eye: Mask
+
+
+def draw_zones(mesh: FaceMesh, *, eye_rim: float, lip_rim: float) -> FaceZones:
+    """Draws the zones of a mesh's layout.
+
+    Args:
+        mesh: the mesh.
+        eye_rim: how far the source's lashes reach into the eye's opening, in map widths.
+        lip_rim: the same for the lips.
+    """
+    pen = _Pen(mesh.layout)
+    down, across = np.mgrid[:MAP_PX, :MAP_PX].astype(np.float32) / MAP_PX
+    face = pen.ring(OVAL)
+    inside = (face > 0.5).astype(np.uint8)
+    brows = _grown(np.maximum(pen.hull(RIGHT_BROW), pen.hull(LEFT_BROW)), 17, 11)
+    eyes = np.maximum(pen.ring(RIGHT_EYE, grow=0.35), pen.ring(LEFT_EYE, grow=0.35))
+    sockets = np.maximum(pen.hull(RIGHT_EYE + RIGHT_BROW), pen.hull(LEFT_EYE + LEFT_BROW))
+    lips = pen.ring(OUTER_LIPS, grow=0.08)
+    nostrils = pen.dots(NOSTRILS, 9)
+    features = np.maximum.reduce([brows, eyes, lips, nostrils, pen.hull(NOSE_OUTLINE)])
+    away = cv2.distanceTransform((features < 0.25).astype(np.uint8), cv2.DIST_L2, 5) / MAP_PX
+    line = mesh.layout[list(BROW_LINE)]
+    brow_height = np.interp(across[0], line[:, 0], line[:, 1]).astype(np.float32)
+    forehead = np.clip((brow_height[None] - down) * MAP_PX / 10 + 0.5, 0, 1).astype(np.float32)
+    aside = np.abs(across - np.float32(0.5))
+    right_eye, left_eye = pen.ring(RIGHT_EYE), pen.ring(LEFT_EYE)
+    eye_hole = smoothstep(_inwards(np.maximum(right_eye, left_eye)), 0.5 * eye_rim, 1.5 * eye_rim)
+    mouth_hole = smoothstep(_inwards(pen.ring(INNER_LIPS)), 0.3 * lip_rim, 1.7 * lip_rim)
+    return FaceZones(
+        face=face,
+        depth=np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 5) / MAP_PX, np.float32),
+        brows=brows,
+        eyes=eyes,
+        sockets=cv2.GaussianBlur(_grown(sockets, 17, 17), (0, 0), 3),
+        lips=lips,
+        nostrils=nostrils,
+        forehead=np.asarray(forehead * inside, np.float32),
+        chin=np.asarray(((down > 0.58) & (aside < 0.13) & (lips < 0.1) & (inside > 0)), np.float32),
+        aside=aside,
+        down=down,
+        flat=smoothstep(np.asarray(away, np.float32), 0.0, 0.09),
+        openings=np.asarray((1 - eye_hole) * (1 - mouth_hole), np.float32),
+        right_eye=right_eye,
+        left_eye=left_eye,
+    )
+
+
+def _grown(mask: Mask, width_px: int, height_px: int) -> Mask:
+    return np.asarray(cv2.dilate(mask, np.ones((height_px, width_px), np.uint8)), np.float32)
+
+
+def _inwards(mask: Mask) -> Mask:
+    """Distance from the edge of a shape inwards, in map widths."""
+    inside = (mask > 0.5).astype(np.uint8)
+    return np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 5) / MAP_PX, np.float32)
+
+
+class _Pen:
+    """Draws shapes given by landmark numbers."""
+
+    def __init__(self, layout: NDArray[np.float32]) -> None:
+        self._points_px = layout.astype(np.float64) * MAP_PX
+
+    def ring(self, points: Sequence[int], *, grow: float = 0.0) -> Mask:
+        """The inside of a ring, optionally grown about its centre."""
+        corners = self._points_px[list(points)]
+        centre = corners.mean(axis=0)
+        return self._fill(centre + (corners - centre) * (1 + grow))
+
+    def hull(self, points: Sequence[int]) -> Mask:
+        """The convex hull of points."""
+        corners = self._points_px[list(points)].astype(np.float32)
+        return self._fill(cv2.convexHull(corners)[:, 0].astype(np.float64))
+
+    def dots(self, points: Sequence[int], radius_px: int) -> Mask:
+        """Discs around points."""
+        mask = np.zeros((MAP_PX, MAP_PX), np.uint8)
+        for x, y in np.round(self._points_px[list(points)]).astype(int):
+            cv2.circle(mask, (int(x), int(y)), radius_px, 255, -1)
+        return np.asarray(mask / np.float32(255), np.float32)
+
+    def _fill(self, corners_px: NDArray[np.float64]) -> Mask:
+        mask = np.zeros((MAP_PX, MAP_PX), np.uint8)
+        fixed_point = np.round(corners_px * 16).astype(np.int32)
+        cv2.fillPoly(mask, [fixed_point], (255,), lineType=cv2.LINE_AA, shift=4)
+        return np.asarray(mask / np.float32(255), np.float32)

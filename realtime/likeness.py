@@ -1,0 +1,130 @@
+"""The shape of the drawn face: a little of the source person's, all of the target's expression."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.face_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE, FaceMesh
+from realtime.face_zones import MAP_PX, FaceZones, smoothstep
+from realtime.frame import Points
+from realtime.geometry import fit_similarity
+
+# Rings run from one corner along the lower edge to the other corner and back along the upper one.
+_LOWER_LENGTH = {RIGHT_EYE: 8, LEFT_EYE: 8, INNER_LIPS: 10}
+
+_EDGE = 0.06
+"""Depth below the face's outline, in map widths, at which the shape may differ in full."""
+
+_REACH = {RIGHT_EYE: 0.05, LEFT_EYE: 0.05, INNER_LIPS: 0.09}
+"""How far around an opening the skin goes with its edges, in map widths."""
+
+_FORGET_S = 3.0
+"""Half-life of what is remembered of the target's own shape."""
+
+
+class Likeness:
+    """Moves a target's landmarks towards the shape of the source person.
+
+    What differs between two faces at rest is identity; what differs from one moment to the next
+    is expression. So the target's shape is averaged over time in the frame of the neutral head,
+    and only the difference to that average is carried over. The openings of eyes and mouth keep
+    the target's height in every frame.
+    """
+
+    def __init__(self, mesh: FaceMesh, zones: FaceZones, strength: float) -> None:
+        """Prepares the tables.
+
+        Args:
+            mesh: the mesh.
+            zones: its zones.
+            strength: 0 leaves the target's shape, 1 takes the source's as far as the outline of
+                the face allows.
+        """
+        cells = np.clip((mesh.layout * MAP_PX).astype(np.intp), 0, MAP_PX - 1)
+        depth = zones.depth[cells[:, 1], cells[:, 0]]
+        self._neutral = mesh.neutral
+        self._gain = (strength * np.clip(depth / _EDGE, 0.0, 1.0))[:, None]
+        self._keep_open = np.eye(len(mesh.layout))
+        for ring in (RIGHT_EYE, LEFT_EYE, INNER_LIPS):
+            self._keep_open -= _gap_change(mesh.layout, ring)
+
+    def rest(self, landmarks: Points) -> NDArray[np.float64]:
+        """The landmarks in the frame of the neutral head, ``(468, 3) f64``."""
+        fit = fit_similarity(landmarks, self._neutral)
+        return np.asarray(fit.scale * landmarks @ fit.rotation.T + fit.shift)
+
+    def place(
+        self,
+        landmarks: Points,
+        target_shape: NDArray[np.float64],
+        source_shape: NDArray[np.float32],
+    ) -> Points:
+        """Where the source's texture is drawn.
+
+        Args:
+            landmarks: ``(468, 3)`` of the target in this frame.
+            target_shape: the target's shape at rest, from ``ShapeMemory``.
+            source_shape: the source's shape in the frame of the neutral head.
+        """
+        difference = source_shape - target_shape
+        difference[:, 1] = self._keep_open @ difference[:, 1]
+        difference *= self._gain
+        fit = fit_similarity(landmarks, self._neutral)
+        moved = difference @ fit.rotation / fit.scale
+        return np.asarray(landmarks + moved, np.float32)
+
+
+class ShapeMemory:
+    """The average shape of one tracked person."""
+
+    def __init__(self) -> None:
+        self._mean: NDArray[np.float64] | None = None
+        self._frames = 0
+
+    def learn(self, shape: NDArray[np.float64], elapsed_s: float) -> NDArray[np.float64]:
+        """Takes in the shape of one frame.
+
+        Args:
+            shape: from ``Likeness.rest``.
+            elapsed_s: time since the frame before.
+
+        Returns:
+            The average up to now; the first frames count alike.
+        """
+        if self._mean is None:
+            self._mean = shape.copy()
+        self._frames += 1
+        share = max(1.0 / self._frames, 1.0 - 0.5 ** (elapsed_s / _FORGET_S))
+        self._mean += share * (shape - self._mean)
+        return self._mean
+
+
+def _gap_change(layout: NDArray[np.float32], ring: Sequence[int]) -> NDArray[np.float64]:
+    """``(468, 468)``: from vertical moves of all points to what of them opens or shuts a ring.
+
+    Subtracting it from the moves leaves the ring's height as it was; points around the ring go
+    with the edge they are nearest to.
+    """
+    ring = tuple(ring)
+    lower_length = _LOWER_LENGTH[ring]
+    lower, upper = ring[1:lower_length], ring[:lower_length:-1]
+    count = len(layout)
+    edges = np.zeros((count, count))
+    for below, above in zip(lower, upper, strict=True):
+        edges[below, below] = edges[above, above] = 0.5
+        edges[below, above] = edges[above, below] = -0.5
+    middle = layout[list(ring)].mean(axis=0)
+    spread = np.zeros((count, count))
+    for side, points in (("lower", lower), ("upper", upper)):
+        knots = list(points)
+        apart = np.linalg.norm(layout[:, None] - layout[knots][None], axis=-1)
+        near = 1.0 - smoothstep(apart.min(axis=1), 0.0, _REACH[ring])
+        weight = np.exp(-((apart / 0.025) ** 2)) + 1e-9
+        weight /= weight.sum(axis=1, keepdims=True)
+        on_side = layout[:, 1] >= middle[1] if side == "lower" else layout[:, 1] < middle[1]
+        on_side[list(lower)], on_side[list(upper)] = side == "lower", side == "upper"
+        rows = on_side & ~np.isin(np.arange(count), [ring[0], ring[lower_length]])
+        spread[np.ix_(rows, knots)] = (weight * near[:, None])[rows]
+    spread[list(lower + upper)] = np.eye(count)[list(lower + upper)]
+    return np.asarray(spread @ edges)

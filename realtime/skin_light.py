@@ -1,0 +1,195 @@
+"""The light on a face: its skin's colour without any detail, measured on the flat map.
+
+The colour of skin under the light of the moment is what a swapped face must take over, and what
+must be taken out of the picture the swapped face comes from. Both are measured by the same
+operator, a normalised convolution over the skin alone (Knutsson and Westin 1993), so that what
+the two have in common cancels.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.face_mesh import FaceMesh
+from realtime.face_zones import FaceZones, smoothstep
+
+GRID = 48
+"""Side of the coarse map on which light is measured."""
+
+Colours = NDArray[np.float32]
+"""``(GRID, GRID, 3) f32`` BGR 0..255."""
+
+Weights = NDArray[np.float32]
+"""``(GRID, GRID) f32`` 0..1."""
+
+_YCC_FROM_BGR = np.array(
+    [[0.114, 0.587, 0.299], [0.5, -0.3313, -0.1687], [-0.0813, -0.4187, 0.5]], np.float32
+)
+"""Luma and colour differences of ITU-R BT.601."""
+
+_BGR_FROM_YCC = np.linalg.inv(_YCC_FROM_BGR).astype(np.float32)
+
+LUMA = _YCC_FROM_BGR[0]
+"""``(3,) f32`` luma of BGR."""
+
+
+@dataclass(frozen=True, slots=True)
+class LightScale:
+    """How fine the light is measured, in map widths (standard deviations).
+
+    Attributes:
+        features: brightness around eyes, nose and mouth; coarse, so that the shading that makes
+            up a person's features stays with the features.
+        flat: brightness on cheeks and forehead; fine, so that the tone follows the target.
+        colour: colour everywhere.
+    """
+
+    features: float = 0.2
+    flat: float = 0.07
+    colour: float = 0.06
+
+
+class SkinLight:
+    """Measures light on faces of one mesh; holds tables only and may be shared."""
+
+    def __init__(self, mesh: FaceMesh, zones: FaceZones, scale: LightScale) -> None:
+        self._mesh = mesh
+        self._scale = scale
+        self._corners, self._shares = _barycentric_grid(mesh)
+        features = np.maximum.reduce([zones.brows, zones.eyes, zones.lips, zones.nostrils])
+        self.skin: Weights = ((coarse(features) < 0.08) & (coarse(zones.face) > 0.5)).astype(
+            np.float32
+        )
+        self.flat: Weights = coarse(zones.flat)
+        down, across = ((np.mgrid[:GRID, :GRID] + 0.5) / GRID).astype(np.float32)
+        self.core: Weights = np.exp(
+            -(((across - 0.5) / 0.22) ** 2) - ((down - 0.5) / 0.22) ** 2
+        ).astype(np.float32)
+
+    def spread(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Values at the landmarks, interpolated over the grid.
+
+        Args:
+            values: ``(468, C) f32``.
+
+        Returns:
+            ``(GRID, GRID, C) f32``.
+        """
+        picked = values[self._corners]
+        return np.asarray(np.einsum("ijk,ijkc->ijc", self._shares, picked), np.float32)
+
+    def sample(self, image: NDArray[np.uint8], points_px: NDArray[np.float32]) -> Colours:
+        """Colours of a face in a picture that has been blurred to the grid's fineness.
+
+        Args:
+            image: ``(H, W, 3) u8 BGR``.
+            points_px: ``(468, 2) f32`` landmarks in it.
+        """
+        at = self.spread(np.ascontiguousarray(points_px[:, :2], np.float32))
+        colours = cv2.remap(image, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(colours, np.float32)
+
+    def visible_skin(self, colours: Colours, landmarks: NDArray[np.float32]) -> Weights:
+        """Which of the sampled colours are this person's skin.
+
+        Hair, glasses, beard and hands over the face are told from skin by their distance from
+        what the middle of the face looks like.
+
+        Args:
+            colours: from ``sample``.
+            landmarks: ``(468, 3)``.
+        """
+        facing = self.spread(self._mesh.facing(landmarks)[:, None])[..., 0]
+        weights = self.skin * smoothstep(facing, 0.1, 0.4)
+        luma = colours @ LUMA
+        seen = weights > 0.2
+        if not seen.any():
+            return weights
+        order = np.argsort(luma[seen])
+        share = np.cumsum((weights * self.core)[seen][order])
+        middle = luma[seen][order][np.searchsorted(share, share[-1] / 2)]
+        spread = np.median(np.abs(luma[seen] - middle)) + 6.0
+        tint = colours / (luma[..., None] + 8.0)
+        central = seen & (self.core > 0.3)
+        usual = np.median(tint[central if central.any() else seen], axis=0)
+        off_luma = np.maximum(np.abs(luma - middle) / spread - 2.2, 0.0)
+        off_tint = np.maximum(np.abs(tint - usual).max(axis=-1) / 0.16 - 1.0, 0.0)
+        trust = np.exp(-(off_luma**2) - 2.0 * off_tint**2)
+        return np.asarray(weights * trust, np.float32)
+
+    def measure(self, colours: Colours, weights: Weights) -> Colours:
+        """The light on the whole face, carried on smoothly where no skin is seen.
+
+        Args:
+            colours: from ``sample``.
+            weights: how far each colour is skin.
+
+        Returns:
+            Colours of skin without detail, at least 1.
+        """
+        tones = colours @ _YCC_FROM_BGR.T
+        total = weighted_blur(tones, weights, 0.3)
+        backstop = (total[0] + 1e-6) / (total[1] + 1e-6)[..., None]
+        coarse_tones = _normalised(tones, weights, self._scale.features, backstop, 0.02)
+        fine_tones = _normalised(tones, weights, self._scale.flat, coarse_tones, 0.08)
+        tint = _normalised(tones, weights, self._scale.colour, coarse_tones, 0.08)
+        light = tint
+        light[..., 0] = coarse_tones[..., 0]
+        light[..., 0] += (fine_tones - coarse_tones)[..., 0] * self.flat
+        return np.maximum(light @ _BGR_FROM_YCC.T, np.float32(1.0))
+
+
+def coarse(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A map shrunk to the grid."""
+    return np.asarray(cv2.resize(values, (GRID, GRID), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def weighted_blur(
+    values: Colours, weights: Weights, sigma: float
+) -> tuple[NDArray[np.float32], Weights]:
+    """Blurred weighted values, and the blurred weights to divide them by; sigma in map widths."""
+    sigma_px = sigma * GRID
+    border = cv2.BORDER_CONSTANT
+    above = cv2.GaussianBlur(values * weights[..., None], (0, 0), sigma_px, borderType=border)
+    below = cv2.GaussianBlur(weights, (0, 0), sigma_px, borderType=border)
+    return np.asarray(above, np.float32), np.asarray(below, np.float32)
+
+
+def _normalised(
+    values: Colours, weights: Weights, sigma: float, backstop: Colours, trust: float
+) -> Colours:
+    """Normalised convolution that falls back on coarser values where there is little weight."""
+    above, below = weighted_blur(values, weights, sigma)
+    return np.asarray((above + trust * backstop) / (below + trust)[..., None], np.float32)
+
+
+def _barycentric_grid(mesh: FaceMesh) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """For each cell of the grid the three landmarks around it and their shares.
+
+    Cells outside the face take the values of the nearest cell inside.
+    """
+    down, across = (np.mgrid[:GRID, :GRID] + 0.5) / GRID
+    corners = np.zeros((GRID, GRID, 3), np.intp)
+    shares = np.zeros((GRID, GRID, 3))
+    best = np.full((GRID, GRID), np.inf)
+    for triangle in mesh.closed:
+        a, b, c = mesh.layout[triangle].astype(np.float64)
+        area = (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1])
+        if abs(area) < 1e-12:
+            continue
+        at_b = ((across - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (down - a[1])) / area
+        at_c = ((b[0] - a[0]) * (down - a[1]) - (across - a[0]) * (b[1] - a[1])) / area
+        three = np.stack([1 - at_b - at_c, at_b, at_c], axis=-1)
+        outside = -three.min(axis=-1)
+        hit = (outside < best) & (outside <= 1e-6)
+        best[hit] = outside[hit]
+        corners[hit] = triangle
+        shares[hit] = three[hit]
+    inside = np.argwhere(np.isfinite(best))
+    for row, column in np.argwhere(~np.isfinite(best)):
+        nearest = inside[((inside - (row, column)) ** 2).sum(axis=1).argmin()]
+        corners[row, column] = corners[tuple(nearest)]
+        shares[row, column] = shares[tuple(nearest)]
+    return corners, shares.astype(np.float32)
