@@ -1,0 +1,195 @@
+"""How good a swap is, seen by networks the engine does not use: ``python -m tools.quality``.
+
+Two ways to use it. ``--input in.mp4 --output out.mp4 --face face.png`` judges a finished output.
+``--matrix CLIPS_DIR --faces a.jpg,b.jpg`` runs the engine on every clip with every face and judges
+its frames as they leave it. Both print the figures and the bars they must pass, and exit with 1
+if one is missed. What the figures mean is said in ``tools.measures`` and ``tools.tally``; in short,
+on each frame whose input shows a face:
+
+- source, target: cosine between the output's face and the source face, and between the output's
+  face and the target's own face in that very frame; margin: the first less the second;
+- found: whether the output shows a face where the input does;
+- cheek: distance of the cheeks' tone in CIELAB between input and output;
+- outside: PSNR of everything outside the face's box.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from engines.errors import ModelError
+from engines.models.library import ModelLibrary
+from realtime.app import TRACK_MODELS
+from realtime.config import load_config
+from realtime.consent import ConsentKind, ConsentLog, default_consent_path, require_consent
+from realtime.contact_sheet import write_picture
+from realtime.device import limit_threads
+from realtime.errors import RtSwapError, SinkError, UsageError
+from realtime.job import parse_face
+from tools.clip_pairs import clip_moments
+from tools.judge import DEFAULT_MODELS, Judge, open_judge
+from tools.measures import ClipFaces, Source, open_source
+from tools.quality_matrix import Matrix, draw_matrix_sheet, list_clips, run_matrix
+from tools.tally import PairFigures, PairTally
+from tools.verdict import as_json, bars, describe
+
+BAR_MISSED = 1
+
+
+def compare(
+    judge: Judge,
+    before: Path,
+    after: Path,
+    source: Source,
+    *,
+    every: int = 1,
+    seconds: float | None = None,
+    face_index: int = 0,
+) -> PairFigures:
+    """Judges a finished output.
+
+    Args:
+        judge: the networks.
+        before, after: the input clip and its output.
+        source: the face that was put in.
+        every: judge each n-th picture of the input.
+        seconds: of the clips; None: all.
+        face_index: which face of the input is meant; 0 is the largest.
+
+    Raises:
+        MediaError: a clip cannot be used, or the sizes differ.
+    """
+    tally = PairTally(judge, source.embedding, ClipFaces(judge, face_index), every)
+    for moment in clip_moments(before, after):
+        if seconds is not None and moment.media_ns >= seconds * 1_000_000_000:
+            break
+        if moment.before is None:
+            tally.add_extra()
+        else:
+            tally.add(moment.media_ns, moment.before, moment.after)
+    return tally.figures(source.name, before.name)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Judges and prints; returns the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    _check(parser, options)
+    try:
+        judge = open_judge(options.models)
+        pairs = _judge_matrix(judge, options) if options.matrix else _judge_output(judge, options)
+        print(describe(pairs))
+        if options.json is not None:
+            _write_json(pairs, options.json)
+    except (RtSwapError, ModelError) as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0 if all(bar.passed for bar in bars(pairs)) else BAR_MISSED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="How good a swap is, seen by other networks.")
+    parser.add_argument("--input", type=Path, metavar="CLIP", help="before the swap")
+    parser.add_argument("--output", type=Path, metavar="CLIP", help="after the swap")
+    parser.add_argument("--face", metavar="PICTURE[#N]", help="the face that was put in")
+    parser.add_argument("--matrix", type=Path, metavar="DIR", help="clips to run the engine on")
+    parser.add_argument("--faces", metavar="PICTURE[#N],…", help="one person each")
+    parser.add_argument("--skip", default="", metavar="NAME,…", help="beginnings of clips' names")
+    parser.add_argument("--consent", type=ConsentKind, choices=list(ConsentKind), metavar="KIND")
+    parser.add_argument("--config", metavar="FILE", help="of the engine, as rt-swap takes it")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE")
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help="contact sheet of the matrix")
+    parser.add_argument("--sheet-at", type=float, default=0.5, metavar="PART", help="of a clip")
+    parser.add_argument("--models", type=Path, default=DEFAULT_MODELS, metavar="DIR")
+    parser.add_argument("--face-index", type=int, default=0, metavar="N", help="0: the largest")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="judge each n-th frame")
+    parser.add_argument("--seconds", type=float, metavar="S", help="of each clip")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="figures for programs")
+    return parser
+
+
+def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Ends the program with a message where the options make no sense."""
+    output = (options.input, options.output, options.face)
+    matrix = (options.matrix, options.faces)
+    asks_output = all(output) and not any(matrix)
+    asks_matrix = all(matrix) and not any(output)
+    if not asks_output and not asks_matrix:
+        parser.error("give either --input, --output and --face, or --matrix and --faces")
+    if options.every < 1:
+        parser.error(f"--every: must be at least 1, got {options.every}")
+    if options.face_index < 0:
+        parser.error(f"--face-index: must be at least 0, got {options.face_index}")
+    if not 0 <= options.sheet_at <= 1:
+        parser.error(f"--sheet-at: must be from 0 to 1, got {options.sheet_at}")
+    if options.seconds is not None and options.seconds <= 0:
+        parser.error(f"--seconds: must be more than 0, got {options.seconds}")
+
+
+def _judge_output(judge: Judge, options: argparse.Namespace) -> list[PairFigures]:
+    source = open_source(judge, parse_face(options.face))
+    figures = compare(
+        judge,
+        options.input,
+        options.output,
+        source,
+        every=options.every,
+        seconds=options.seconds,
+        face_index=options.face_index,
+    )
+    return [figures]
+
+
+def _judge_matrix(judge: Judge, options: argparse.Namespace) -> list[PairFigures]:
+    choices = [parse_face(face) for face in options.faces.split(",")]
+    clips = list_clips(options.matrix, [name for name in options.skip.split(",") if name])
+    sources = {choice: open_source(judge, choice) for choice in choices}
+    names = [source.name for source in sources.values()]
+    if len(set(names)) < len(choices):
+        raise UsageError(
+            f"--faces: names of the files must differ, got {', '.join(names)}. Rename one."
+        )
+    require_consent(
+        [choice.path for choice in choices],
+        ConsentLog(default_consent_path()),
+        given=options.consent,
+        ask=None,
+    )
+    config = load_config(options.config, options.set)
+    limit_threads(config.device.threads)
+    library = ModelLibrary()
+    library.pull(TRACK_MODELS)
+    matrix = Matrix(
+        clips=clips,
+        faces=sources,
+        judge=judge,
+        config=config,
+        library=library,
+        every=options.every,
+        seconds=options.seconds,
+        face_index=options.face_index,
+        sheet_at=options.sheet_at,
+    )
+    results = []
+    for result in run_matrix(matrix):
+        results.append(result)
+        figures = result.figures
+        print(f"{figures.face} × {figures.clip}: {figures.judged} frames", file=sys.stderr)
+    if options.sheet is not None:
+        write_picture(draw_matrix_sheet(results, list(sources.values())), options.sheet)
+    return [result.figures for result in results]
+
+
+def _write_json(pairs: Sequence[PairFigures], path: Path) -> None:
+    try:
+        path.write_text(json.dumps(as_json(pairs), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SinkError(
+            f"{path}: must be writable, got: {error.strerror}. Name another place."
+        ) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())
