@@ -32,6 +32,9 @@ NOSE_RANGE = (0.25, 0.75)
 """Where the tip of the nose may lie between the eyes, as a part of their distance; beyond about
 30 degrees of yaw it leaves this range, and soon the far cheek is not in sight."""
 
+_XYZ_FROM_RGB = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
+"""Linear sRGB; the sums of its rows are the white."""
+
 
 @dataclass(frozen=True, slots=True)
 class InputFace:
@@ -200,14 +203,31 @@ def cheek_discs(
 def _mean_lab(image: Image, x: float, y: float, radius: float) -> NDArray[np.float64]:
     left, top = math.floor(x - radius), math.floor(y - radius)
     right, bottom = math.ceil(x + radius), math.ceil(y + radius)
-    part = image[top : bottom + 1, left : right + 1].astype(np.float32) / 255
     rows, columns = np.ogrid[top : bottom + 1, left : right + 1]
     # Half a pixel more, so that the smallest disc still has its centre.
     inside = (columns - x) ** 2 + (rows - y) ** 2 <= (radius + 0.5) ** 2
-    lab: NDArray[np.float64] = cv2.cvtColor(part, cv2.COLOR_BGR2LAB)[inside].mean(
-        axis=0, dtype=np.float64
-    )
-    return lab
+    tone: NDArray[np.float64] = lab(image[top : bottom + 1, left : right + 1][inside]).mean(axis=0)
+    return tone
+
+
+def lab(colours: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """CIELAB of sRGB colours (IEC 61966-2-1, CIE 15; white is D65).
+
+    OpenCV's conversion is off by up to one percent in the dark, hence the formulas themselves.
+
+    Args:
+        colours: ``(N, 3) u8 BGR``.
+
+    Returns:
+        ``(N, 3) f64``: L* 0..100, a* and b*.
+    """
+    rgb = colours[:, ::-1] / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz_from_rgb = np.array(_XYZ_FROM_RGB)
+    ratio = linear @ xyz_from_rgb.T / xyz_from_rgb.sum(axis=1)
+    knee = 6 / 29
+    x, y, z = np.where(ratio > knee**3, np.cbrt(ratio), ratio / (3 * knee**2) + 4 / 29).T
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
 
 
 def face_region(
