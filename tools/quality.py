@@ -118,6 +118,8 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
     asks_matrix = all(matrix) and not any(output)
     if not asks_output and not asks_matrix:
         parser.error("give either --input, --output and --face, or --matrix and --faces")
+    if asks_output and options.sheet is not None:
+        parser.error("--sheet: goes with --matrix; for two clips use tools.contact_sheet")
     if options.every < 1:
         parser.error(f"--every: must be at least 1, got {options.every}")
     if options.face_index < 0:

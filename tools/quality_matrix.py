@@ -186,7 +186,10 @@ def run_matrix(matrix: Matrix) -> Iterator[PairResult]:
 
 
 def draw_matrix_sheet(results: Sequence[PairResult], sources: Sequence[Source]) -> Image:
-    """The contact sheet: clips in columns; the inputs, then each face in a row."""
+    """The contact sheet: clips in columns; the inputs, then each face in a row.
+
+    Above each output stand its pair's mean cosine to the source, margin and cheek distance.
+    """
     by_pair = {(r.figures.face, r.figures.clip): r for r in results}
     clips = list(dict.fromkeys(result.figures.clip for result in results))
     top: list[Labelled | None] = [None]
@@ -205,7 +208,7 @@ def draw_matrix_sheet(results: Sequence[PairResult], sources: Sequence[Source]) 
 
 def _labelled(result: PairResult) -> Labelled | None:
     figures, image = result.figures, result.snapshot.after
-    label = f"{figures.source_mean:.2f} {figures.margin:.2f} {figures.cheek:.1f}"
+    label = f"cos {figures.source_mean:.2f} margin {figures.margin:.2f} dE {figures.cheek:.1f}"
     return None if image is None else (label, image)
 
 

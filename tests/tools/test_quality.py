@@ -163,6 +163,7 @@ def test_faces_are_found_at_any_size_of_the_picture(networks, pictures, size):
         ([], "give either"),
         (["--input", "a", "--output", "b"], "give either"),
         (["--matrix", "d", "--faces", "a", "--face", "b"], "give either"),
+        (["--input", "a", "--output", "b", "--face", "c", "--sheet", "d"], "tools.contact_sheet"),
         (["--matrix", "d", "--faces", "a", "--every", "0"], "--every"),
         (["--matrix", "d", "--faces", "a", "--seconds", "0"], "--seconds"),
         (["--matrix", "d", "--faces", "a", "--sheet-at", "1.5"], "--sheet-at"),
