@@ -31,7 +31,7 @@ _TONGUE_BGR = (34.0, 26.0, 62.0)
 
 _MARGIN_PX = 3
 _NO_MAP = np.empty((0, 0), np.float32)
-_SHARPENING = 0.7
+_SHARPENING = 0.45
 
 _GRAIN_MEAN = 4
 """What noise adds in the mean, in grey levels; the picture is darker by as much."""
@@ -96,8 +96,11 @@ class Puppet:
         self._at = np.empty_like(self._grid)
         self._whole_px = np.empty((rows, columns, 2), np.int16)
         self._part_px = np.empty((rows, columns), np.uint16)
-        self._drawn = np.empty((rows * columns * 3,), np.float32)
-        self._depth = np.empty((rows * columns,), np.float32)
+        area = rows * columns
+        self._drawn = np.empty(3 * area, np.float32)
+        self._depth = np.empty(area, np.float32)
+        self._face_at = np.empty(2 * area, np.float32)
+        self._covered = np.empty(area, np.float32)
         self._warped: Image = np.empty((rows, columns, 3), np.uint8)
 
     def draw(self, state: HeadState, *, out: Image, grain: int = 0) -> GroundTruth:
@@ -123,9 +126,8 @@ class Puppet:
         # Where one surface covers another the map jumps; a lens would not show such hard edges.
         cv2.GaussianBlur(self._warped, (3, 3), 0, self._warped)
         self._fill(out, grain)
-        landmarks = np.add(
-            points[:NUM_POINTS], (self._left, self._top, 0.0), dtype=np.float32, casting="same_kind"
-        )
+        landmarks = points[:NUM_POINTS].astype(np.float32)
+        landmarks[:, :2] += (self._left, self._top)
         pose = head_pose(fit_head(landmarks))
         return GroundTruth(landmarks, pose, state.mouth_open, state.eyes_closed)
 
@@ -158,7 +160,15 @@ class Puppet:
         width, height = int(right - left), int(bottom - top)
         if width == 0 or height == 0:
             return
-        drawn = self._drawn[: width * height * 3].reshape(height, width, 3)
+        drawn, depth, at, covered = (
+            scratch[: height * width * channels].reshape(height, width, channels)
+            for scratch, channels in (
+                (self._drawn, 3),
+                (self._depth, 1),
+                (self._face_at, 2),
+                (self._covered, 1),
+            )
+        )
         values = np.ones((len(points), 3), np.float32)
         values[:, :2] = self._texture_points
         rasterize(
@@ -167,10 +177,8 @@ class Puppet:
             self._rig.face,
             values,
             out=drawn,
-            depth=self._depth[: width * height].reshape(height, width),
+            depth=depth[..., 0],
         )
-        at = np.empty((height, width, 2), np.float32)
-        covered = np.empty((height, width), np.float32)
         cv2.mixChannels([drawn], [at, covered], [0, 0, 1, 1, 2, 2])
         cv2.copyTo(at, (covered > 0.5).view(np.uint8), self._at[top:bottom, left:right])
 
