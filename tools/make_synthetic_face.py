@@ -26,7 +26,7 @@ from realtime.frame import Image, Points
 from realtime.geometry import Matrix, apply, fit_similarity
 from realtime.pictures import load_picture
 
-PORTRAITS = ("male_78", "male_42", "male_09", "male_32", "male_62", "male_41")
+PORTRAITS = ("female_86", "female_72", "female_68", "female_49", "female_47", "female_88")
 """Names of the portraits without their ending; the first gives the detail."""
 
 CANVAS_PX = 720
