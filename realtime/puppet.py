@@ -33,6 +33,10 @@ _MARGIN_PX = 3
 _NO_MAP = np.empty((0, 0), np.float32)
 _SHARPENING = 0.45
 
+_APART = 8
+"""Part of the picture's height that it is continued by below, so that what moves up from there
+is not what is painted below."""
+
 _GRAIN_MEAN = 4
 """What noise adds in the mean, in grey levels; the picture is darker by as much."""
 
@@ -247,10 +251,12 @@ def _add_mouth(
     deep = np.clip((down - mouth[1, 5, 1]) / np.ptp(mouth[1:, 5, 1]), 0.0, 1.0)[..., None]
     throat = np.array(_THROAT_BGR) + np.array(_TONGUE_BGR) * deep
     patch = patch * (1.0 - dark) + throat * dark
-    texture = np.zeros((height + patch_rows, max(width, patch_columns), 3), np.uint8)
-    texture[:height, :width] = picture
-    texture[height:, :patch_columns] = np.clip(patch, 0, 255).astype(np.uint8)
-    points[rows.ravel()] += np.array([0, height]) - low
+    apart = height // _APART + _MARGIN_PX
+    above = cv2.copyMakeBorder(picture, 0, apart, 0, 0, cv2.BORDER_REFLECT_101)
+    texture = np.zeros((height + apart + patch_rows, max(width, patch_columns), 3), np.uint8)
+    texture[: height + apart, :width] = above
+    texture[height + apart :, :patch_columns] = np.clip(patch, 0, 255).astype(np.uint8)
+    points[rows.ravel()] += np.array([0, height + apart]) - low
     return texture, points
 
 

@@ -23,7 +23,7 @@ from realtime.face_mesh import (
 )
 from realtime.face_zones import smoothstep
 from realtime.frame import Points
-from realtime.geometry import fit_head
+from realtime.geometry import Similarity, fit_head
 from realtime.head_motion import HeadState
 
 Shape = NDArray[np.float64]
@@ -54,7 +54,7 @@ _PIVOT = (0.0, 1.35, 0.75)
 _EYE_SINK = 0.04
 _EYE_GROWTH = 1.5
 _MOUTH_SINK = 0.1
-_THROAT = (0.0, 0.5, 0.25)
+_THROAT = (0.0, 0.5, 0.42)
 """How far below and behind the teeth the painted inside of the mouth reaches, head units."""
 
 _CURTAIN_WIDTH = 1.15
@@ -128,9 +128,7 @@ def build_rig(mesh: FaceMesh, landmarks: Points) -> Rig:
         landmarks: ``(468, 3)`` pixels of the portrait; a face that looks into the camera.
     """
     fit = fit_head(landmarks)
-    head = (landmarks - fit.shift) @ fit.rotation / fit.scale
-    head[:, 2] *= _DEPTH_GAIN
-    head[:, 2] -= (1.0 - _SIDE_SHARE) * np.maximum(head[:, 2] - _SIDE_DEPTH, 0.0)
+    head = (_deepened(landmarks, fit) - fit.shift) @ fit.rotation / fit.scale
     eyes, eye_triangles = _eyeballs(head, NUM_POINTS)
     mouth_start = NUM_POINTS + len(eyes)
     mouth, mouth_rows, mouth_triangles = _inner_mouth(head, mouth_start)
@@ -152,6 +150,15 @@ def build_rig(mesh: FaceMesh, landmarks: Points) -> Rig:
         _pivot=fit.scale * fit.rotation @ np.array(_PIVOT) + fit.shift,
         _shapes=fit.scale * shapes @ fit.rotation.T,
     )
+
+
+def _deepened(landmarks: Points, fit: Similarity) -> NDArray[np.float64]:
+    """The landmarks with the depth they are turned with; their place in the picture stays."""
+    deepened = landmarks.astype(np.float64)
+    depth = (deepened[:, 2] - fit.shift[2]) * _DEPTH_GAIN / fit.scale
+    depth -= (1.0 - _SIDE_SHARE) * np.maximum(depth - _SIDE_DEPTH, 0.0)
+    deepened[:, 2] = fit.shift[2] + fit.scale * depth
+    return deepened
 
 
 def _eyeballs(head: NDArray[np.float64], start: int) -> tuple[Shape, NDArray[np.int64]]:
