@@ -43,7 +43,9 @@ class Session(Protocol):
         """What really runs the network, for example ``onnxruntime:CPU``."""
         ...
 
-    def enqueue(self, inputs: Mapping[str, Array], *, out: Mapping[str, Array], stream: int) -> None:
+    def enqueue(
+        self, inputs: Mapping[str, Array], *, out: Mapping[str, Array], stream: int
+    ) -> None:
         """Runs the network; on a CPU it has finished on return.
 
         Args:

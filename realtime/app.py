@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -11,9 +12,9 @@ from realtime.config import Config
 from realtime.consent import ConsentLog, default_consent_path, require_consent
 from realtime.contact_sheet import Moments
 from realtime.device import choose_device, limit_threads
-from realtime.job import DISCARD, Job, is_picture
+from realtime.identity import prepare_identity
+from realtime.job import DISCARD, SYNTHETIC, Job, is_picture
 from realtime.metrics import Json
-from realtime.pictures import load_picture
 from realtime.pipeline import Pipeline, Plan, Report
 from realtime.signals import StopSignals
 from realtime.sinks.null import Null
@@ -22,14 +23,18 @@ from realtime.sinks.video import VideoFile as VideoSink
 from realtime.sinks.virtual_camera import VirtualCamera
 from realtime.sources.camera import Camera
 from realtime.sources.still import StillPicture
+from realtime.sources.synthetic import SyntheticCamera
 from realtime.sources.video import VideoFile as VideoSource
 from realtime.stage import Sink, Source, Stage
 from realtime.stages.guard import Guard
+from realtime.stages.swap import MeshSwap
 from realtime.stages.track import Track
 from realtime.stats_file import StatsFile
 from realtime.terminal import Terminal
 
 TRACK_MODELS = ("face_detection_short_range", "face_detection_full_range", "face_landmark")
+CONNECTIONS = "face_mesh_connections"
+PORTRAIT = "portrait_astronaut"
 
 STILL_VIDEO_S = 5.0
 """Length of a video made from a still picture where nobody says how long."""
@@ -73,10 +78,10 @@ def run(
         device = choose_device(config.device.kind)
         limit_threads(config.device.threads)
         _see_consent(job, terminal)
-        plan = build_plan(job, config, _open_library(terminal), moments)
+        plan = build_plan(job, config, _open_library(job, terminal), moments)
         pipeline = Pipeline(plan)
         stats_file.figures = pipeline.stats
-        title = f"{describe(job)}, computed on {device}"
+        title = f"{describe(job)}; {config.swapper} on {device}"
         report = _run_pipeline(pipeline, job, title, terminal, signals)
         stats_file.reason = report.reason
     terminal.line(summary(report, live=job.mode == "live"))
@@ -95,14 +100,17 @@ def build_plan(
     def open_session(name: str) -> Session:
         return library.session(name, threads=config.device.threads)
 
-    for face in job.faces:
-        load_picture(face.path)
-    stages: tuple[Stage, ...] = (Track(config.track, open_session),)
+    connections = library.path(CONNECTIONS).read_text(encoding="utf-8")
+    identity = prepare_identity(job.faces, connections, open_session)
+    stages: tuple[Stage, ...] = (
+        Track(config.track, open_session),
+        MeshSwap(config.swap, identity),
+    )
     live = job.mode == "live"
     # A recording alone needs no steady rate: it keeps the time of each picture instead.
     paced = live and (job.virtual_camera is not None or job.output is None)
     return Plan(
-        source=build_source(job, config),
+        source=build_source(job, config, library, open_session),
         lanes=spread(stages, num_lanes(config, live=live), moments),
         guard=Guard(config.guard),
         sinks=build_sinks(job, config),
@@ -113,7 +121,9 @@ def build_plan(
     )
 
 
-def build_source(job: Job, config: Config) -> Source:
+def build_source(
+    job: Job, config: Config, library: ModelLibrary, open_session: Callable[[str], Session]
+) -> Source:
     """Where the pictures come from."""
     camera = config.camera
     if job.input is not None:
@@ -121,6 +131,14 @@ def build_source(job: Job, config: Config) -> Source:
             rate_hz = config.output.rate_hz or Fraction(30)
             return StillPicture(job.input, num_frames=_num_stills(job, rate_hz), rate_hz=rate_hz)
         return VideoSource(job.input, live=job.mode == "live")
+    if job.camera == SYNTHETIC:
+        return SyntheticCamera(
+            camera.size,
+            camera.rate_hz,
+            library.path(PORTRAIT),
+            library.path(CONNECTIONS),
+            open_session,
+        )
     name = str(job.camera)
     return Camera(int(name) if name.isdecimal() else name, camera.size, camera.rate_hz)
 
@@ -217,10 +235,11 @@ def _see_consent(job: Job, terminal: Terminal) -> None:
         )
 
 
-def _open_library(terminal: Terminal) -> ModelLibrary:
+def _open_library(job: Job, terminal: Terminal) -> ModelLibrary:
     """The library, with everything this job needs in its cache."""
+    portrait = (PORTRAIT,) if job.camera == SYNTHETIC else ()
     with terminal.downloading() as progress:
-        ModelLibrary(progress=progress).pull(TRACK_MODELS)
+        ModelLibrary(progress=progress).pull((*TRACK_MODELS, CONNECTIONS, *portrait))
     return ModelLibrary()
 
 

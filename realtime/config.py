@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from realtime.errors import ConfigError
 from realtime.stages.guard import GuardConfig
+from realtime.stages.swap import MeshSwapConfig
 from realtime.stages.track import TrackConfig
 
 PACKAGED = ("default", "speed", "quality")
@@ -117,6 +118,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     pipeline: PipelineConfig = PipelineConfig()
     track: TrackConfig = TrackConfig()
     swapper: Literal["mesh"] = "mesh"
+    swap: MeshSwapConfig = MeshSwapConfig()
     guard: GuardConfig = GuardConfig()
 
 

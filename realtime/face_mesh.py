@@ -69,7 +69,7 @@ class FaceMesh:
 
     @cached_property
     def closed(self) -> Triangles:
-        """``(898, 3) i32``: ``skin`` and the openings filled, so that lids and lips can close."""
+        """``(898, 3) i32``: ``skin`` with eyes and inner mouth filled."""
         strips = [_strip(ring) for ring in OPENINGS]
         return np.ascontiguousarray(np.vstack([self.skin, *strips]), np.int32)
 
@@ -93,7 +93,7 @@ class FaceMesh:
             axis=1,
         )
         length = np.sqrt((summed**2).sum(axis=1))
-        return (self._turn * summed[:, 2] / np.maximum(length, 1e-12)).astype(np.float32)
+        return np.asarray(self._turn * summed[:, 2] / np.maximum(length, 1e-12), np.float32)
 
     @cached_property
     def _turn(self) -> float:

@@ -22,8 +22,11 @@ from realtime.skin_light import GRID, LUMA, SkinLight, Weights, coarse, weighted
 TONE_OFFSET = 16.0
 """Added to colours before they are divided, so that noise in the dark is not blown up."""
 
-_USUAL_CONTRAST = 0.16
+_USUAL_CONTRAST = 0.15
 """Standard deviation of log skin detail that looks natural on any skin."""
+
+_BRIGHTEST = 0.8
+"""Limit of the log of a highlight over the skin around it; sun on one face is not on another."""
 
 _DARK_HAIR_LUMA = 110.0
 """Skin this light gives brows and lashes their usual contrast; on darker skin they have less."""
@@ -38,7 +41,7 @@ class FaceTexture:
     Attributes:
         detail: factor on the light, ``(S, S, 3) f32`` for S = 512, 256, 128.
         cover: ``(512, 512, 4) u8``: how far the texture covers the target; where hair of the
-            target stays in front; inside the right eye; inside the left eye.
+            target may hang in from above, and where from the side; inside the eyes.
         shape: ``(468, 3) f32`` landmarks of the person in the frame of the mesh's neutral face.
     """
 
@@ -82,7 +85,7 @@ class TextureMaker:
         shape = np.average([sheet.shape for sheet in sheets], axis=0, weights=frontal)
         factor = self._mend(np.exp(np.asarray(detail, np.float32)), unusable)
         levels = tuple(
-            np.ascontiguousarray(cv2.resize(factor, (side, side), interpolation=cv2.INTER_AREA))
+            np.asarray(cv2.resize(factor, (side, side), interpolation=cv2.INTER_AREA), np.float32)
             for side in (MAP_PX, MAP_PX // 2, MAP_PX // 4)
         )
         return FaceTexture(levels, self._cover(unusable), shape.astype(np.float32))
@@ -170,6 +173,9 @@ class TextureMaker:
         side = smoothstep(zones.aside - lower, 0.16, 0.2)
         watched = np.maximum(zones.forehead, side) * (1 - zones.sockets) * (1 - zones.eyes)
         found = cv2.morphologyEx(foreign * watched, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        # Fringes that reach down to the brows are hair up to the brows' own outline.
+        fringe = foreign * zones.sockets * (1 - zones.eyes) * (1 - zones.brow_hair)
+        found = np.maximum(found, fringe * cv2.dilate(found, np.ones((31, 31), np.uint8)))
         found = cv2.dilate(found, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9)))
         found = cv2.GaussianBlur(found, (0, 0), 2.5)
         hidden = 1.0 - smoothstep(facing, 0.1, 0.22)
@@ -193,14 +199,15 @@ class TextureMaker:
         tint = (ratio - shade[..., None]) * gains[..., None]
         tint = tint_limit[..., None] * np.tanh(tint / tint_limit[..., None])
         shade = shade * gains
-        shade = np.where(shade > 0, np.tanh(shade), shade)
+        bright = _BRIGHTEST * np.tanh(shade / _BRIGHTEST)
+        shade = np.where(shade > 0, bright, shade)
         darker = np.minimum(np.log((light @ LUMA + 4) / (_DARK_HAIR_LUMA + 4)), 0.0) * 0.8
         return np.asarray((shade + hairy * darker)[..., None] + tint, np.float32)
 
     def _tone_error(self, detail: Map, weights: Weights) -> Map:
-        """What the detail of plain skin is off 1 in the mean, so that it keeps the target's tone."""
-        above, below = weighted_blur(coarse(detail), np.asarray(weights, np.float32), 0.05)
-        error = 0.8 * above / (below + 0.05)[..., None] * self._light.flat[..., None]
+        """The mean detail of plain skin; without it the skin keeps the target's tone."""
+        above, below = weighted_blur(coarse(detail), np.asarray(weights, np.float32), 0.04)
+        error = 0.95 * above / (below + 0.02)[..., None] * self._light.flat[..., None]
         return _finer(np.asarray(error, np.float32))
 
     def _mend(self, factor: Map, unusable: Mask) -> Map:
@@ -215,17 +222,11 @@ class TextureMaker:
         zones = self._zones
         inner = smoothstep(zones.depth, 0.03, 0.12)
         alpha = smoothstep(zones.depth, 0.003, 0.03) * (1.0 - unusable * (1.0 - inner))
-        # Above the brows and at the temples the target may have hair in front of its face.
-        above = zones.forehead * (1.0 - smoothstep(zones.sockets, 0.0, 0.5))
-        temples = smoothstep(zones.aside, 0.3, 0.36) * (zones.down < 0.6)
-        planes = [
-            alpha * zones.openings,
-            np.maximum(above, temples),
-            zones.right_eye,
-            zones.left_eye,
-        ]
-        stacked = np.stack([np.clip(plane, 0.0, 1.0) for plane in planes], axis=-1)
-        return np.ascontiguousarray(np.round(stacked * 255.0).astype(np.uint8))
+        above = np.asarray(zones.forehead > 0, np.float32)
+        sides = smoothstep(zones.aside, 0.23, 0.3)
+        eyes = np.maximum(zones.right_eye, zones.left_eye)
+        stacked = np.stack([np.asarray(plane) for plane in (alpha, above, sides, eyes)], axis=-1)
+        return np.ascontiguousarray(np.round(np.clip(stacked, 0.0, 1.0) * 255.0), np.uint8)
 
 
 def _finer(grid: NDArray[np.float32]) -> Map:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from realtime.face_mesh import (
     BROW_LINE,
-    INNER_LIPS,
     LEFT_BROW,
     LEFT_EYE,
     NOSE_OUTLINE,
@@ -46,6 +45,7 @@ class FaceZones:
         brows: the brows and what lies close around them.
         eyes: lids and lashes with a margin.
         sockets: eyes and brows together.
+        brow_hair: the brows themselves.
         lips: the lips with a narrow margin.
         nostrils: the nostrils.
         forehead: above the brows.
@@ -53,7 +53,7 @@ class FaceZones:
         aside: distance from the middle line, in map widths.
         down: distance from the upper edge, in map widths.
         flat: skin away from eyes, brows, nose and mouth.
-        openings: 0 where an eye or the inner mouth shows what lies behind it, 1 elsewhere.
+        cheeks: the part of it on the cheeks.
         right_eye, left_eye: inside the lids.
     """
 
@@ -62,6 +62,7 @@ class FaceZones:
     brows: Mask
     eyes: Mask
     sockets: Mask
+    brow_hair: Mask
     lips: Mask
     nostrils: Mask
     forehead: Mask
@@ -69,24 +70,23 @@ class FaceZones:
     aside: Mask
     down: Mask
     flat: Mask
-    openings: Mask
+    cheeks: Mask
     right_eye: Mask
     left_eye: Mask
 
 
-def draw_zones(mesh: FaceMesh, *, eye_rim: float, lip_rim: float) -> FaceZones:
+def draw_zones(mesh: FaceMesh) -> FaceZones:
     """Draws the zones of a mesh's layout.
 
     Args:
         mesh: the mesh.
-        eye_rim: how far the source's lashes reach into the eye's opening, in map widths.
-        lip_rim: the same for the lips.
     """
     pen = _Pen(mesh.layout)
     down, across = np.mgrid[:MAP_PX, :MAP_PX].astype(np.float32) / MAP_PX
     face = pen.ring(OVAL)
     inside = (face > 0.5).astype(np.uint8)
-    brows = _grown(np.maximum(pen.hull(RIGHT_BROW), pen.hull(LEFT_BROW)), 17, 11)
+    brow_hair = np.maximum(pen.hull(RIGHT_BROW), pen.hull(LEFT_BROW))
+    brows = _grown(brow_hair, 17, 11)
     eyes = np.maximum(pen.ring(RIGHT_EYE, grow=0.35), pen.ring(LEFT_EYE, grow=0.35))
     sockets = np.maximum(pen.hull(RIGHT_EYE + RIGHT_BROW), pen.hull(LEFT_EYE + LEFT_BROW))
     lips = pen.ring(OUTER_LIPS, grow=0.08)
@@ -98,22 +98,23 @@ def draw_zones(mesh: FaceMesh, *, eye_rim: float, lip_rim: float) -> FaceZones:
     forehead = np.clip((brow_height[None] - down) * MAP_PX / 10 + 0.5, 0, 1).astype(np.float32)
     aside = np.abs(across - np.float32(0.5))
     right_eye, left_eye = pen.ring(RIGHT_EYE), pen.ring(LEFT_EYE)
-    eye_hole = smoothstep(_inwards(np.maximum(right_eye, left_eye)), 0.5 * eye_rim, 1.5 * eye_rim)
-    mouth_hole = smoothstep(_inwards(pen.ring(INNER_LIPS)), 0.3 * lip_rim, 1.7 * lip_rim)
+    flat = smoothstep(np.asarray(away, np.float32), 0.0, 0.045)
+    cheeks = np.exp(-((((aside - 0.22) / 0.13) ** 2 + ((down - 0.5) / 0.13) ** 2) ** 2))
     return FaceZones(
         face=face,
         depth=np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 5) / MAP_PX, np.float32),
         brows=brows,
         eyes=eyes,
-        sockets=cv2.GaussianBlur(_grown(sockets, 17, 17), (0, 0), 3),
+        sockets=np.asarray(cv2.GaussianBlur(_grown(sockets, 17, 17), (0, 0), 3), np.float32),
+        brow_hair=_grown(brow_hair, 7, 7),
         lips=lips,
         nostrils=nostrils,
         forehead=np.asarray(forehead * inside, np.float32),
         chin=np.asarray(((down > 0.58) & (aside < 0.13) & (lips < 0.1) & (inside > 0)), np.float32),
         aside=aside,
         down=down,
-        flat=smoothstep(np.asarray(away, np.float32), 0.0, 0.09),
-        openings=np.asarray((1 - eye_hole) * (1 - mouth_hole), np.float32),
+        flat=flat,
+        cheeks=np.asarray(flat * cheeks, np.float32),
         right_eye=right_eye,
         left_eye=left_eye,
     )
@@ -121,12 +122,6 @@ def draw_zones(mesh: FaceMesh, *, eye_rim: float, lip_rim: float) -> FaceZones:
 
 def _grown(mask: Mask, width_px: int, height_px: int) -> Mask:
     return np.asarray(cv2.dilate(mask, np.ones((height_px, width_px), np.uint8)), np.float32)
-
-
-def _inwards(mask: Mask) -> Mask:
-    """Distance from the edge of a shape inwards, in map widths."""
-    inside = (mask > 0.5).astype(np.uint8)
-    return np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 5) / MAP_PX, np.float32)
 
 
 class _Pen:

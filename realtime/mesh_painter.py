@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cuda_kernels.rasterize import rasterize
-from realtime.face_mesh import FaceMesh
-from realtime.face_texture import TONE_OFFSET, FaceTexture
+from realtime.face_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE, FaceMesh
+from realtime.face_texture import TONE_OFFSET, FaceTexture, Map
 from realtime.face_zones import MAP_PX
 from realtime.frame import Image, Points
 from realtime.memory import Memory
@@ -16,8 +16,18 @@ from realtime.skin_light import GRID, LUMA, Colours, SkinLight, Weights
 
 _MARGIN_PX = 4
 
-_HAIR_RATIO = (0.52, 0.71)
-"""Brightness against the skin around it below which a spot is hair, above which it is skin."""
+_COVERED, _FROM_ABOVE, _FROM_THE_SIDE, _EYES = range(4)
+"""Planes of ``FaceTexture.cover``."""
+
+_DARK_RATIO, _BRIGHT_RATIO, _TINT = (0.72, 0.55), (1.45, 1.8), (0.2, 0.34)
+"""From where to where a spot turns from skin to something else: its brightness over that of the
+skin around when darker and when brighter, and its difference in colour over its brightness."""
+
+_EYE_RIM, _LIP_RIM = 0.012, 0.006
+"""How far the source's lashes and lips reach into the openings, in widths of the face."""
+
+_MIN_EYE_PX = 6
+"""An eye of fewer pixels is left as it is."""
 
 _EYE_SHADE = (0.5, 1.6)
 """How far an eye may be darkened or lightened towards the source's."""
@@ -81,10 +91,11 @@ class MeshPainter:
             return memory.host((area * channels,), dtype)
 
         self._drawn, self._depth = scratch(3, np.float32), scratch(1, np.float32)
-        self._at, self._at_level = scratch(2, np.float32), scratch(2, np.float32)
+        self._across, self._down = scratch(1, np.float32), scratch(1, np.float32)
+        self._across_level, self._down_level = scratch(1, np.float32), scratch(1, np.float32)
         self._detail, self._tone = scratch(3, np.float32), scratch(3, np.float32)
         self._cover, self._small = scratch(4, np.uint8), scratch(3, np.uint8)
-        self._soft, self._face = scratch(3, np.uint8), scratch(3, np.uint8)
+        self._face = scratch(3, np.uint8)
 
     def crop(self, image: Image, landmarks: Points, drawn: Points) -> Crop:
         """The part of the picture that drawing will touch."""
@@ -94,14 +105,19 @@ class MeshPainter:
         """The target's colours and how far they are skin, for ``SkinLight.measure``."""
         small = self._plane(self._small, crop, 3)
         cv2.resize(crop.region, (crop.width_px, crop.height_px), small, 0, 0, cv2.INTER_AREA)
-        points = crop.inside(landmarks)
-        soft = self._plane(self._soft, crop, 3)
-        sigma_px = max(0.6, 0.02 * _width_px(points))
-        cv2.GaussianBlur(small, (0, 0), sigma_px, soft)
-        colours = self._light.sample(soft, points)
+        # Shrunk until a pixel is about as large as a cell of the light's grid.
+        shrink = min(1.0, 2 * GRID / max(crop.width_px, crop.height_px))
+        size = (max(1, round(crop.width_px * shrink)), max(1, round(crop.height_px * shrink)))
+        thumb = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
+        thumb = cv2.GaussianBlur(thumb, (0, 0), max(0.6, 1.8 * shrink))
+        points = crop.inside(landmarks)[:, :2]
+        scale = np.array([size[0] / crop.width_px, size[1] / crop.height_px], np.float32)
+        colours = self._light.sample(
+            np.asarray(thumb, np.uint8), (points + np.float32(0.5)) * scale - np.float32(0.5)
+        )
         return colours, self._light.visible_skin(colours, landmarks)
 
-    def paint(self, crop: Crop, drawn: Points, light: Colours, texture: FaceTexture) -> None:
+    def paint(self, crop: Crop, drawn: Points, light: Colours, texture: FaceTexture) -> float:
         """Draws the texture into the picture, after ``look`` on the same crop.
 
         Args:
@@ -109,8 +125,12 @@ class MeshPainter:
             drawn: ``(468, 3)`` image pixels, where the texture's landmarks go.
             light: ``(GRID, GRID, 3)`` the target's light.
             texture: the person.
+
+        Returns:
+            The share of the face's surface that the texture covers, 0..1.
         """
         points = crop.inside(drawn)
+        width_px = _width_px(points)
         surface = self._plane(self._drawn, crop, 3)
         rasterize(
             np.ascontiguousarray(points[:, :2]),
@@ -118,40 +138,39 @@ class MeshPainter:
             self._mesh.closed,
             self._values,
             out=surface,
-            depth=self._plane(self._depth, crop, 1)[..., 0],
+            depth=self._plane(self._depth, crop, 1),
         )
-        at = self._plane(self._at, crop, 2)
-        cv2.mixChannels([surface], [at], [0, 0, 1, 1])
-        face = self._shade(crop, at, light, texture, _width_px(points))
+        at = (self._plane(self._across, crop, 1), self._plane(self._down, crop, 1))
+        for axis in (0, 1):
+            cv2.extractChannel(surface, axis, at[axis])
+        face = self._shade(crop, at, light, texture, width_px)
         cover = self._plane(self._cover, crop, 4)
-        cv2.remap(texture.cover, at, None, cv2.INTER_LINEAR, cover)
-        alpha = self._alpha(crop, surface, cover, _width_px(points))
-        self._match_eyes(crop, cover, face)
+        cv2.remap(texture.cover, *at, cv2.INTER_LINEAR, cover)
+        alpha = self._alpha(crop, surface, cover, points)
+        self._match_eyes(crop, cover, points, face)
         self._blend(crop, face, alpha)
+        surface_px = cv2.countNonZero(surface[..., 2])
+        return int(np.count_nonzero(alpha > 127)) / max(surface_px, 1)
 
     def _shade(
         self,
         crop: Crop,
-        at: NDArray[np.float32],
+        at: tuple[Map, Map],
         light: Colours,
         texture: FaceTexture,
         width_px: float,
     ) -> Image:
         """The texture under the target's light, ``(h, w, 3) u8``."""
         tone = self._plane(self._tone, crop, 3)
-        scaled = self._plane(self._at_level, crop, 2)
-        _rescale(at, GRID / MAP_PX, scaled)
+        scaled = self._rescaled(crop, at, GRID / MAP_PX)
         lit = light + np.float32(TONE_OFFSET)
-        cv2.remap(lit, scaled, None, cv2.INTER_LINEAR, tone, cv2.BORDER_REPLICATE)
+        cv2.remap(lit, *scaled, cv2.INTER_LINEAR, tone, cv2.BORDER_REPLICATE)
         # The level at which a pixel of the crop steps over one to two pixels of the texture.
         level = int(np.clip(np.log2(MAP_PX / max(width_px, 1.0)), 0, len(texture.detail) - 1))
-        if level:
-            _rescale(at, 0.5**level, scaled)
-        else:
-            scaled = at
+        scaled = self._rescaled(crop, at, 0.5**level) if level else at
         detail = self._plane(self._detail, crop, 3)
         source = texture.detail[level]
-        cv2.remap(source, scaled, None, cv2.INTER_LINEAR, detail, cv2.BORDER_REPLICATE)
+        cv2.remap(source, *scaled, cv2.INTER_LINEAR, detail, cv2.BORDER_REPLICATE)
         cv2.multiply(detail, tone, detail)
         face = self._plane(self._face, crop, 3)
         cv2.addWeighted(detail, 1.0, detail, 0.0, -TONE_OFFSET, face, cv2.CV_8U)
@@ -162,44 +181,82 @@ class MeshPainter:
         crop: Crop,
         surface: NDArray[np.float32],
         cover: NDArray[np.uint8],
-        width_px: float,
+        points: Points,
     ) -> NDArray[np.uint8]:
         """How far the texture covers each pixel, ``(h, w) u8``."""
         # The silhouette of a turned head is where the surface ends; it gets a soft edge too.
+        width_px = _width_px(points)
         solid = cv2.inRange(surface, (-1.0, -1.0, 0.5), (1e4, 1e4, 2.0))
         solid = cv2.erode(solid, np.ones((3, 3), np.uint8))
         side = 2 * max(1, int(0.015 * width_px)) + 1
         solid = cv2.blur(solid, (side, side))
         solid = cv2.addWeighted(solid, 2.0, solid, 0.0, -255.0)
-        alpha = cv2.min(cv2.extractChannel(cover, 0), solid)
-        luma = cv2.cvtColor(self._plane(self._soft, crop, 3), cv2.COLOR_BGR2GRAY)
-        skin_luma = cv2.transform(self._plane(self._tone, crop, 3), LUMA[None])
-        ratio = cv2.divide(luma, skin_luma, scale=1.0, dtype=cv2.CV_32F)
-        low, high = _HAIR_RATIO
-        gain = 255.0 / (high - low)
-        hair = cv2.addWeighted(ratio, -gain, ratio, 0.0, gain * high, dtype=cv2.CV_8U)
-        hair = cv2.multiply(hair, cv2.extractChannel(cover, 1), scale=1 / 255)
-        return np.asarray(cv2.multiply(alpha, cv2.bitwise_not(hair), scale=1 / 255), np.uint8)
+        alpha = cv2.min(cv2.extractChannel(cover, _COVERED), solid)
+        alpha = cv2.subtract(alpha, _openings(crop, points, width_px))
+        foreign = self._foreign(crop, surface, cover)
+        return np.asarray(cv2.multiply(alpha, cv2.bitwise_not(foreign), scale=1 / 255), np.uint8)
 
-    def _match_eyes(self, crop: Crop, cover: NDArray[np.uint8], face: Image) -> None:
+    def _foreign(
+        self, crop: Crop, surface: NDArray[np.float32], cover: NDArray[np.uint8]
+    ) -> NDArray[np.uint8]:
+        """Where hair hangs over the face or the landmarks reach beyond it, ``(h, w) u8``.
+
+        Both differ from the skin around and come in from outside the face. What differs but is
+        cut off from the outside by skin, such as a brow, belongs to the face. Measured on every
+        second pixel.
+        """
+        size = (max(1, crop.width_px // 2), max(1, crop.height_px // 2))
+        picture = cv2.resize(self._plane(self._small, crop, 3), size, interpolation=cv2.INTER_AREA)
+        skin = cv2.resize(self._plane(self._tone, crop, 3), size, interpolation=cv2.INTER_NEAREST)
+        colour = picture.astype(np.float32) + np.float32(TONE_OFFSET)
+        skin_luma = cv2.transform(skin, LUMA[None])
+        ratio = np.asarray(cv2.divide(cv2.transform(colour, LUMA[None]), skin_luma), np.float32)
+        level = cv2.divide(colour, cv2.merge([ratio, ratio, ratio]))
+        blue, green, red = cv2.split(cv2.absdiff(level, skin))
+        tint = cv2.divide(cv2.max(cv2.max(blue, green), red), skin_luma)
+        dark, bright = _ramp(ratio, *_DARK_RATIO), _ramp(ratio, *_BRIGHT_RATIO)
+        aside = cv2.max(cv2.max(dark, bright), _ramp(np.asarray(tint, np.float32), *_TINT))
+        planes = cv2.resize(cover, size, interpolation=cv2.INTER_NEAREST)
+        outside = cv2.resize(surface, size, interpolation=cv2.INTER_NEAREST)[..., 2] == 0.0
+
+        def hanging(mask: NDArray[np.uint8], zone: int) -> NDArray[np.uint8]:
+            kept = np.asarray(cv2.min(mask, cv2.extractChannel(planes, zone)), np.uint8)
+            kept[outside] = 255
+            return kept
+
+        above = hanging(dark, _FROM_ABOVE)
+        beside = hanging(np.asarray(aside, np.uint8), _FROM_THE_SIDE)
+        down = np.minimum.accumulate(above, axis=0)
+        rightwards = np.minimum.accumulate(beside, axis=1)
+        leftwards = np.minimum.accumulate(beside[:, ::-1], axis=1)[:, ::-1]
+        foreign = cv2.blur(np.maximum.reduce([down, rightwards, leftwards]), (3, 3))
+        shape = (crop.width_px, crop.height_px)
+        return np.asarray(cv2.resize(foreign, shape, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+    def _match_eyes(
+        self, crop: Crop, cover: NDArray[np.uint8], points: Points, face: Image
+    ) -> None:
         """Gives each of the target's eyes some of the brightness the source's eye would have."""
         small = self._plane(self._small, crop, 3)
-        for channel in (2, 3):
-            inside = cv2.extractChannel(cover, channel)
-            core = cv2.compare(inside, 128, cv2.CMP_GT)
-            left, top, width, height = cv2.boundingRect(core)
-            if width < 3 or height < 3:
+        eyes = np.asarray(cv2.extractChannel(cover, _EYES), np.uint8)
+        limit = (crop.width_px, crop.height_px)
+        for ring in (RIGHT_EYE, LEFT_EYE):
+            corners = points[list(ring), :2]
+            left, top = np.clip(np.floor(corners.min(axis=0)), 0, limit).astype(int)
+            right, bottom = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, limit).astype(int)
+            inside = eyes[top:bottom, left:right]
+            core = np.asarray((inside > 128) * np.uint8(255), np.uint8)
+            if cv2.countNonZero(core) < _MIN_EYE_PX:
                 continue
-            box = np.s_[top : top + height, left : left + width]
-            own = np.array(cv2.mean(small[box], core[box])[:3])
-            wanted = np.array(cv2.mean(face[box], core[box])[:3])
-            factor = np.sqrt(np.clip((wanted + 10) / (own + 10), *_EYE_SHADE)).astype(np.float32)
-            rows = slice(int(top / crop.scale), int((top + height) / crop.scale))
-            columns = slice(int(left / crop.scale), int((left + width) / crop.scale))
+            own = np.array(cv2.mean(small[top:bottom, left:right], core)[:3], np.float32)
+            wanted = np.array(cv2.mean(face[top:bottom, left:right], core)[:3], np.float32)
+            factor = np.sqrt(np.clip((wanted + 10) / (own + 10), *_EYE_SHADE))
+            rows = slice(int(top / crop.scale), int(bottom / crop.scale))
+            columns = slice(int(left / crop.scale), int(right / crop.scale))
             region = crop.region[rows, columns]
             if region.size == 0:
                 continue
-            mask = cv2.resize(inside[box], region.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+            mask = cv2.resize(inside, region.shape[1::-1], interpolation=cv2.INTER_LINEAR)
             soft = cv2.blur(mask, (3, 3))[..., None] / np.float32(255)
             region[:] = np.clip(region * (1 + soft * (factor - 1)), 0, 255)
 
@@ -208,22 +265,47 @@ class MeshPainter:
         if crop.scale < 1.0:
             face = np.asarray(cv2.resize(face, size, interpolation=cv2.INTER_CUBIC), np.uint8)
             alpha = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-        weight = cv2.multiply(alpha, 1 / 255, dtype=cv2.CV_32F)
-        rest = cv2.subtract(1.0, weight)
+        weight = np.multiply(alpha, np.float32(1 / 255))
+        rest = np.float32(1.0) - weight
         crop.region[:] = cv2.blendLinear(face, np.ascontiguousarray(crop.region), weight, rest)
 
-    def _plane(
-        self, scratch: NDArray[Any], crop: Crop, channels: int
-    ) -> NDArray[Any]:
+    def _rescaled(self, crop: Crop, at: tuple[Map, Map], scale: float) -> tuple[Map, Map]:
+        """Map coordinates on a map of another size; pixel centres lie at whole numbers on both."""
+        other = (self._plane(self._across_level, crop, 1), self._plane(self._down_level, crop, 1))
+        for given, wanted in zip(at, other, strict=True):
+            np.multiply(given, np.float32(scale), out=wanted)
+            np.add(wanted, np.float32(0.5 * scale - 0.5), out=wanted)
+        return other
+
+    def _plane(self, scratch: NDArray[Any], crop: Crop, channels: int) -> NDArray[Any]:
         """A picture of the crop's size in a piece of scratch."""
-        shape = (crop.height_px, crop.width_px, channels)
-        return scratch[: shape[0] * shape[1] * channels].reshape(shape)
+        area = crop.height_px * crop.width_px
+        shape = (crop.height_px, crop.width_px, channels) if channels > 1 else (crop.height_px, -1)
+        return scratch[: area * channels].reshape(shape)
 
 
-def _rescale(at: NDArray[np.float32], scale: float, out: NDArray[np.float32]) -> None:
-    """Map coordinates on a map of another size; pixel centres lie at whole numbers on both."""
-    np.multiply(at, np.float32(scale), out=out)
-    out += np.float32(0.5 * scale - 0.5)
+def _openings(crop: Crop, points: Points, width_px: float) -> NDArray[np.uint8]:
+    """Where the target's own eyeballs, teeth and tongue show, ``(h, w) u8``.
+
+    The rim of an opening stays covered, so that lashes and the edge of the lips are the source's,
+    and a lid or a mouth that is all but shut is drawn shut.
+    """
+    mask = np.zeros((crop.height_px, crop.width_px), np.uint8)
+    fixed_point = np.round(points[:, :2] * 16).astype(np.int32)
+    for ring, rim in ((RIGHT_EYE, _EYE_RIM), (LEFT_EYE, _EYE_RIM), (INNER_LIPS, _LIP_RIM)):
+        corners = [fixed_point[list(ring)]]
+        cv2.fillPoly(mask, corners, (255,), cv2.LINE_AA, 4)
+        thickness = max(1, round(2 * rim * width_px))
+        cv2.polylines(mask, corners, True, (0,), thickness, cv2.LINE_AA, 4)
+    return np.asarray(cv2.blur(mask, (3, 3)), np.uint8)
+
+
+def _ramp(values: NDArray[np.float32], none: float, full: float) -> NDArray[np.uint8]:
+    """0 up to ``none``, 255 from ``full`` on, linear between, in either direction."""
+    gain = 255.0 / (full - none)
+    return np.asarray(
+        cv2.addWeighted(values, gain, values, 0.0, -gain * none, dtype=cv2.CV_8U), np.uint8
+    )
 
 
 def _width_px(points: Points) -> float:

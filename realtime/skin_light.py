@@ -29,6 +29,9 @@ _YCC_FROM_BGR = np.array(
 )
 """Luma and colour differences of ITU-R BT.601."""
 
+_FLAT_SHARE = 0.15
+"""How much of the fine light flat skin takes over that is not on a cheek."""
+
 _BGR_FROM_YCC = np.linalg.inv(_YCC_FROM_BGR).astype(np.float32)
 
 LUMA = _YCC_FROM_BGR[0]
@@ -42,13 +45,14 @@ class LightScale:
     Attributes:
         features: brightness around eyes, nose and mouth; coarse, so that the shading that makes
             up a person's features stays with the features.
-        flat: brightness on cheeks and forehead; fine, so that the tone follows the target.
+        flat: brightness on the cheeks, and in part on other flat skin; fine, so that the tone
+            follows the target.
         colour: colour everywhere.
     """
 
-    features: float = 0.2
-    flat: float = 0.07
-    colour: float = 0.06
+    features: float = 0.26
+    flat: float = 0.03
+    colour: float = 0.065
 
 
 class SkinLight:
@@ -62,7 +66,7 @@ class SkinLight:
         self.skin: Weights = ((coarse(features) < 0.08) & (coarse(zones.face) > 0.5)).astype(
             np.float32
         )
-        self.flat: Weights = coarse(zones.flat)
+        self.flat: Weights = coarse(_FLAT_SHARE * zones.flat + (1 - _FLAT_SHARE) * zones.cheeks)
         down, across = ((np.mgrid[:GRID, :GRID] + 0.5) / GRID).astype(np.float32)
         self.core: Weights = np.exp(
             -(((across - 0.5) / 0.22) ** 2) - ((down - 0.5) / 0.22) ** 2
@@ -88,7 +92,8 @@ class SkinLight:
             points_px: ``(468, 2) f32`` landmarks in it.
         """
         at = self.spread(np.ascontiguousarray(points_px[:, :2], np.float32))
-        colours = cv2.remap(image, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        across, down = np.ascontiguousarray(np.moveaxis(at, -1, 0))
+        colours = cv2.remap(image, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(colours, np.float32)
 
     def visible_skin(self, colours: Colours, landmarks: NDArray[np.float32]) -> Weights:
@@ -138,7 +143,7 @@ class SkinLight:
         light = tint
         light[..., 0] = coarse_tones[..., 0]
         light[..., 0] += (fine_tones - coarse_tones)[..., 0] * self.flat
-        return np.maximum(light @ _BGR_FROM_YCC.T, np.float32(1.0))
+        return np.asarray(np.maximum(light @ _BGR_FROM_YCC.T, 1.0), np.float32)
 
 
 def coarse(values: NDArray[np.float32]) -> NDArray[np.float32]:

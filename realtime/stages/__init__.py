@@ -1,1 +1,1 @@
-"""What happens to a picture on its way: one stage, its class and its configuration, in each file."""
+"""What happens to a picture on its way: one stage and its configuration in each file."""

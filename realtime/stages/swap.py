@@ -17,6 +17,9 @@ from realtime.skin_light import Colours, SkinLight
 _GAP_NS = 500_000_000
 """A track that was not seen for so long starts afresh."""
 
+_MIN_COVERED = 0.35
+"""A face of which less is covered does not count as swapped, and is hidden further on."""
+
 
 class MeshSwapConfig(BaseModel, frozen=True, extra="forbid"):
     """How the mesh swapper draws.
@@ -88,8 +91,8 @@ class MeshSwap:
             raise RuntimeError("MeshSwap.process: the stage must be open, got a closed one.")
         for face in reversed(frame.faces):
             if face.state is FaceState.SEEN:
-                self._swap(self._painter, frame.image, face, frame.media_ns)
-                face.swapped = True
+                covered = self._swap(self._painter, frame.image, face, frame.media_ns)
+                face.swapped = covered >= _MIN_COVERED
         self._forget(frame.media_ns)
 
     def close(self) -> None:
@@ -97,7 +100,8 @@ class MeshSwap:
         self._painter = None
         self._tracks.clear()
 
-    def _swap(self, painter: MeshPainter, image: Image, face: Face, now_ns: int) -> None:
+    def _swap(self, painter: MeshPainter, image: Image, face: Face, now_ns: int) -> float:
+        """Draws over one face; returns how much of it is covered, 1 where none of it is seen."""
         texture, light = self._identity.texture, self._identity.light
         track = self._tracks.setdefault(face.track_id, _Track(now_ns))
         elapsed_ns = max(0, now_ns - track.seen_ns)
@@ -106,11 +110,11 @@ class MeshSwap:
         drawn = self._likeness.place(face.landmarks, rest, texture.shape)
         crop = painter.crop(image, face.landmarks, drawn)
         if crop.region.size == 0:
-            return
+            return 1.0
         colours, weights = painter.look(crop, face.landmarks)
         measured = light.measure(colours, weights)
         lit = track.follow_light(measured, elapsed_ns, self._config.light_ms)
-        painter.paint(crop, drawn, lit, texture)
+        return painter.paint(crop, drawn, lit, texture)
 
     def _forget(self, now_ns: int) -> None:
         """Drops tracks that have not been seen for a while."""
