@@ -27,7 +27,7 @@ class HeadState:
         shift_x: to the right, in widths of the face.
         shift_y: downwards, in widths of the face.
         nearer: growth of the head by coming closer; 0.05 is five parts in a hundred.
-        mouth_open: 0 with lips shut to 1.
+        mouth_open: 0 with lips shut to 1 wide open; at 0.3 the lips are as in the portrait.
         mouth_round: -1 drawn wide to 1 pursed.
         eyes_closed: 0 as in the portrait to 1.
         brows_up: 0 as in the portrait to 1.

@@ -25,13 +25,15 @@ _WINDOW = 9 / 16
 _FACE_HEIGHT = 0.47
 """Where the middle of the face lies in the picture, from above."""
 
+_MARGIN_PX = 3
+_NO_MAP = np.empty((0, 0), np.float32)
+
+_SHARPENING = 0.45
+"""How much of what enlarging and the softening of edges take away is given back."""
+
 _THROAT_BGR = (16.0, 14.0, 30.0)
 _TONGUE_BGR = (34.0, 26.0, 62.0)
 """What the throat's colour grows by towards the lower jaw."""
-
-_MARGIN_PX = 3
-_NO_MAP = np.empty((0, 0), np.float32)
-_SHARPENING = 0.45
 
 _APART = 8
 """Part of the picture's height that it is continued by below, so that what moves up from there
@@ -51,7 +53,8 @@ class GroundTruth:
     """What a drawn picture shows.
 
     Attributes:
-        landmarks: ``(468, 3) f32`` image pixels, z away from the camera.
+        landmarks: ``(468, 3) f32`` image pixels, z away from the camera; heads are as deep as they
+            must be to look turned, which is deeper than the landmark network says.
         pose: of the head, as ``realtime.geometry.head_pose`` reads it from the landmarks.
         mouth_open: 0..1.
         eyes_closed: 0..1.

@@ -11,35 +11,46 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.expressions import (
+    LOWER_LIP,
+    NUM_EXPRESSIONS,
+    UPPER_LIP,
+    expression_weights,
+    expressions,
+)
 from realtime.face_mesh import (
-    INNER_LIPS,
-    LEFT_BROW,
     LEFT_EYE,
     NUM_POINTS,
     OVAL,
-    RIGHT_BROW,
     RIGHT_EYE,
     FaceMesh,
 )
-from realtime.face_zones import smoothstep
 from realtime.frame import Points
 from realtime.geometry import Similarity, fit_head
 from realtime.head_motion import HeadState
 
-Shape = NDArray[np.float64]
-"""``(V, 3)`` movements of all points at full expression, head units."""
+_Points = NDArray[np.float64]
 
-# Of a ray from the middle of the face, clockwise from the top of the head: how far the head's own
-# hair or skin reaches and where the surroundings stand still, in lengths of the face along the
-# ray. Fitted to a head with short full hair above a collar.
+# Of a ray from the middle of the face, by its angle from the top of the head to either side: how
+# far the head's own hair or skin reaches and where the surroundings stand still, in lengths of the
+# face along the ray. Fitted to a head with short full hair above a collar.
 _RAY_DEGREES = (0.0, 50.0, 95.0, 125.0, 150.0, 180.0)
 _HEAD_REACH = (2.05, 1.85, 1.72, 1.12, 1.03, 1.02)
 _STILL_REACH = (2.9, 2.85, 2.65, 2.0, 2.0, 2.3)
+
 _WITHIN = (0.34, 0.67, 1.0)
+"""Where rings lie between the face's outline and the reach of the head."""
+
 _BEYOND = (0.2, 0.4, 0.6, 0.8, 1.0)
+"""Where they lie between that and what stands still."""
+
+# Lengths in space are in the unit of the neutral head, about half a face's width.
+_PIVOT = (0.0, 1.35, 0.75)
+"""The joint of neck and head."""
 
 _HAIR_DEPTH = 0.85
 _NECK_DEPTH = 0.8
+
 _DEPTH_GAIN = 1.4
 """The network draws faces flatter than they are; with this gain it reads five sixths of the yaw
 that a drawn head is turned by."""
@@ -48,25 +59,19 @@ _SIDE_DEPTH = 0.25
 _SIDE_SHARE = 0.55
 """The sides of the face recede only by this part of their depth beyond ``_SIDE_DEPTH``: a frontal
 portrait does not show them, and what it shows of them would be smeared over a turned head."""
-_PIVOT = (0.0, 1.35, 0.75)
-"""The joint of neck and head, in head units."""
 
 _EYE_SINK = 0.04
 _EYE_GROWTH = 1.5
+"""How far eyeballs lie behind the lids, and how much larger than their opening they are drawn."""
+
 _MOUTH_SINK = 0.1
+_MOUTH_WIDTH = 1.15
+"""How far the inside of the mouth lies behind the lips, and its width over that of the opening."""
+
 _THROAT = (0.0, 0.5, 0.42)
-"""How far below and behind the teeth the painted inside of the mouth reaches, head units."""
-
-_CURTAIN_WIDTH = 1.15
-"""Width of the painted inside of the mouth over that of the lips' opening."""
-
-_JAW_DROP = (0.0, 0.46, 0.1)
-_OPEN_AS_PICTURED = 0.3
-"""The opening of the mouth, 0..1, that stands for the lips as the portrait has them."""
+"""How far below and behind the teeth the painted inside of the mouth reaches."""
 
 _NOSE_TIP = 4
-_LOWER_LIP = INNER_LIPS[:11]
-_UPPER_LIP = (INNER_LIPS[0], *INNER_LIPS[:10:-1], INNER_LIPS[10])
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +100,7 @@ class Rig:
 
     def pose(self, state: HeadState) -> NDArray[np.float64]:
         """Where the points are in a state, ``(V, 3) f64`` pixels."""
-        shut = max(0.0, 1.0 - state.mouth_open / _OPEN_AS_PICTURED)
-        dropped = max(0.0, state.mouth_open - _OPEN_AS_PICTURED)
-        weights = (
-            dropped / (1.0 - _OPEN_AS_PICTURED),
-            shut,
-            state.mouth_round,
-            state.eyes_closed,
-            state.brows_up,
-        )
+        weights = expression_weights(state)
         moved = self.rest + np.tensordot(weights, self._shapes, axes=1)
         turned = (moved - self._pivot) @ rotation(state).T * (1.0 + state.nearer) + self._pivot
         turned[:, 0] += state.shift_x * self.width_px
@@ -135,9 +132,8 @@ def build_rig(mesh: FaceMesh, landmarks: Points) -> Rig:
     ring_start = mouth_start + len(mouth)
     rings, carried, ring_triangles = _rings(head, ring_start)
     points = np.vstack([head, eyes, mouth, rings])
-    shapes = np.zeros((5, len(points), 3))
-    for shape, make in zip(shapes, (_jaw, _shut_lips, _round_lips, _lids, _brows), strict=True):
-        shape[:NUM_POINTS] = make(head)
+    shapes = np.zeros((NUM_EXPRESSIONS, len(points), 3))
+    shapes[:, :NUM_POINTS] = expressions(head)
     _spread_to_rings(shapes, ring_start, carried)
     return Rig(
         rest=fit.scale * points @ fit.rotation.T + fit.shift,
@@ -161,7 +157,7 @@ def _deepened(landmarks: Points, fit: Similarity) -> NDArray[np.float64]:
     return deepened
 
 
-def _eyeballs(head: NDArray[np.float64], start: int) -> tuple[Shape, NDArray[np.int64]]:
+def _eyeballs(head: NDArray[np.float64], start: int) -> tuple[_Points, NDArray[np.int64]]:
     """Points and triangles of what lies behind the lids."""
     points: list[NDArray[np.float64]] = []
     triangles = []
@@ -184,22 +180,22 @@ def _fan(ring: Sequence[int], hub: int) -> NDArray[np.int64]:
 
 def _inner_mouth(
     head: NDArray[np.float64], start: int
-) -> tuple[Shape, NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[_Points, NDArray[np.int64], NDArray[np.int64]]:
     """A curtain behind the lips that hangs from the upper jaw: points, rows, triangles."""
-    upper, lower = head[list(_UPPER_LIP)], head[list(_LOWER_LIP)]
+    upper, lower = head[list(UPPER_LIP)], head[list(LOWER_LIP)]
     bulge = np.sin(np.linspace(0.0, np.pi, len(upper)))[:, None] ** 0.7
     above = upper - bulge * (0.0, 0.08, 0.0)
     points = np.stack([above, upper, lower, lower + _THROAT])
     points[..., 2] += _MOUTH_SINK
     middle = points[..., 0].mean()
-    points[:3, :, 0] = middle + (points[:3, :, 0] - middle) * _CURTAIN_WIDTH
+    points[:3, :, 0] = middle + (points[:3, :, 0] - middle) * _MOUTH_WIDTH
     numbers = start + np.arange(points.shape[0] * points.shape[1]).reshape(points.shape[:2])
     return points.reshape(-1, 3), numbers, _strips(numbers, closed=False)
 
 
 def _rings(
     head: NDArray[np.float64], start: int
-) -> tuple[Shape, NDArray[np.float64], NDArray[np.int64]]:
+) -> tuple[_Points, NDArray[np.float64], NDArray[np.int64]]:
     """Rings around the face's outline: points, how far they are carried, triangles."""
     outline = head[list(OVAL)]
     middle = (outline.min(axis=0) + outline.max(axis=0)) / 2
@@ -227,7 +223,7 @@ def _at_reach(
     ray: NDArray[np.float64],
     reach: NDArray[np.float64],
     depth: NDArray[np.float64],
-) -> NDArray[np.float64]:
+) -> _Points:
     points = middle + ray * reach[:, None]
     points[:, 2] = depth
     return points
@@ -257,85 +253,3 @@ def _spread_to_rings(shapes: NDArray[np.float64], start: int, carried: NDArray[n
         weight = carried[number * len(OVAL) : (number + 1) * len(OVAL), None]
         fade = 1.0 - (number + 1) / num_rings
         shapes[:, rows] = shapes[:, list(OVAL)] * weight * fade
-
-
-def _jaw(head: NDArray[np.float64]) -> Shape:
-    """The lower jaw drops: chin and lower lip wholly, cheeks and corners of the mouth partly."""
-    corners = head[[INNER_LIPS[0], INNER_LIPS[10]]]
-    half = float(np.ptp(corners[:, 0])) / 2
-    across = np.abs(head[:, 0] - corners[:, 0].mean())
-    line = _lip_line(head)
-    soft = 0.02 + 0.4 * smoothstep(across, 0.4 * half, 1.3 * half)
-    low = np.clip((head[:, 1] - line + soft) / (2 * soft), 0.0, 1.0)
-    low = low * low * (3.0 - 2.0 * low)
-    inward = 1.0 - smoothstep(across, 0.5, 1.25).astype(np.float64)
-    return np.asarray((low * inward)[:, None] * _JAW_DROP)
-
-
-def _lip_line(head: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Height of the line between the lips above or below each point."""
-    middle = (head[list(_UPPER_LIP)] + head[list(_LOWER_LIP)]) / 2
-    return np.asarray(np.interp(head[:, 0], middle[:, 0], middle[:, 1]))
-
-
-def _shut_lips(head: NDArray[np.float64]) -> Shape:
-    """The lips meet."""
-    upper, lower = head[list(_UPPER_LIP)], head[list(_LOWER_LIP)]
-    meeting = 0.4 * upper + 0.6 * lower
-    is_low = head[:, 1] > _lip_line(head)
-    shape = _follow(head, _UPPER_LIP, meeting - upper, ~is_low, reach=0.4)
-    return shape + _follow(head, _LOWER_LIP[1:-1], (meeting - lower)[1:-1], is_low, reach=0.4)
-
-
-def _round_lips(head: NDArray[np.float64]) -> Shape:
-    """The corners of the mouth draw together and the lips come forward."""
-    lips = head[list(INNER_LIPS)]
-    middle, half = lips.mean(axis=0), float(np.ptp(lips[:, 0])) / 2
-    across, along = head[:, 0] - middle[0], head[:, 1] - middle[1]
-    near = np.exp(-((across / (1.35 * half)) ** 4) - (along / 0.5) ** 2)
-    shape = np.zeros_like(head)
-    shape[:, 0] = -0.24 * across * near
-    shape[:, 2] = -0.08 * near
-    return shape
-
-
-def _lids(head: NDArray[np.float64]) -> Shape:
-    """The upper lids come down to the lower ones."""
-    shape = np.zeros_like(head)
-    for ring in (RIGHT_EYE, LEFT_EYE):
-        lower, upper = list(ring[1:8]), list(ring[:8:-1])
-        gap = head[lower] - head[upper]
-        corners = head[[ring[0], ring[8]]]
-        corners = corners[np.argsort(corners[:, 0])]
-        middle = np.interp(head[:, 0], corners[:, 0], corners[:, 1])
-        is_high = head[:, 1] < middle
-        is_high[upper], is_high[lower] = True, False
-        is_high[[ring[0], ring[8]]] = False
-        shape += _follow(head, upper, 0.9 * gap, is_high, reach=0.3)
-        shape[lower] -= 0.1 * gap
-    return shape
-
-
-def _brows(head: NDArray[np.float64]) -> Shape:
-    """The brows rise."""
-    brows = RIGHT_BROW + LEFT_BROW
-    rise = np.tile((0.0, -0.1, 0.0), (len(brows), 1))
-    return _follow(head, brows, rise, np.ones(len(head), np.bool_), reach=0.5)
-
-
-def _follow(
-    head: NDArray[np.float64],
-    leaders: Sequence[int],
-    moves: NDArray[np.float64],
-    members: NDArray[np.bool_],
-    *,
-    reach: float,
-) -> Shape:
-    """Points go with the leaders next to them, less with distance, not at all beyond the reach."""
-    apart = np.linalg.norm((head[:, None] - head[list(leaders)][None])[..., :2], axis=-1)
-    weight = np.exp(-((apart / 0.08) ** 2)) + 1e-12
-    weight /= weight.sum(axis=1, keepdims=True)
-    near = 1.0 - smoothstep(apart.min(axis=1), 0.0, reach)
-    shape = (weight * (near * members)[:, None]) @ moves
-    shape[list(leaders)] = moves
-    return np.asarray(shape)
