@@ -178,7 +178,7 @@ def _draw_values(
 def _warp(
     picture: Image, landmarks: Points, target: NDArray[np.float64], triangles: NDArray[np.int32]
 ) -> _Colours:
-    """A picture's face drawn onto other landmarks; what is not face is a mirror image of some."""
+    """A picture's face drawn onto other landmarks; its colours run on beyond its outline."""
     shrink = FACE_PX / float(np.ptp(landmarks[:, 0]))
     soft = cv2.GaussianBlur(picture, (0, 0), max(0.3, 0.4 / shrink)) if shrink < 1 else picture
     at = _draw_values(target, landmarks[:, :2].astype(np.float64), triangles)
