@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
+from engines.models.face_finder import FACE_NETWORKS
 from engines.models.library import ModelLibrary
 from engines.session import Session
 from realtime.config import Config
@@ -32,7 +33,6 @@ from realtime.stages.track import Track
 from realtime.stats_file import StatsFile
 from realtime.terminal import Terminal
 
-TRACK_MODELS = ("face_detection_short_range", "face_detection_full_range", "face_landmark")
 CONNECTIONS = "face_mesh_connections"
 PORTRAIT = "portrait_astronaut"
 
@@ -239,7 +239,7 @@ def _open_library(job: Job, terminal: Terminal) -> ModelLibrary:
     """The library, with everything this job needs in its cache."""
     portrait = (PORTRAIT,) if job.camera == SYNTHETIC else ()
     with terminal.downloading() as progress:
-        ModelLibrary(progress=progress).pull((*TRACK_MODELS, CONNECTIONS, *portrait))
+        ModelLibrary(progress=progress).pull((*FACE_NETWORKS, CONNECTIONS, *portrait))
     return ModelLibrary()
 
 

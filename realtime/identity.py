@@ -1,16 +1,13 @@
 """Who is to be seen: pictures of one person become a texture that fits any face."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from engines.models.blazeface import BlazeFace
-from engines.models.face_finder import FaceFinder, LocatedFace
-from engines.models.face_landmark import FaceLandmark
+from engines.models.face_finder import FaceFinder, LocatedFace, open_face_finder
 from engines.session import Session
 from realtime.errors import MediaError
 from realtime.face_mesh import load_face_mesh
@@ -22,9 +19,6 @@ from realtime.job import FaceChoice
 from realtime.pictures import load_picture
 from realtime.skin_light import LightScale, SkinLight
 from realtime.stages.swap import Identity
-
-DETECTORS = ("face_detection_short_range", "face_detection_full_range")
-LANDMARKS = "face_landmark"
 
 MIN_FACE_PX = 64
 """A narrower face has too little detail to be shown to anybody."""
@@ -63,8 +57,7 @@ def prepare_identity(
     mesh = load_face_mesh(connections)
     zones = draw_zones(mesh)
     light = SkinLight(mesh, zones, LightScale())
-    with ExitStack() as opened:
-        finder = _open_finder(open_session, opened)
+    with open_face_finder(open_session) as finder:
         if choices:
             faces = [_choose_face(choice, finder) for choice in choices]
         else:
@@ -77,13 +70,6 @@ def prepare_identity(
         )
     texture = TextureMaker(mesh, zones, light).make([_sized(*face) for face in faces])
     return Identity(mesh, zones, light, texture)
-
-
-def _open_finder(open_session: OpenSession, opened: ExitStack) -> FaceFinder:
-    short_range, full_range, landmark = (open_session(name) for name in (*DETECTORS, LANDMARKS))
-    for session in (short_range, full_range, landmark):
-        opened.callback(session.close)
-    return FaceFinder(BlazeFace(short_range), BlazeFace(full_range), FaceLandmark(landmark))
 
 
 def _synthetic_face(finder: FaceFinder) -> tuple[Image, Points]:

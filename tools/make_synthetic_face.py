@@ -7,7 +7,6 @@ surroundings come from the first of them, bent to the average shape.
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -16,9 +15,7 @@ from numpy.typing import NDArray
 
 from cuda_kernels.rasterize import rasterize
 from engines.errors import ModelError
-from engines.models.blazeface import BlazeFace
-from engines.models.face_finder import FaceFinder
-from engines.models.face_landmark import FaceLandmark
+from engines.models.face_finder import FaceFinder, open_face_finder
 from engines.models.library import ModelLibrary
 from realtime.errors import MediaError, RtSwapError, SinkError
 from realtime.face_mesh import OVAL, FaceMesh, load_face_mesh
@@ -52,17 +49,6 @@ _NEAR, _FAR = 0.08, 0.35
 
 _Colours = NDArray[np.float32]
 """``(H, W, 3) f32`` 0..255 BGR."""
-
-
-def open_finder(library: ModelLibrary, opened: ExitStack) -> FaceFinder:
-    """The detectors and the landmark network; their sessions close with ``opened``."""
-    sessions = []
-    for name in ("face_detection_short_range", "face_detection_full_range", "face_landmark"):
-        session = library.session(name)
-        opened.callback(session.close)
-        sessions.append(session)
-    short_range, full_range, landmark = sessions
-    return FaceFinder(BlazeFace(short_range), BlazeFace(full_range), FaceLandmark(landmark))
 
 
 def find_face(finder: FaceFinder, image: Image, name: str) -> Points:
@@ -281,8 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         library = ModelLibrary()
         mesh = load_face_mesh(library.path("face_mesh_connections").read_text(encoding="utf-8"))
-        with ExitStack() as opened:
-            finder = open_finder(library, opened)
+        with open_face_finder(library.session) as finder:
             paths = [options.portraits / f"{name}.jpg" for name in PORTRAITS]
             pictures = [load_picture(path) for path in paths]
             faces = [

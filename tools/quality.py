@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engines.errors import ModelError
+from engines.models.face_finder import FACE_NETWORKS
 from engines.models.library import ModelLibrary
-from realtime.app import TRACK_MODELS
 from realtime.config import load_config
 from realtime.consent import ConsentKind, ConsentLog, default_consent_path, require_consent
 from realtime.contact_sheet import write_picture
@@ -162,7 +162,7 @@ def _judge_matrix(judge: Judge, options: argparse.Namespace) -> list[PairFigures
     config = load_config(options.config, options.set)
     limit_threads(config.device.threads)
     library = ModelLibrary()
-    library.pull(TRACK_MODELS)
+    library.pull(FACE_NETWORKS)
     matrix = Matrix(
         clips=clips,
         faces=sources,

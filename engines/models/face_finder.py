@@ -1,6 +1,7 @@
 """Finds faces in a picture and places their landmarks: detectors and landmark network together."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,10 @@ from engines.models.face_landmark import (
     square_from_detection,
     square_from_landmarks,
 )
+from engines.session import Session
+
+FACE_NETWORKS = ("face_detection_short_range", "face_detection_full_range", "face_landmark")
+"""Names in the catalogue of the three networks a finder is made of."""
 
 CERTAIN_SCORE = 0.9
 """A landmark score above which nothing is gained by looking again."""
@@ -206,6 +211,23 @@ class FaceFinder:
             if score >= CERTAIN_SCORE or score < _HOPELESS_SCORE:
                 break
         return best
+
+
+@contextmanager
+def open_face_finder(open_session: Callable[[str], Session]) -> Iterator[FaceFinder]:
+    """A finder whose networks are loaded for as long as the block lasts.
+
+    Args:
+        open_session: loads a network of the catalogue by name.
+
+    Raises:
+        ModelError: one of them is missing or unusable.
+    """
+    with ExitStack() as opened:
+        short_range, full_range, landmark = (
+            opened.enter_context(closing(open_session(name))) for name in FACE_NETWORKS
+        )
+        yield FaceFinder(BlazeFace(short_range), BlazeFace(full_range), FaceLandmark(landmark))
 
 
 def _box(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,16 +2,13 @@
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from threading import Event
 
 import numpy as np
 
-from engines.models.blazeface import BlazeFace
-from engines.models.face_finder import FaceFinder
-from engines.models.face_landmark import FaceLandmark
+from engines.models.face_finder import open_face_finder
 from engines.session import Session
 from realtime.errors import CameraError
 from realtime.face_mesh import load_face_mesh
@@ -20,7 +17,6 @@ from realtime.head_motion import Motion, Talk
 from realtime.pictures import load_picture
 from realtime.puppet import GroundTruth, Puppet
 
-_NETWORKS = ("face_detection_short_range", "face_detection_full_range", "face_landmark")
 _MIN_DETECTION = 0.3
 _MIN_SCORE = 0.5
 _NS_PER_S = 1_000_000_000
@@ -132,16 +128,7 @@ class SyntheticCamera:
 
     def _locate(self, portrait: Image) -> Points:
         """The landmarks of the portrait's face; the networks are needed for this alone."""
-        with ExitStack() as opened:
-            sessions = []
-            for name in _NETWORKS:
-                session = self._open_session(name)
-                opened.callback(session.close)
-                sessions.append(session)
-            short_range, full_range, landmark = sessions
-            finder = FaceFinder(
-                BlazeFace(short_range), BlazeFace(full_range), FaceLandmark(landmark)
-            )
+        with open_face_finder(self._open_session) as finder:
             faces = finder.search(
                 portrait,
                 known=np.empty((0, 4), np.float32),

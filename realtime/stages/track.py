@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from engines.models.blazeface import BlazeFace
-from engines.models.face_finder import CERTAIN_SCORE, FaceFinder, LocatedFace
-from engines.models.face_landmark import FaceLandmark
+from engines.models.face_finder import (
+    CERTAIN_SCORE,
+    FaceFinder,
+    LocatedFace,
+    open_face_finder,
+)
 from engines.session import Session
 from realtime.cuts import CutDetector
 from realtime.frame import Face, FaceState, Frame, Image, PictureSpec
@@ -121,19 +124,7 @@ class Track:
         self._tracks = []
         self._last_ns = self._searched_ns = self._turned_ns = None
         self._cuts.reset()
-        with ExitStack() as opened:
-            short_range, full_range, landmark = (
-                self._load(name, opened)
-                for name in (
-                    "face_detection_short_range",
-                    "face_detection_full_range",
-                    "face_landmark",
-                )
-            )
-            self._finder = FaceFinder(
-                BlazeFace(short_range), BlazeFace(full_range), FaceLandmark(landmark)
-            )
-            self._opened = opened.pop_all()
+        self._finder = self._opened.enter_context(open_face_finder(self._open_session))
 
     def process(self, frame: Frame) -> None:
         """Sets ``frame.faces``, largest first."""
@@ -167,12 +158,6 @@ class Track:
         """Lets the networks go."""
         self._finder = None
         self._opened.close()
-
-    def _load(self, name: str, opened: ExitStack) -> Session:
-        """Opens a network and sees to its end."""
-        session = self._open_session(name)
-        opened.callback(session.close)
-        return session
 
     def _follow(
         self,

@@ -1,4 +1,3 @@
-from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
 
@@ -6,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
+from engines.models.face_finder import open_face_finder
 from engines.models.library import ModelLibrary
 from realtime.face_mesh import load_face_mesh
 from realtime.geometry import fit_head, head_pose
@@ -17,7 +17,6 @@ from tools.make_synthetic_face import (
     find_face,
     main,
     mean_shape,
-    open_finder,
 )
 
 PORTRAITS = Path(__file__).parents[2].parent / "shared" / "assets" / "faces" / "synthetic"
@@ -66,11 +65,11 @@ def test_the_mean_of_a_face_in_different_places_is_its_own_shape():
 @pytest.mark.models
 def test_the_shipped_picture_is_small_and_shows_one_face_from_the_front():
     packaged = resources.files("realtime").joinpath("synthetic_face.jpg")
-    with resources.as_file(packaged) as path, ExitStack() as opened:
+    with resources.as_file(packaged) as path, open_face_finder(ModelLibrary().session) as finder:
         assert path.stat().st_size <= MAX_BYTES
         picture = load_picture(path)
         assert picture.shape == (CANVAS_PX, CANVAS_PX, 3)
-        landmarks = find_face(open_finder(ModelLibrary(), opened), picture, "shipped")
+        landmarks = find_face(finder, picture, "shipped")
     pose = head_pose(fit_head(landmarks))
     assert abs(pose.yaw) < 8
     assert abs(pose.roll) < 8

@@ -1,9 +1,15 @@
 import numpy as np
 import pytest
 
+from engines.errors import ModelError
 from engines.fake import FakeSession
 from engines.models.blazeface import BlazeFace, anchor_centres
-from engines.models.face_finder import CERTAIN_SCORE, FaceFinder
+from engines.models.face_finder import (
+    CERTAIN_SCORE,
+    FACE_NETWORKS,
+    FaceFinder,
+    open_face_finder,
+)
 from engines.models.face_landmark import FaceLandmark
 from engines.session import TensorSpec
 
@@ -167,3 +173,37 @@ def test_a_lost_face_is_looked_for_around_its_place_only():
     assert middle(face) == pytest.approx([95.5, 95.5], abs=1.5)
     nobody = finder_of(landmark_network([0.99]), full=[(96, 96, 64, 0.9)])
     assert nobody.recover(IMAGE, landmarks, min_detection=0.3, min_score=0.5) is None
+
+
+def three_networks():
+    found = [(96, 96, 40, 0.9)]
+    networks = (detector(128, found), detector(192, found), landmark_network([0.99]))
+    return dict(zip(FACE_NETWORKS, networks, strict=True))
+
+
+def refuses_to_run(session):
+    inputs = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in session.inputs}
+    out = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in session.outputs}
+    with pytest.raises(ModelError, match="must be open"):
+        session.enqueue(inputs, out=out, stream=0)
+    return True
+
+
+def test_an_opened_finder_finds_and_its_networks_are_closed_with_the_block():
+    networks = three_networks()
+    with open_face_finder(networks.__getitem__) as finder:
+        assert len(search(finder)) == 1
+    assert all(refuses_to_run(network) for network in networks.values())
+
+
+def test_networks_loaded_before_a_missing_one_are_closed():
+    networks = three_networks()
+
+    def load(name):
+        if name == FACE_NETWORKS[-1]:
+            raise ModelError(f"{name}: must be there, got nothing. Pull it.")
+        return networks[name]
+
+    with pytest.raises(ModelError, match="Pull it"), open_face_finder(load):
+        pass
+    assert all(refuses_to_run(networks[name]) for name in FACE_NETWORKS[:-1])
