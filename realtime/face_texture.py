@@ -22,6 +22,9 @@ from realtime.skin_light import GRID, LUMA, SkinLight, Weights, coarse, weighted
 TONE_OFFSET = 16.0
 """Added to colours before they are divided, so that noise in the dark is not blown up."""
 
+DETAIL_ONE = 16384.0
+"""The factor 1 in a texture; what is brighter than four times the light is cut off."""
+
 _USUAL_CONTRAST = 0.15
 """Standard deviation of log skin detail that looks natural on any skin."""
 
@@ -39,13 +42,14 @@ class FaceTexture:
     """A person, ready to be drawn.
 
     Attributes:
-        detail: factor on the light, ``(S, S, 3) f32`` for S = 512, 256, 128.
-        cover: ``(512, 512, 4) u8``: how far the texture covers the target; where hair of the
-            target may hang in from above, and where from the side; inside the eyes.
+        detail: factor on the light in units of 1 / DETAIL_ONE, ``(S, S, 3) u16`` for S = 512,
+            256, 128.
+        cover: ``(512, 512, 3) u8``: how far the texture covers the target; where hair of the
+            target may hang in from above, and where from the side.
         shape: ``(468, 3) f32`` landmarks of the person in the frame of the mesh's neutral face.
     """
 
-    detail: tuple[Map, ...]
+    detail: tuple[NDArray[np.uint16], ...]
     cover: NDArray[np.uint8]
     shape: NDArray[np.float32]
 
@@ -84,17 +88,18 @@ class TextureMaker:
         frontal = np.array([sheet.worth.sum() for sheet in sheets])
         shape = np.average([sheet.shape for sheet in sheets], axis=0, weights=frontal)
         factor = self._mend(np.exp(np.asarray(detail, np.float32)), unusable)
+        units = np.clip(np.round(factor * DETAIL_ONE), 0, 65535).astype(np.uint16)
         levels = tuple(
-            np.asarray(cv2.resize(factor, (side, side), interpolation=cv2.INTER_AREA), np.float32)
+            np.asarray(cv2.resize(units, (side, side), interpolation=cv2.INTER_AREA), np.uint16)
             for side in (MAP_PX, MAP_PX // 2, MAP_PX // 4)
         )
         return FaceTexture(levels, self._cover(unusable), shape.astype(np.float32))
 
     def _unroll(self, image: Image, landmarks: Points) -> _Sheet:
         skin, facing = self._flatten(image, landmarks)
-        foreign, weights, small = self._find_skin(skin, facing)
+        foreign, painted, weights, small = self._find_skin(skin, facing)
         bare_chin = self._is_bare(skin, small, weights)
-        unusable = self._unusable(foreign, facing, bare_chin=bare_chin)
+        unusable = self._unusable(foreign, painted, facing, bare_chin=bare_chin)
         light = np.maximum(_finer(self._light.measure(small, weights)), np.float32(4.0))
         detail = self._detail(skin, light, unusable)
         usable = coarse(np.asarray(1.0 - unusable, np.float32))
@@ -128,11 +133,14 @@ class TextureMaker:
         )
         return skin.astype(np.float32), drawn[..., 2].copy()
 
-    def _find_skin(self, skin: Map, facing: Mask) -> tuple[Mask, Weights, NDArray[np.float32]]:
+    def _find_skin(
+        self, skin: Map, facing: Mask
+    ) -> tuple[Mask, Mask, Weights, NDArray[np.float32]]:
         """Grows this person's skin from the cheeks outwards.
 
         Returns:
-            What is not skin, 0..1 on the map; the weight of skin and the colours on the grid.
+            What is not skin, 0..1 on the map; what has a colour no skin or hair has; the weight
+            of skin and the colours on the grid.
         """
         zones, small, towards = self._zones, coarse(skin), coarse(facing)
         aside, down = coarse(zones.aside), coarse(zones.down)
@@ -142,7 +150,7 @@ class TextureMaker:
             self._light.skin * smoothstep(towards, 0.2, 0.45) * central, np.float32
         )
         smooth = cv2.GaussianBlur(skin, (0, 0), 1.2)
-        foreign = np.zeros((MAP_PX, MAP_PX), np.float32)
+        foreign = painted = np.zeros((MAP_PX, MAP_PX), np.float32)
         for _ in range(5):
             near, near_weight = weighted_blur(small, weights, 0.06)
             far, far_weight = weighted_blur(small, weights, 0.25)
@@ -153,11 +161,12 @@ class TextureMaker:
             tint = np.abs(ratio - (ratio @ LUMA)[..., None]).max(axis=-1)
             off = np.where(shade < 0, -shade / 0.5, shade / 0.7) ** 2 + (tint / 0.28) ** 2
             foreign = smoothstep(np.sqrt(off), 0.85, 1.25)
+            painted = smoothstep(tint, 0.4, 0.55)
             trust = np.maximum(smoothstep(1.0 - coarse(foreign), 0.4, 0.8), central * cheeks)
             weights = np.asarray(
                 self._light.skin * smoothstep(towards, 0.06, 0.3) * trust, np.float32
             )
-        return foreign, weights, small
+        return foreign, painted, weights, small
 
     def _is_bare(self, skin: Map, small: NDArray[np.float32], weights: Weights) -> bool:
         """Whether the chin is without a beard, so that dark strands beside it are hair."""
@@ -166,13 +175,16 @@ class TextureMaker:
         shade = np.log((skin @ LUMA + 8.0) / (usual + 8.0))
         return bool((shade[chin] < -0.35).mean() < 0.12)
 
-    def _unusable(self, foreign: Mask, facing: Mask, *, bare_chin: bool) -> Mask:
+    def _unusable(self, foreign: Mask, painted: Mask, facing: Mask, *, bare_chin: bool) -> Mask:
         """Hair, braids, headgear and background, and what the picture does not show."""
         zones = self._zones
         lower = 0.0 if bare_chin else 0.17 * smoothstep(zones.down, 0.47, 0.62)
         side = smoothstep(zones.aside - lower, 0.16, 0.2)
         watched = np.maximum(zones.forehead, side) * (1 - zones.sockets) * (1 - zones.eyes)
-        found = cv2.morphologyEx(foreign * watched, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        # Jewellery and cloth show beside the jaw too, where dark hair may be a beard.
+        jaw = smoothstep(zones.aside, 0.2, 0.24) * (1 - zones.sockets)
+        foreign_here = np.maximum(foreign * watched, painted * jaw)
+        found = cv2.morphologyEx(foreign_here, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         # Fringes that reach down to the brows are hair up to the brows' own outline.
         fringe = foreign * zones.sockets * (1 - zones.eyes) * (1 - zones.brow_hair)
         found = np.maximum(found, fringe * cv2.dilate(found, np.ones((31, 31), np.uint8)))
@@ -218,14 +230,13 @@ class TextureMaker:
         return np.asarray(factor * (1.0 - lost) + mirrored * lost, np.float32)
 
     def _cover(self, unusable: Mask) -> NDArray[np.uint8]:
-        """The four masks that are drawn with the texture."""
+        """The masks that are drawn with the texture."""
         zones = self._zones
         inner = smoothstep(zones.depth, 0.03, 0.12)
         alpha = smoothstep(zones.depth, 0.003, 0.03) * (1.0 - unusable * (1.0 - inner))
         above = np.asarray(zones.forehead > 0, np.float32)
         sides = smoothstep(zones.aside, 0.23, 0.3)
-        eyes = np.maximum(zones.right_eye, zones.left_eye)
-        stacked = np.stack([np.asarray(plane) for plane in (alpha, above, sides, eyes)], axis=-1)
+        stacked = np.stack([np.asarray(plane) for plane in (alpha, above, sides)], axis=-1)
         return np.ascontiguousarray(np.round(np.clip(stacked, 0.0, 1.0) * 255.0), np.uint8)
 
 

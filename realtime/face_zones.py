@@ -54,7 +54,6 @@ class FaceZones:
         down: distance from the upper edge, in map widths.
         flat: skin away from eyes, brows, nose and mouth.
         cheeks: the part of it on the cheeks.
-        right_eye, left_eye: inside the lids.
     """
 
     face: Mask
@@ -71,8 +70,6 @@ class FaceZones:
     down: Mask
     flat: Mask
     cheeks: Mask
-    right_eye: Mask
-    left_eye: Mask
 
 
 def draw_zones(mesh: FaceMesh) -> FaceZones:
@@ -97,7 +94,6 @@ def draw_zones(mesh: FaceMesh) -> FaceZones:
     brow_height = np.interp(across[0], line[:, 0], line[:, 1]).astype(np.float32)
     forehead = np.clip((brow_height[None] - down) * MAP_PX / 10 + 0.5, 0, 1).astype(np.float32)
     aside = np.abs(across - np.float32(0.5))
-    right_eye, left_eye = pen.ring(RIGHT_EYE), pen.ring(LEFT_EYE)
     flat = smoothstep(np.asarray(away, np.float32), 0.0, 0.045)
     cheeks = np.exp(-((((aside - 0.22) / 0.13) ** 2 + ((down - 0.5) / 0.13) ** 2) ** 2))
     return FaceZones(
@@ -115,8 +111,6 @@ def draw_zones(mesh: FaceMesh) -> FaceZones:
         down=down,
         flat=flat,
         cheeks=np.asarray(flat * cheeks, np.float32),
-        right_eye=right_eye,
-        left_eye=left_eye,
     )
 
 

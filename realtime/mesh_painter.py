@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cuda_kernels.rasterize import rasterize
 from realtime.face_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE, FaceMesh
-from realtime.face_texture import TONE_OFFSET, FaceTexture, Map
+from realtime.face_texture import DETAIL_ONE, TONE_OFFSET, FaceTexture, Map
 from realtime.face_zones import MAP_PX
 from realtime.frame import Image, Points
 from realtime.memory import Memory
@@ -16,7 +16,12 @@ from realtime.skin_light import GRID, LUMA, Colours, SkinLight, Weights
 
 _MARGIN_PX = 4
 
-_COVERED, _FROM_ABOVE, _FROM_THE_SIDE, _EYES = range(4)
+_STEP_PX = 4
+"""Sides of a crop are multiples of this, so that it halves twice without a rest."""
+
+_LEAST_COVERAGE = np.float32(1e-3)
+
+_COVERED, _FROM_ABOVE, _FROM_THE_SIDE = range(3)
 """Planes of ``FaceTexture.cover``."""
 
 _DARK_RATIO, _BRIGHT_RATIO, _TINT = (0.72, 0.55), (1.45, 1.8), (0.2, 0.34)
@@ -39,7 +44,7 @@ class Crop:
     Attributes:
         region: the part at full size, a view into the picture.
         scale: size of the crop over the region, at most 1.
-        width_px, height_px: size of the crop.
+        width_px, height_px: size of the crop, multiples of four.
     """
 
     def __init__(self, image: Image, points: tuple[Points, ...], crop_px: int) -> None:
@@ -47,15 +52,23 @@ class Crop:
         height, width = image.shape[:2]
         low = np.min([p[:, :2].min(axis=0) for p in points], axis=0) - _MARGIN_PX
         high = np.max([p[:, :2].max(axis=0) for p in points], axis=0) + _MARGIN_PX
-        self._left = int(np.clip(np.floor(low[0]), 0, width))
-        self._top = int(np.clip(np.floor(low[1]), 0, height))
-        right = int(np.clip(np.ceil(high[0]) + 1, self._left, width))
-        bottom = int(np.clip(np.ceil(high[1]) + 1, self._top, height))
+        self._left, right = _span(low[0], high[0], width)
+        self._top, bottom = _span(low[1], high[1], height)
         self.region: Image = image[self._top : bottom, self._left : right]
         rows, columns = self.region.shape[:2]
         self.scale = min(1.0, crop_px / max(rows, columns, 1))
-        self.height_px = max(1, round(rows * self.scale)) if rows else 0
-        self.width_px = max(1, round(columns * self.scale)) if columns else 0
+        self.height_px = _whole_steps(rows * self.scale)
+        self.width_px = _whole_steps(columns * self.scale)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, as OpenCV wants them."""
+        return self.width_px, self.height_px
+
+    @property
+    def half(self) -> tuple[int, int]:
+        """Half of ``size``."""
+        return self.width_px // 2, self.height_px // 2
 
     def inside(self, points: Points) -> Points:
         """``(N, 3)`` image points in the crop's pixels; depth is scaled alike."""
@@ -68,7 +81,11 @@ class Crop:
 
 
 class MeshPainter:
-    """Holds the tables and the scratch for drawing; belongs to one thread."""
+    """Holds the tables and the scratch for drawing; belongs to one thread.
+
+    What is smooth (light, cover, the surface itself) is drawn at half the crop's size and
+    enlarged; only the detail of the skin and the edges of the openings are drawn in full.
+    """
 
     def __init__(self, mesh: FaceMesh, light: SkinLight, crop_px: int, memory: Memory) -> None:
         """Takes its scratch.
@@ -85,17 +102,17 @@ class MeshPainter:
         self._values = np.empty((len(mesh.layout), 3), np.float32)
         self._values[:, :2] = mesh.layout * np.float32(MAP_PX) - np.float32(0.5)
         self._values[:, 2] = 1.0
-        area = crop_px * crop_px
+        area = (crop_px + _STEP_PX) ** 2
 
         def scratch(channels: int, dtype: type[np.generic]) -> NDArray[Any]:
             return memory.host((area * channels,), dtype)
 
-        self._drawn, self._depth = scratch(3, np.float32), scratch(1, np.float32)
+        self._surface, self._depth = scratch(3, np.float32), scratch(1, np.float32)
         self._across, self._down = scratch(1, np.float32), scratch(1, np.float32)
-        self._across_level, self._down_level = scratch(1, np.float32), scratch(1, np.float32)
-        self._detail, self._tone = scratch(3, np.float32), scratch(3, np.float32)
-        self._cover, self._small = scratch(4, np.uint8), scratch(3, np.uint8)
-        self._face = scratch(3, np.uint8)
+        self._detail, self._shade = scratch(3, np.uint16), scratch(3, np.float32)
+        self._tone, self._tone_half = scratch(3, np.float32), scratch(3, np.float32)
+        self._small, self._half = scratch(3, np.uint8), scratch(3, np.uint8)
+        self._cover, self._face = scratch(3, np.uint8), scratch(3, np.uint8)
 
     def crop(self, image: Image, landmarks: Points, drawn: Points) -> Crop:
         """The part of the picture that drawing will touch."""
@@ -103,18 +120,17 @@ class MeshPainter:
 
     def look(self, crop: Crop, landmarks: Points) -> tuple[Colours, Weights]:
         """The target's colours and how far they are skin, for ``SkinLight.measure``."""
-        small = self._plane(self._small, crop, 3)
-        cv2.resize(crop.region, (crop.width_px, crop.height_px), small, 0, 0, cv2.INTER_AREA)
-        # Shrunk until a pixel is about as large as a cell of the light's grid.
-        shrink = min(1.0, 2 * GRID / max(crop.width_px, crop.height_px))
-        size = (max(1, round(crop.width_px * shrink)), max(1, round(crop.height_px * shrink)))
-        thumb = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
-        thumb = cv2.GaussianBlur(thumb, (0, 0), max(0.6, 1.8 * shrink))
-        points = crop.inside(landmarks)[:, :2]
-        scale = np.array([size[0] / crop.width_px, size[1] / crop.height_px], np.float32)
-        colours = self._light.sample(
-            np.asarray(thumb, np.uint8), (points + np.float32(0.5)) * scale - np.float32(0.5)
-        )
+        small = _plane(self._small, crop.size, 3)
+        if crop.region.shape == small.shape:
+            np.copyto(small, crop.region)
+        else:
+            cv2.resize(crop.region, crop.size, small, interpolation=cv2.INTER_AREA)
+        half = _plane(self._half, crop.half, 3)
+        cv2.resize(small, crop.half, half, interpolation=cv2.INTER_AREA)
+        quarter = (crop.width_px // 4, crop.height_px // 4)
+        thumb = cv2.GaussianBlur(cv2.resize(half, quarter, interpolation=cv2.INTER_AREA), (3, 3), 0)
+        points = (crop.inside(landmarks)[:, :2] + np.float32(0.5)) / 4 - np.float32(0.5)
+        colours = self._light.sample(np.asarray(thumb, np.uint8), np.asarray(points, np.float32))
         return colours, self._light.visible_skin(colours, landmarks)
 
     def paint(self, crop: Crop, drawn: Points, light: Colours, texture: FaceTexture) -> float:
@@ -131,125 +147,106 @@ class MeshPainter:
         """
         points = crop.inside(drawn)
         width_px = _width_px(points)
-        surface = self._plane(self._drawn, crop, 3)
+        surface = self._draw_surface(crop, points)
+        seen = np.ascontiguousarray(surface[..., 2])
+        at_half = self._where(surface, crop.half)
+        tone = _plane(self._tone_half, crop.half, 3)
+        lit = light + np.float32(TONE_OFFSET)
+        at_light = (_rescaled(at_half[0], GRID / MAP_PX), _rescaled(at_half[1], GRID / MAP_PX))
+        cv2.remap(lit, *at_light, cv2.INTER_LINEAR, tone, cv2.BORDER_REPLICATE)
+        cover = _plane(self._cover, crop.half, 3)
+        cv2.remap(texture.cover, *at_half, cv2.INTER_LINEAR, cover)
+        alpha = self._alpha(crop, seen, tone, cover, width_px)
+        covered = int(np.count_nonzero(alpha > 127)) / max(int(np.count_nonzero(seen > 0.5)), 1)
+        face = self._colour(crop, surface, texture, width_px)
+        alpha = np.asarray(cv2.resize(alpha, crop.size, interpolation=cv2.INTER_LINEAR), np.uint8)
+        alpha = np.asarray(cv2.subtract(alpha, _openings(crop, points, width_px)), np.uint8)
+        self._match_eyes(crop, points, face)
+        _blend(crop, face, alpha)
+        return covered
+
+    def _draw_surface(self, crop: Crop, points: Points) -> NDArray[np.float32]:
+        """Which spot of the map is seen where, ``(h/2, w/2, 3) f32``: x, y, and 1 on the face."""
+        surface = _plane(self._surface, crop.half, 3)
         rasterize(
-            np.ascontiguousarray(points[:, :2]),
-            np.ascontiguousarray(points[:, 2] - points[:, 2].mean()),
+            np.asarray((points[:, :2] + 0.5) / 2 - 0.5, np.float32),
+            np.asarray((points[:, 2] - points[:, 2].mean()) / 2, np.float32),
             self._mesh.closed,
             self._values,
             out=surface,
-            depth=self._plane(self._depth, crop, 1),
+            depth=_plane(self._depth, crop.half, 1),
         )
-        at = (self._plane(self._across, crop, 1), self._plane(self._down, crop, 1))
-        for axis in (0, 1):
-            cv2.extractChannel(surface, axis, at[axis])
-        face = self._shade(crop, at, light, texture, width_px)
-        cover = self._plane(self._cover, crop, 4)
-        cv2.remap(texture.cover, *at, cv2.INTER_LINEAR, cover)
-        alpha = self._alpha(crop, surface, cover, points)
-        self._match_eyes(crop, cover, points, face)
-        self._blend(crop, face, alpha)
-        surface_px = cv2.countNonZero(surface[..., 2])
-        return int(np.count_nonzero(alpha > 127)) / max(surface_px, 1)
+        return surface
 
-    def _shade(
-        self,
-        crop: Crop,
-        at: tuple[Map, Map],
-        light: Colours,
-        texture: FaceTexture,
-        width_px: float,
+    def _where(self, surface: NDArray[np.float32], size: tuple[int, int]) -> tuple[Map, Map]:
+        """Coordinates on the map at a size.
+
+        They are weighted by coverage, so that enlarging them gives no pixel at the silhouette a
+        value from beside the face.
+        """
+        if surface.shape[1::-1] != size:
+            enlarged = _plane(self._shade, size, 3)
+            surface = np.asarray(
+                cv2.resize(surface, size, enlarged, interpolation=cv2.INTER_LINEAR), np.float32
+            )
+        weight = np.maximum(surface[..., 2], _LEAST_COVERAGE)
+        at = (_plane(self._across, size, 1), _plane(self._down, size, 1))
+        for axis in (0, 1):
+            np.divide(surface[..., axis], weight, out=at[axis])
+        return at
+
+    def _colour(
+        self, crop: Crop, surface: NDArray[np.float32], texture: FaceTexture, width_px: float
     ) -> Image:
         """The texture under the target's light, ``(h, w, 3) u8``."""
-        tone = self._plane(self._tone, crop, 3)
-        scaled = self._rescaled(crop, at, GRID / MAP_PX)
-        lit = light + np.float32(TONE_OFFSET)
-        cv2.remap(lit, *scaled, cv2.INTER_LINEAR, tone, cv2.BORDER_REPLICATE)
+        at = self._where(surface, crop.size)
         # The level at which a pixel of the crop steps over one to two pixels of the texture.
         level = int(np.clip(np.log2(MAP_PX / max(width_px, 1.0)), 0, len(texture.detail) - 1))
-        scaled = self._rescaled(crop, at, 0.5**level) if level else at
-        detail = self._plane(self._detail, crop, 3)
+        if level:
+            at = (_rescaled(at[0], 0.5**level), _rescaled(at[1], 0.5**level))
+        detail = _plane(self._detail, crop.size, 3)
         source = texture.detail[level]
-        cv2.remap(source, *scaled, cv2.INTER_LINEAR, detail, cv2.BORDER_REPLICATE)
-        cv2.multiply(detail, tone, detail)
-        face = self._plane(self._face, crop, 3)
-        cv2.addWeighted(detail, 1.0, detail, 0.0, -TONE_OFFSET, face, cv2.CV_8U)
+        cv2.remap(source, *at, cv2.INTER_LINEAR, detail, cv2.BORDER_REPLICATE)
+        tone = _plane(self._tone, crop.size, 3)
+        half = _plane(self._tone_half, crop.half, 3)
+        cv2.resize(half, crop.size, tone, interpolation=cv2.INTER_LINEAR)
+        shade = _plane(self._shade, crop.size, 3)
+        cv2.multiply(detail, tone, shade, 1 / DETAIL_ONE, cv2.CV_32F)
+        face = _plane(self._face, crop.size, 3)
+        cv2.addWeighted(shade, 1.0, shade, 0.0, -TONE_OFFSET, face, cv2.CV_8U)
         return face
 
     def _alpha(
         self,
         crop: Crop,
-        surface: NDArray[np.float32],
+        seen: Map,
+        tone: NDArray[np.float32],
         cover: NDArray[np.uint8],
-        points: Points,
+        width_px: float,
     ) -> NDArray[np.uint8]:
-        """How far the texture covers each pixel, ``(h, w) u8``."""
+        """How far the texture covers each pixel of the half-sized crop, ``(h/2, w/2) u8``."""
         # The silhouette of a turned head is where the surface ends; it gets a soft edge too.
-        width_px = _width_px(points)
-        solid = cv2.inRange(surface, (-1.0, -1.0, 0.5), (1e4, 1e4, 2.0))
-        solid = cv2.erode(solid, np.ones((3, 3), np.uint8))
-        side = 2 * max(1, int(0.015 * width_px)) + 1
-        solid = cv2.blur(solid, (side, side))
+        solid = cv2.addWeighted(seen, 255.0, seen, 0.0, 0.0, dtype=cv2.CV_8U)
+        side = 2 * max(1, int(0.008 * width_px)) + 1
+        solid = cv2.blur(cv2.erode(solid, np.ones((3, 3), np.uint8)), (side, side))
         solid = cv2.addWeighted(solid, 2.0, solid, 0.0, -255.0)
         alpha = cv2.min(cv2.extractChannel(cover, _COVERED), solid)
-        alpha = cv2.subtract(alpha, _openings(crop, points, width_px))
-        foreign = self._foreign(crop, surface, cover)
+        foreign = _foreign(_plane(self._half, crop.half, 3), seen, tone, cover)
         return np.asarray(cv2.multiply(alpha, cv2.bitwise_not(foreign), scale=1 / 255), np.uint8)
 
-    def _foreign(
-        self, crop: Crop, surface: NDArray[np.float32], cover: NDArray[np.uint8]
-    ) -> NDArray[np.uint8]:
-        """Where hair hangs over the face or the landmarks reach beyond it, ``(h, w) u8``.
-
-        Both differ from the skin around and come in from outside the face. What differs but is
-        cut off from the outside by skin, such as a brow, belongs to the face. Measured on every
-        second pixel.
-        """
-        size = (max(1, crop.width_px // 2), max(1, crop.height_px // 2))
-        picture = cv2.resize(self._plane(self._small, crop, 3), size, interpolation=cv2.INTER_AREA)
-        skin = cv2.resize(self._plane(self._tone, crop, 3), size, interpolation=cv2.INTER_NEAREST)
-        colour = picture.astype(np.float32) + np.float32(TONE_OFFSET)
-        skin_luma = cv2.transform(skin, LUMA[None])
-        ratio = np.asarray(cv2.divide(cv2.transform(colour, LUMA[None]), skin_luma), np.float32)
-        level = cv2.divide(colour, cv2.merge([ratio, ratio, ratio]))
-        blue, green, red = cv2.split(cv2.absdiff(level, skin))
-        tint = cv2.divide(cv2.max(cv2.max(blue, green), red), skin_luma)
-        dark, bright = _ramp(ratio, *_DARK_RATIO), _ramp(ratio, *_BRIGHT_RATIO)
-        aside = cv2.max(cv2.max(dark, bright), _ramp(np.asarray(tint, np.float32), *_TINT))
-        planes = cv2.resize(cover, size, interpolation=cv2.INTER_NEAREST)
-        outside = cv2.resize(surface, size, interpolation=cv2.INTER_NEAREST)[..., 2] == 0.0
-
-        def hanging(mask: NDArray[np.uint8], zone: int) -> NDArray[np.uint8]:
-            kept = np.asarray(cv2.min(mask, cv2.extractChannel(planes, zone)), np.uint8)
-            kept[outside] = 255
-            return kept
-
-        above = hanging(dark, _FROM_ABOVE)
-        beside = hanging(np.asarray(aside, np.uint8), _FROM_THE_SIDE)
-        down = np.minimum.accumulate(above, axis=0)
-        rightwards = np.minimum.accumulate(beside, axis=1)
-        leftwards = np.minimum.accumulate(beside[:, ::-1], axis=1)[:, ::-1]
-        foreign = cv2.blur(np.maximum.reduce([down, rightwards, leftwards]), (3, 3))
-        shape = (crop.width_px, crop.height_px)
-        return np.asarray(cv2.resize(foreign, shape, interpolation=cv2.INTER_LINEAR), np.uint8)
-
-    def _match_eyes(
-        self, crop: Crop, cover: NDArray[np.uint8], points: Points, face: Image
-    ) -> None:
+    def _match_eyes(self, crop: Crop, points: Points, face: Image) -> None:
         """Gives each of the target's eyes some of the brightness the source's eye would have."""
-        small = self._plane(self._small, crop, 3)
-        eyes = np.asarray(cv2.extractChannel(cover, _EYES), np.uint8)
-        limit = (crop.width_px, crop.height_px)
+        small = _plane(self._small, crop.size, 3)
         for ring in (RIGHT_EYE, LEFT_EYE):
             corners = points[list(ring), :2]
-            left, top = np.clip(np.floor(corners.min(axis=0)), 0, limit).astype(int)
-            right, bottom = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, limit).astype(int)
-            inside = eyes[top:bottom, left:right]
-            core = np.asarray((inside > 128) * np.uint8(255), np.uint8)
-            if cv2.countNonZero(core) < _MIN_EYE_PX:
+            left, top = np.clip(np.floor(corners.min(axis=0)), 0, crop.size).astype(int)
+            right, bottom = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, crop.size).astype(int)
+            inside = np.zeros((bottom - top, right - left), np.uint8)
+            cv2.fillPoly(inside, [np.round(corners - (left, top)).astype(np.int32)], (255,))
+            if cv2.countNonZero(inside) < _MIN_EYE_PX:
                 continue
-            own = np.array(cv2.mean(small[top:bottom, left:right], core)[:3], np.float32)
-            wanted = np.array(cv2.mean(face[top:bottom, left:right], core)[:3], np.float32)
+            own = np.array(cv2.mean(small[top:bottom, left:right], inside)[:3], np.float32)
+            wanted = np.array(cv2.mean(face[top:bottom, left:right], inside)[:3], np.float32)
             factor = np.sqrt(np.clip((wanted + 10) / (own + 10), *_EYE_SHADE))
             rows = slice(int(top / crop.scale), int(bottom / crop.scale))
             columns = slice(int(left / crop.scale), int(right / crop.scale))
@@ -260,28 +257,74 @@ class MeshPainter:
             soft = cv2.blur(mask, (3, 3))[..., None] / np.float32(255)
             region[:] = np.clip(region * (1 + soft * (factor - 1)), 0, 255)
 
-    def _blend(self, crop: Crop, face: Image, alpha: NDArray[np.uint8]) -> None:
-        size = crop.region.shape[1::-1]
-        if crop.scale < 1.0:
-            face = np.asarray(cv2.resize(face, size, interpolation=cv2.INTER_CUBIC), np.uint8)
-            alpha = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-        weight = np.multiply(alpha, np.float32(1 / 255))
-        rest = np.float32(1.0) - weight
-        crop.region[:] = cv2.blendLinear(face, np.ascontiguousarray(crop.region), weight, rest)
 
-    def _rescaled(self, crop: Crop, at: tuple[Map, Map], scale: float) -> tuple[Map, Map]:
-        """Map coordinates on a map of another size; pixel centres lie at whole numbers on both."""
-        other = (self._plane(self._across_level, crop, 1), self._plane(self._down_level, crop, 1))
-        for given, wanted in zip(at, other, strict=True):
-            np.multiply(given, np.float32(scale), out=wanted)
-            np.add(wanted, np.float32(0.5 * scale - 0.5), out=wanted)
-        return other
+def _foreign(
+    picture: Image, seen: Map, tone: NDArray[np.float32], cover: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Where hair hangs over the face or the landmarks reach beyond it, ``(h, w) u8``.
 
-    def _plane(self, scratch: NDArray[Any], crop: Crop, channels: int) -> NDArray[Any]:
-        """A picture of the crop's size in a piece of scratch."""
-        area = crop.height_px * crop.width_px
-        shape = (crop.height_px, crop.width_px, channels) if channels > 1 else (crop.height_px, -1)
-        return scratch[: area * channels].reshape(shape)
+    Both differ from the skin around and come in from outside the face. What differs but is cut
+    off from the outside by skin, such as a brow, belongs to the face.
+    """
+    colour = picture.astype(np.float32) + np.float32(TONE_OFFSET)
+    skin_luma = cv2.transform(tone, LUMA[None])
+    ratio = np.asarray(cv2.divide(cv2.transform(colour, LUMA[None]), skin_luma), np.float32)
+    level = cv2.divide(colour, cv2.merge([ratio, ratio, ratio]))
+    blue, green, red = cv2.split(cv2.absdiff(level, tone))
+    tint = cv2.divide(cv2.max(cv2.max(blue, green), red), skin_luma)
+    dark, bright = _ramp(ratio, *_DARK_RATIO), _ramp(ratio, *_BRIGHT_RATIO)
+    aside = cv2.max(cv2.max(dark, bright), _ramp(np.asarray(tint, np.float32), *_TINT))
+    outside = seen < 0.5
+
+    def hanging(mask: NDArray[np.uint8], zone: int) -> NDArray[np.uint8]:
+        kept = np.asarray(cv2.min(mask, cv2.extractChannel(cover, zone)), np.uint8)
+        kept[outside] = 255
+        return kept
+
+    above = hanging(dark, _FROM_ABOVE)
+    beside = hanging(np.asarray(aside, np.uint8), _FROM_THE_SIDE)
+    down = np.minimum.accumulate(above, axis=0)
+    rightwards = np.minimum.accumulate(beside, axis=1)
+    leftwards = np.minimum.accumulate(beside[:, ::-1], axis=1)[:, ::-1]
+    return np.asarray(cv2.blur(np.maximum.reduce([down, rightwards, leftwards]), (3, 3)), np.uint8)
+
+
+def _blend(crop: Crop, face: Image, alpha: NDArray[np.uint8]) -> None:
+    """Lays the face over the region."""
+    size = crop.region.shape[1::-1]
+    if size != crop.size:
+        face = np.asarray(cv2.resize(face, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+        alpha = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    weight = np.multiply(alpha, np.float32(1 / 255))
+    rest = np.float32(1.0) - weight
+    crop.region[:] = cv2.blendLinear(face, np.ascontiguousarray(crop.region), weight, rest)
+
+
+def _plane(scratch: NDArray[Any], size: tuple[int, int], channels: int) -> NDArray[Any]:
+    """A picture of a size in a piece of scratch."""
+    width, height = size
+    shape = (height, width, channels) if channels > 1 else (height, width)
+    return scratch[: width * height * channels].reshape(shape)
+
+
+def _rescaled(at: Map, scale: float) -> Map:
+    """Map coordinates on a map of another size; pixel centres lie at whole numbers on both."""
+    return np.asarray(at * np.float32(scale) + np.float32(0.5 * scale - 0.5), np.float32)
+
+
+def _span(low: float, high: float, extent: int) -> tuple[int, int]:
+    """The pixels from low to high inside a picture, in whole steps where there is room."""
+    first = int(np.clip(np.floor(low), 0, extent))
+    last = int(np.clip(np.ceil(high) + 1, first, extent))
+    missing = -(last - first) % _STEP_PX
+    last = min(last + missing, extent)
+    missing = -(last - first) % _STEP_PX
+    return max(first - missing, 0), last
+
+
+def _whole_steps(length_px: float) -> int:
+    """The nearest multiple of the step; one step at least."""
+    return max(1, round(length_px / _STEP_PX)) * _STEP_PX
 
 
 def _openings(crop: Crop, points: Points, width_px: float) -> NDArray[np.uint8]:

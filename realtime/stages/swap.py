@@ -31,7 +31,7 @@ class MeshSwapConfig(BaseModel, frozen=True, extra="forbid"):
         light_ms: half-life with which the drawn skin follows the light on the target's.
     """
 
-    crop_px: int = Field(320, ge=64, le=1024)
+    crop_px: int = Field(384, ge=64, le=1024)
     shape: float = Field(0.9, ge=0.0, le=1.0)
     light_ms: float = Field(60.0, ge=0.0, le=2000.0)
 
