@@ -5,7 +5,6 @@ neutral shape are averages over the landmarks of 162 frontal portraits of people
 made symmetric; the triangles come from the model's own package.
 """
 
-import ast
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,7 +42,9 @@ BROW_LINE = (127, 70, 63, 105, 66, 107, 9, 336, 296, 334, 293, 300, 356)
 OPENINGS = (RIGHT_EYE, LEFT_EYE, INNER_LIPS)
 """Rings whose inside belongs to the person in front of the camera: eyeballs, teeth, tongue."""
 
-_EDGES = re.compile(r"^FACEMESH_TESSELATION\s*=\s*frozenset\(\[(.*?)\]\)", re.DOTALL | re.MULTILINE)
+_LIST = re.compile(r"^FACEMESH_TESSELATION\s*=\s*frozenset\(\[(.*?)\]\)", re.DOTALL | re.MULTILINE)
+_EDGE = re.compile(r"\(([0-9]{1,3}),\s*([0-9]{1,3})\)")
+_CURE = "Fetch it again: rt-swap models pull face_mesh_connections"
 
 Layout = NDArray[np.float32]
 Triangles = NDArray[np.int32]
@@ -112,16 +113,23 @@ def load_face_mesh(connections: str) -> FaceMesh:
     Raises:
         EngineError: the list does not hold the 852 triangles of the 468 landmarks.
     """
-    found = _EDGES.search(connections)
-    try:
-        edges = np.array(ast.literal_eval(f"[{found.group(1)}]" if found else "[]"), np.int32)
-    except (ValueError, SyntaxError) as error:
-        raise EngineError(f"face mesh: the list of connections is unreadable: {error}.") from error
-    if edges.shape != (2556, 2):
-        raise EngineError(f"face mesh: 2556 connections are needed, got {edges.shape}.")
-    rounds = edges.reshape(-1, 3, 2)
-    if not (rounds[:, :, 1] == np.roll(rounds[:, :, 0], -1, axis=1)).all():
-        raise EngineError("face mesh: every three connections must form a triangle.")
+    found = _LIST.search(connections)
+    pairs = _EDGE.findall(found.group(1)) if found else []
+    if len(pairs) != 2556:
+        raise EngineError(
+            f"face mesh: the list must hold 2556 connections, got {len(pairs)}. {_CURE}"
+        )
+    rounds = np.array(pairs, np.int32).reshape(-1, 3, 2)
+    is_triangle = (rounds[:, :, 1] == np.roll(rounds[:, :, 0], -1, axis=1)).all(axis=1)
+    if not is_triangle.all():
+        raise EngineError(
+            "face mesh: every three connections must form a triangle, "
+            f"got {np.count_nonzero(~is_triangle)} threes that do not. {_CURE}"
+        )
+    if rounds.max() >= NUM_POINTS:
+        raise EngineError(
+            f"face mesh: landmarks are numbered to {NUM_POINTS - 1}, got {rounds.max()}. {_CURE}"
+        )
     with resources.files("realtime").joinpath("face_mesh.npz").open("rb") as file:
         tables = np.load(file)
         return FaceMesh(

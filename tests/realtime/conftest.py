@@ -1,13 +1,19 @@
-"""Media made for the tests."""
+"""Media made for the tests, and the face mesh."""
 
 from collections.abc import Callable
 from fractions import Fraction
+from importlib import util
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+
+from engines.models.library import ModelLibrary
+from realtime.face_mesh import load_face_mesh
+from realtime.face_zones import draw_zones
+from realtime.skin_light import LightScale, SkinLight
 
 TICKS_HZ = 90_000
 
@@ -90,3 +96,29 @@ def write_video(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def mesh():
+    """The mesh of the default landmark model; tests that use it are marked ``models``."""
+    path = ModelLibrary().path("face_mesh_connections")
+    return load_face_mesh(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def zones(mesh):
+    return draw_zones(mesh)
+
+
+@pytest.fixture(scope="session")
+def light(mesh, zones):
+    return SkinLight(mesh, zones, LightScale())
+
+
+@pytest.fixture(scope="session")
+def sitter(mesh, zones):
+    """Draws people of known looks, poses and light."""
+    spec = util.spec_from_file_location("sitter", Path(__file__).with_name("sitter.py"))
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Sitter(mesh, zones)
