@@ -36,8 +36,8 @@ from realtime.terminal import Terminal
 CONNECTIONS = "face_mesh_connections"
 PORTRAIT = "portrait_astronaut"
 
-STILL_VIDEO_S = 5.0
-"""Length of a video made from a still picture where nobody says how long."""
+ENDLESS_S = 5.0
+"""Length of a video made from what has no end, where nobody says how long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def build_source(
     if job.input is not None:
         if is_picture(job.input):
             rate_hz = config.output.rate_hz or Fraction(30)
-            return StillPicture(job.input, num_frames=_num_stills(job, rate_hz), rate_hz=rate_hz)
+            return StillPicture(job.input, num_frames=_num_frames(job, rate_hz), rate_hz=rate_hz)
         return VideoSource(job.input, live=job.mode == "live")
     if job.camera == SYNTHETIC:
         return SyntheticCamera(
@@ -138,18 +138,19 @@ def build_source(
             library.path(PORTRAIT),
             library.path(CONNECTIONS),
             open_session,
+            num_frames=_num_frames(job, camera.rate_hz),
         )
     name = str(job.camera)
     return Camera(int(name) if name.isdecimal() else name, camera.size, camera.rate_hz)
 
 
-def _num_stills(job: Job, rate_hz: Fraction) -> int | None:
-    """How often a still picture comes; None plays it without end."""
+def _num_frames(job: Job, rate_hz: Fraction) -> int | None:
+    """How many pictures are taken from what has no end; None plays it without one."""
     if job.mode == "live":
         return None
     if job.mode == "picture":
         return 1
-    return max(1, round((job.seconds or STILL_VIDEO_S) * rate_hz))
+    return max(1, round((job.seconds or ENDLESS_S) * rate_hz))
 
 
 def build_sinks(job: Job, config: Config) -> tuple[Sink, ...]:

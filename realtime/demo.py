@@ -1,5 +1,6 @@
 """``rt-swap demo``: the whole engine on the built-in camera and face, and a sheet to look at."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from realtime.app import Outcome, run
@@ -7,6 +8,7 @@ from realtime.config import load_config
 from realtime.contact_sheet import Moments, draw_sheet, write_picture
 from realtime.errors import EngineError, SinkError
 from realtime.job import SYNTHETIC, Job
+from realtime.metrics import Json
 from realtime.signals import StopSignals
 from realtime.terminal import Terminal
 
@@ -20,6 +22,9 @@ def run_demo(
     folder: Path, seconds: float, stats: Path | None, terminal: Terminal, signals: StopSignals
 ) -> Outcome:
     """Swaps a face on the synthetic camera and writes a video and a contact sheet.
+
+    The video plays at the camera's rate on any machine, as its pictures do not come at a pace of
+    their own; how fast they were made is among the figures.
 
     Args:
         folder: receives ``demo.mp4`` and ``demo.png``; older ones are written over.
@@ -44,13 +49,30 @@ def run_demo(
         force=True,
         seconds=seconds,
         stats=stats,
+        unpaced=True,
     )
     span_ns = round(seconds * 1_000_000_000)
     moments = Moments([span_ns * (2 * n + 1) // (2 * NUM_PAIRS) for n in range(NUM_PAIRS)])
     outcome = run(job, load_config(), terminal, signals, moments=moments)
     if moments.pairs:
         write_picture(draw_sheet(moments.pairs), folder / SHEET_NAME)
+        terminal.line(describe_work(outcome.stats, {moments.before.name, moments.after.name}))
         terminal.line(f"look at {folder / VIDEO_NAME} and {folder / SHEET_NAME}")
     elif outcome.exit_code == 0:
         raise EngineError("demo: a face must be swapped in the synthetic camera, got none.")
     return outcome
+
+
+def describe_work(stats: Json, besides: Collection[str]) -> str:
+    """How long each part of the engine worked on a frame, in one line.
+
+    Args:
+        stats: of a run.
+        besides: names of stages that belong to the demo and not to the engine.
+    """
+    parts = (
+        f"{name} {times['worked_ms']['p50']:.1f}"
+        for name, times in stats["stages"].items()
+        if name not in besides
+    )
+    return f"median ms for each frame: {', '.join(parts)}"

@@ -46,6 +46,7 @@ class Job:
         seconds: end after this time; None: at the end of the input, or never.
         consent: why the faces may be used, where the command line says so.
         stats: file for the figures of the run.
+        unpaced: the synthetic camera gives its pictures as fast as they can be worked on.
     """
 
     camera: str | None
@@ -58,10 +59,13 @@ class Job:
     seconds: float | None = None
     consent: ConsentKind | None = None
     stats: Path | None = None
+    unpaced: bool = False
 
     @property
     def mode(self) -> Literal["live", "file", "picture"]:
         """How the input comes: at its own pace, as fast as it can be worked on, or once."""
+        if self.unpaced:
+            return "file"
         if self.input is None or self.virtual_camera is not None:
             return "live"
         to_picture = self.output is not None and is_picture(self.output)

@@ -25,8 +25,9 @@ _NS_PER_S = 1_000_000_000
 class SyntheticCamera:
     """Behaves like a camera: pictures come at its rate, and those nobody waits for are gone.
 
-    What it shows depends on the time since the first picture alone, so ``frame_at`` can draw any
-    moment again, with the truth about it.
+    Given a number of pictures it behaves like a film instead: so many come, each as soon as it is
+    asked for. What it shows depends on the time since the first picture alone, so ``frame_at`` can
+    draw any moment again, with the truth about it.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class SyntheticCamera:
         connections: Path,
         open_session: Callable[[str], Session],
         *,
+        num_frames: int | None = None,
         motion: Motion | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
         sleep: Callable[[float], object] = time.sleep,
@@ -50,6 +52,8 @@ class SyntheticCamera:
             connections: the landmark model's list of connections.
             open_session: loads a network of the catalogue by name; closed here once the portrait's
                 landmarks are known.
+            num_frames: how many pictures come, as fast as they are asked for and none left out;
+                None: they come at their own pace, without end.
             motion: what the person does; None: talks.
             clock: monotonic nanoseconds.
             sleep: waits for so many seconds.
@@ -59,6 +63,7 @@ class SyntheticCamera:
         self._portrait = portrait
         self._connections = connections
         self._open_session = open_session
+        self._num_frames = num_frames
         self._motion = motion or Talk()
         self._clock = clock
         self._sleep = sleep
@@ -79,28 +84,38 @@ class SyntheticCamera:
         mesh = load_face_mesh(self._connections.read_text(encoding="utf-8"))
         self._puppet = Puppet(mesh, portrait, self._locate(portrait), self._size)
         width, height = self._size
-        return PictureSpec(width, height, self._rate_hz, live=True)
+        return PictureSpec(width, height, self._rate_hz, self._num_frames is None, self._num_frames)
 
     def fill(self, image: Image) -> int | None:
         """Waits for the next picture's time and draws it; see ``realtime.stage.Source``.
 
-        A caller that comes late gets the newest picture and never the ones in between.
+        A caller that comes late gets the newest picture and never the ones in between. Where the
+        number of pictures is given nobody is late, and the next one is drawn at once.
         """
+        if self._num_frames is None:
+            self._wait_for_next()
+        elif self._next_seq >= self._num_frames:
+            return None
         if self._closed.is_set():
             return None
+        media_ns = self._media_ns(self._next_seq)
+        self._next_seq += 1
+        self.frame_at(media_ns, out=image)
+        return media_ns
+
+    def _wait_for_next(self) -> None:
+        """Chooses the next picture and waits for its time."""
         now_ns = self._clock()
         if self._started_ns is None:
             self._started_ns = now_ns
         # The picture whose time has come last, unless that one was given out already.
         newest = int((now_ns - self._started_ns) * self._rate_hz // _NS_PER_S)
-        seq = max(self._next_seq, newest)
-        media_ns = round(seq * _NS_PER_S / self._rate_hz)
-        self._wait_until(self._started_ns + media_ns)
-        if self._closed.is_set():
-            return None
-        self._next_seq = seq + 1
-        self.frame_at(media_ns, out=image)
-        return media_ns
+        self._next_seq = max(self._next_seq, newest)
+        self._wait_until(self._started_ns + self._media_ns(self._next_seq))
+
+    def _media_ns(self, seq: int) -> int:
+        """The time of a picture, counted from 0."""
+        return round(seq * _NS_PER_S / self._rate_hz)
 
     def frame_at(self, media_ns: int, *, out: Image) -> GroundTruth:
         """Draws the picture of one moment at once, whatever the clock says.

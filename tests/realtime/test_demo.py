@@ -1,6 +1,7 @@
 """The demo from its command line; needs the default models."""
 
 import json
+import re
 
 import av
 import cv2
@@ -18,10 +19,13 @@ def test_the_demo_leaves_a_video_a_sheet_and_its_figures(tmp_path, monkeypatch, 
     said = capfd.readouterr().err
     assert "demo.mp4" in said
     assert "fps" in said
+    assert re.search(r"ms for each frame: capture [\d.]+, track [\d.]+, swap [\d.]+, ", said)
     frames = json.loads((tmp_path / "stats.json").read_text())["frames"]
+    assert (frames["captured"], frames["delivered"], frames["repeated"]) == (30, 30, 0)
     with av.open(str(tmp_path / "demo.mp4")) as video:
-        pictures = [frame.to_ndarray(format="bgr24") for frame in video.decode(video=0)]
-    assert len(pictures) == frames["delivered"] > 0
+        timed = [(frame.time, frame.to_ndarray(format="bgr24")) for frame in video.decode(video=0)]
+    times_s, pictures = zip(*timed, strict=True)
+    assert times_s == pytest.approx([number / 30 for number in range(30)], abs=1e-3)
     assert pictures[0].shape == (720, 1280, 3)
     sheet = cv2.imread(str(tmp_path / "demo.png"))
     assert sheet is not None

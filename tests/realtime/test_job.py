@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,10 @@ def test_the_null_output_keeps_nothing():
 )
 def test_the_mode_follows_from_input_and_output(options: dict[str, object], mode: str):
     assert plan(**options).mode == mode
+
+
+def test_the_synthetic_camera_without_a_pace_is_worked_on_like_a_file():
+    assert replace(plan(camera="synthetic", output="out.mp4"), unpaced=True).mode == "file"
 
 
 def test_the_synthetic_face_needs_no_picture():

@@ -218,6 +218,22 @@ def test_a_closed_camera_gives_no_more_pictures_even_to_who_is_waiting(make):
     assert camera.fill(image) is None
 
 
+def test_a_number_of_pictures_come_at_once_in_order_and_no_more(make):
+    clock = Clock()
+    camera = make((64, 48), Fraction(30000, 1001), num_frames=5, clock=clock, sleep=clock.sleep)
+    spec = camera.open()
+    assert (spec.live, spec.num_frames) == (False, 5)
+    image, again = np.empty((48, 64, 3), np.uint8), np.empty((48, 64, 3), np.uint8)
+    for seq in range(5):
+        media_ns = camera.fill(image)
+        assert media_ns == round(seq * SECOND_NS * Fraction(1001, 30000))
+        camera.frame_at(media_ns, out=again)
+        assert (image == again).all()
+        clock.now_ns += SECOND_NS
+    assert camera.fill(image) is None
+    assert clock.slept_s == []
+
+
 def test_a_portrait_without_a_face_is_refused(make, tmp_path):
     path = tmp_path / "grey.png"
     cv2.imwrite(str(path), np.full((256, 256, 3), 128, np.uint8))
