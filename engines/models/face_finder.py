@@ -1,6 +1,6 @@
 """Finds faces in a picture and places their landmarks: detectors and landmark network together."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 
@@ -133,6 +133,8 @@ class FaceFinder:
         min_detection: float,
         min_score: float,
         quarter_turns: int = 0,
+        near: bool = True,
+        far: bool = True,
     ) -> list[LocatedFace]:
         """Looks for faces in the whole picture.
 
@@ -143,6 +145,8 @@ class FaceFinder:
             min_detection: what the detector must say at least.
             min_score: what the landmark network must say at least.
             quarter_turns: as for ``BlazeFace.detect``.
+            near: use the short-range detector.
+            far: use the full-range detector, which takes three times as long.
 
         Returns:
             New faces, those the detectors were sure of first, then by size.
@@ -150,7 +154,8 @@ class FaceFinder:
         faces: list[LocatedFace] = []
         boxes = known
         tries_left = max_faces + _SPARE_TRIES
-        for found, index in self._detect(image, min_detection, quarter_turns):
+        detectors = [self._short_range] * near + [self._full_range] * far
+        for found, index in _detect(detectors, image, min_detection, quarter_turns):
             if len(faces) >= max_faces or tries_left == 0:
                 break
             if _is_known(found.boxes[index], boxes):
@@ -161,23 +166,6 @@ class FaceFinder:
                 faces.append(face)
                 boxes = np.concatenate([boxes, _box(face.landmarks)[None]])
         return faces
-
-    def _detect(
-        self, image: NDArray[np.uint8], min_detection: float, quarter_turns: int
-    ) -> list[tuple[Detections, int]]:
-        """What both detectors find, sure ones first, then by size; a face may be there twice."""
-        both = [
-            detector.detect(image, min_score=min_detection, quarter_turns=quarter_turns)
-            for detector in (self._short_range, self._full_range)
-        ]
-        found = [(detections, index) for detections in both for index in range(len(detections))]
-
-        def rank(item: tuple[Detections, int]) -> tuple[bool, float]:
-            detections, index = item
-            left, _, right, _ = detections.boxes[index]
-            return float(detections.scores[index]) < SURE_DETECTION, float(left - right)
-
-        return sorted(found, key=rank)
 
     def _confirm(
         self, image: NDArray[np.uint8], found: Detections, index: int, min_score: float
@@ -228,6 +216,27 @@ def open_face_finder(open_session: Callable[[str], Session]) -> Iterator[FaceFin
             opened.enter_context(closing(open_session(name))) for name in FACE_NETWORKS
         )
         yield FaceFinder(BlazeFace(short_range), BlazeFace(full_range), FaceLandmark(landmark))
+
+
+def _detect(
+    detectors: Sequence[BlazeFace],
+    image: NDArray[np.uint8],
+    min_detection: float,
+    quarter_turns: int,
+) -> list[tuple[Detections, int]]:
+    """What the detectors find, sure ones first, then by size; a face may be there twice."""
+    results = [
+        detector.detect(image, min_score=min_detection, quarter_turns=quarter_turns)
+        for detector in detectors
+    ]
+    found = [(detections, index) for detections in results for index in range(len(detections))]
+
+    def rank(item: tuple[Detections, int]) -> tuple[bool, float]:
+        detections, index = item
+        left, _, right, _ = detections.boxes[index]
+        return float(detections.scores[index]) < SURE_DETECTION, float(left - right)
+
+    return sorted(found, key=rank)
 
 
 def _box(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:

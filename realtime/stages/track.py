@@ -103,6 +103,7 @@ class Track:
         self._opened = ExitStack()
         self._finder: FaceFinder | None = None
         self._next_id = 0
+        self._is_far_turn = False
         self._num_turns = 0
         self._tracks: list[_Track] = []
         self._last_ns: int | None = None
@@ -244,12 +245,17 @@ class Track:
         self._searched_ns = now_ns
         boxes = [track.last.box for track in self._tracks if track.seen]
         known = np.array(boxes, np.float32).reshape(-1, 4)
+        # With every known face in sight the detectors take turns, so that no frame takes long.
+        in_turn = bool(boxes) and all(track.seen for track in self._tracks)
+        self._is_far_turn = not self._is_far_turn
         faces = finder.search(
             image,
             known=known,
             max_faces=self._config.max_faces,
             min_detection=self._config.min_detection,
             min_score=self._config.min_score,
+            near=not (in_turn and self._is_far_turn),
+            far=not in_turn or self._is_far_turn,
         )
         if not boxes and not faces and self._turn_is_due(now_ns):
             faces = finder.search(
