@@ -4,13 +4,14 @@ Only light modules are imported here; what is heavy is imported by the command t
 that ``--help`` answers at once.
 """
 
+import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -105,6 +106,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _say(f"internal error: {type(error).__name__}: {error}. Add --verbose to see where.")
             _say_traceback(args)
             return INTERNAL_ERROR
+
+
+def program() -> NoReturn:
+    """The program as a process: ends with the exit code of ``main``."""
+    # What main puts back when it ends: a late Ctrl-C must not become the interpreter's traceback.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(main())
 
 
 def _say(text: str) -> None:
@@ -265,3 +273,7 @@ def _signals(context: typer.Context) -> StopSignals:
     if not isinstance(signals, StopSignals):
         raise TypeError("the command line must be entered through realtime.cli.main")
     return signals
+
+
+if __name__ == "__main__":
+    program()

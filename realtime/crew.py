@@ -117,6 +117,11 @@ class Crew:
             Worker(SENDER, self.sender.run, on_error=self._fail, on_end=self.done.set),
         )
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the threads are called that use stages and sinks."""
+        return tuple(worker.name for worker in self._workers)
+
     def start(self) -> None:
         """Starts the threads, from the last to the first, so that everybody is awaited."""
         for worker in (*reversed(self._workers), self._intake_worker):

@@ -210,6 +210,8 @@ class Pipeline:
 
     def _wind_down(self, crew: Crew) -> None:
         self._metrics.sample_memory(resident_bytes())
+        # Until it is known better: if this is interrupted, nothing is closed under a thread.
+        self._stuck = crew.names
         self._stuck = crew.wind_down(self._close_source)
         if self._stuck:
             self._fault.record(

@@ -1,16 +1,22 @@
 """SIGINT and SIGTERM as a request to stop, and as an exit code.
 
-A run that has begun is asked to stop and finishes its files; a second Ctrl-C, or one that comes
-before the run has begun, ends the program where it stands. Only the main thread may use this.
+A run that has begun is asked to stop and finishes its files, which takes three seconds at most;
+signals that come meanwhile change nothing, so that an impatient Ctrl-C does not cost the file. One
+that comes later than that, or before the run has begun, ends the program where it stands. Only the
+main thread may use this.
 """
 
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 CAUGHT = (signal.SIGINT, signal.SIGTERM)
+
+GRACE_NS = 3_000_000_000
+"""How long after the first signal others are passed over."""
 
 
 class StopSignals:
@@ -18,10 +24,15 @@ class StopSignals:
 
     Attributes:
         received: the first signal that came, or None.
+
+    Args:
+        clock: monotonic nanoseconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self.received: int | None = None
+        self._clock = clock
+        self._first_ns = 0
         self._stop: threading.Event | None = None
 
     @property
@@ -42,20 +53,29 @@ class StopSignals:
         """The handler itself.
 
         Raises:
-            KeyboardInterrupt: nobody can be asked, or was asked already.
+            KeyboardInterrupt: nobody can be asked, or was asked too long ago.
         """
-        first = self.received is None
-        if first:
+        now_ns = self._clock()
+        if self.received is None:
+            # In this order: another signal may interrupt between the two.
+            self._first_ns = now_ns
             self.received = signum
-        if self._stop is None or not first:
-            raise KeyboardInterrupt
-        self._stop.set()
+            if self._stop is not None:
+                self._stop.set()
+                return
+        elif now_ns - self._first_ns < GRACE_NS:
+            return
+        raise KeyboardInterrupt
 
 
 @contextmanager
-def catch_stop_signals() -> Iterator[StopSignals]:
-    """Handles SIGINT and SIGTERM inside the block and restores the former handlers after it."""
-    signals = StopSignals()
+def catch_stop_signals(clock: Callable[[], int] = time.monotonic_ns) -> Iterator[StopSignals]:
+    """Handles SIGINT and SIGTERM inside the block and restores the former handlers after it.
+
+    Args:
+        clock: monotonic nanoseconds.
+    """
+    signals = StopSignals(clock)
     former = {number: signal.signal(number, signals.handle) for number in CAUGHT}
     try:
         yield signals

@@ -358,6 +358,32 @@ def test_a_stage_that_never_comes_back_is_reported_and_left_open():
             thread.join()
 
 
+def test_an_interrupted_end_closes_nothing_that_a_thread_may_be_using():
+    never = threading.Event()
+    source = ScriptedSource(10)
+    stage = Swap()
+    run = Run(source, (stage,))
+
+    def hang():
+        run.stop.set()
+        never.wait()
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    source.actions[4] = hang
+    source.close = interrupt
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run.pipeline.run(stop=run.stop)
+        assert stage.num_closed == run.sink.num_closed == 0
+    finally:
+        never.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("rt-swap"):
+            thread.join()
+
+
 def test_a_pipeline_runs_once():
     run = Run(ScriptedSource(1))
     run.go()

@@ -3,19 +3,42 @@ import threading
 
 import pytest
 
-from realtime.signals import catch_stop_signals
+from realtime.signals import GRACE_NS, catch_stop_signals
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now_ns = 5_000_000_000
+
+    def __call__(self) -> int:
+        return self.now_ns
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_the_first_signal_asks_and_the_second_ends_at_once(number: signal.Signals, code: int):
-    stop = threading.Event()
-    with catch_stop_signals() as signals, signals.asking(stop):
-        signal.raise_signal(number)
-        assert stop.is_set()
+def test_the_first_signal_asks_and_others_are_passed_over_while_the_run_ends(
+    number: signal.Signals, code: int
+):
+    stop, clock = threading.Event(), Clock()
+    with catch_stop_signals(clock) as signals:
+        with signals.asking(stop):
+            signal.raise_signal(number)
+            assert stop.is_set()
+            signal.raise_signal(signal.SIGINT)
+        clock.now_ns += GRACE_NS - 1
+        signal.raise_signal(signal.SIGTERM)
         assert signals.exit_code == code
+
+
+def test_a_signal_ends_the_program_when_the_run_should_have_ended_long_ago():
+    stop, clock = threading.Event(), Clock()
+    with catch_stop_signals(clock) as signals, signals.asking(stop):
+        signal.raise_signal(signal.SIGTERM)
+        clock.now_ns += GRACE_NS
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-        assert signals.exit_code == code
+        assert signals.exit_code == 143
 
 
 def test_a_signal_ends_the_program_at_once_where_nobody_can_be_asked():
