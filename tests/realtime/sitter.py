@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from cuda_kernels.rasterize import rasterize
-from realtime.face_mesh import INNER_LIPS
+from realtime.face_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 from realtime.face_zones import MAP_PX
 
 SKIN = (120.0, 150.0, 200.0)
@@ -35,27 +35,33 @@ class Sitter:
         self._mesh = mesh
         self._zones = zones
 
-    def landmarks(self, width_px=180.0, centre=(160.0, 160.0), mouth_open=0.0, **angles):
+    def landmarks(self, width_px=180.0, centre=(160.3, 160.4), mouth_open=0.0, **angles):
         """``(468, 3) f32`` image pixels.
 
         Args:
             width_px: width of the frontal face.
-            centre: middle of its bounding box where it looks ahead.
+            centre: middle of its bounding box where it looks ahead; not whole, as a pixel's
+                centre then hardly ever lies on an edge.
             mouth_open: how far the lower lip is let down, in widths of the face.
             angles: yaw, pitch and roll in degrees.
         """
         shape = self._mesh.neutral.astype(np.float64)
         shape = shape - (shape.max(axis=0) + shape.min(axis=0)) / 2
         shape /= np.ptp(shape[:, 0])
-        lower = list(INNER_LIPS[1:10])
-        # What is below the line between the lips goes down, the more the nearer to its middle.
-        line = shape[[INNER_LIPS[0], INNER_LIPS[10]], 1].mean()
-        reach = np.clip(1 - np.abs(shape[:, 0]) / 0.25, 0, 1)
-        shape[:, 1] += mouth_open * reach * (shape[:, 1] > line + 0.004)
-        shape[lower, 1] = np.maximum(shape[lower, 1], line + mouth_open * reach[lower])
+        shape[:, 1] += mouth_open * self._below_the_mouth(shape)
         placed = width_px * shape @ rotation(**angles).T
         placed[:, :2] += centre
         return placed.astype(np.float32)
+
+    def _below_the_mouth(self, shape):
+        """``(468,)`` how far each point goes with the lower jaw, 0..1."""
+        upper = shape[[INNER_LIPS[0], *INNER_LIPS[:9:-1]]]
+        below = shape[:, 1] - np.interp(shape[:, 0], upper[:, 0], upper[:, 1])
+        goes = below > 1e-3
+        goes[list(INNER_LIPS[10:])] = goes[INNER_LIPS[0]] = False
+        goes[list(INNER_LIPS[1:10])] = True
+        width = 0.1 + 0.5 * np.clip(below, 0, 0.4)
+        return goes * np.exp(-((shape[:, 0] / width) ** 2))
 
     def looks(self, skin=SKIN, brows=BROWS, lips=LIPS, eyes=EYES, light=1.0, spots=0.0):
         """``(MAP_PX, MAP_PX, 3) f32`` the face spread flat.
@@ -69,7 +75,9 @@ class Sitter:
         pattern = np.random.default_rng(7).normal(0, 1, (MAP_PX // 8, MAP_PX // 8))
         pattern = cv2.resize(pattern.astype(np.float32), (MAP_PX, MAP_PX))
         face = np.float32(skin) * (1 + spots * pattern)[..., None]
-        eye = np.maximum(zones.right_eye, zones.left_eye)
+        eye = np.zeros((MAP_PX, MAP_PX), np.uint8)
+        rings = [self._mesh.layout[list(ring)] * MAP_PX for ring in (RIGHT_EYE, LEFT_EYE)]
+        cv2.fillPoly(eye, [np.round(ring).astype(np.int32) for ring in rings], 1)
         for mask, colour in ((zones.brow_hair, brows), (zones.lips, lips), (eye, eyes)):
             face += mask[..., None] * (np.float32(colour) - face)
         return np.asarray(face * np.asarray(light, np.float32), np.float32)
