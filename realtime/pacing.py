@@ -17,6 +17,9 @@ MAX_SLEW_NS = 300_000
 MAX_RATE_DIFFERENCE = 0.02
 """Inputs further from the output's rate than this part of it are not followed."""
 
+USUAL_PERCENT = 90
+"""So many of the arrivals are to have their margin; the sender waits a moment for the others."""
+
 NUM_OBSERVED = 32
 """Arrivals remembered: about a second, long against jitter and short against a clock's drift."""
 
@@ -88,13 +91,14 @@ class Pacer:
             self._lean()
 
     def _lean(self) -> None:
-        """Moves the ticks a little towards a margin after the latest of the usual arrivals."""
+        """Moves the ticks a little towards a margin after the usual arrivals."""
         # Taken from the newest one, so that arrivals half a period from a tick stay together.
         newest_ns = self._observed[-1][1]
         offsets = sorted(self._wrapped_ns(ready - newest_ns) for _, ready in self._observed)
         latest = offsets[len(offsets) * 95 // 100]
+        usual = offsets[len(offsets) * USUAL_PERCENT // 100]
         if latest - offsets[len(offsets) * 5 // 100] < self._period_ns // 2:
-            lag_ns = self._lag_ns(newest_ns + latest)
+            lag_ns = self._lag_ns(newest_ns + usual)
             self._origin_ns += max(-MAX_SLEW_NS, min(MAX_SLEW_NS, lag_ns))
 
     def _lag_ns(self, ready_ns: int) -> int:

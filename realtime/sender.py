@@ -20,6 +20,10 @@ STALL_NS = SECOND_NS
 
 MAX_SLEEP_NS = 50_000_000
 
+GRACE_PART = 8
+"""A frame that is late by up to this part of a period is waited for: a tick that comes a moment
+late is seen by nobody, while repeating one frame and then dropping another is."""
+
 
 class Sender:
     """Hands pictures to the sinks. ``run`` belongs to one thread.
@@ -68,6 +72,7 @@ class Sender:
         self._sleep = sleep
         self._shown = Frame.blank(spec)
         self._stall_ns = max(STALL_NS, 3 * spec.period_ns)
+        self._grace_s = out_spec.period_ns / GRACE_PART / SECOND_NS
         self._out = Frame.blank(out_spec).image
         self._fits = (spec.width, spec.height) == (out_spec.width, out_spec.height)
         self._slate_text = ""
@@ -123,12 +128,13 @@ class Sender:
         asked_ns = self._clock()
         self._sleep_until(pacer.deadline_ns)
         self._times.waited.add(self._clock() - asked_ns)
-        frame = self._ring.wait_take(timeout_s=0)
+        is_live = self._ring.policy is Policy.LIVE
+        frame = self._ring.wait_take(timeout_s=self._grace_s if is_live else 0)
         if frame is not None:
             self._holding = True
             self._shown.exchange(frame)
             self._ring.release()
-            if self._ring.policy is Policy.LIVE:
+            if is_live:
                 pacer.observe(self._lane.finished_ns, seq=self._shown.seq)
             self._send_new(self._shown, pacer.media_ns)
         elif self._ring.ended:
