@@ -7,6 +7,7 @@ DEFAULTS = {
     "face_detection_short_range",
     "face_detection_full_range",
     "face_landmark",
+    "face_mesh_connections",
     "portrait_astronaut",
 }
 ENTRY = {
@@ -30,7 +31,7 @@ def catalogue_with(**changes):
 def test_the_bundled_catalogue_is_valid_and_complete():
     catalogue = bundled_catalogue()
     assert {name for name, entry in catalogue.models.items() if entry.default} == DEFAULTS
-    assert len(catalogue.models) == 10
+    assert len(catalogue.models) == 11
     assert all(isinstance(entry.source, WheelMember) for entry in catalogue.models.values())
 
 
