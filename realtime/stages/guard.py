@@ -12,6 +12,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from realtime.frame import Face, FaceState, Frame, Image, PictureSpec
@@ -70,6 +71,21 @@ class _Region:
     bottom: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Patch:
+    """A swapped face, kept while its surroundings are hidden.
+
+    Attributes:
+        pixels: ``(h, w, 3) u8``, a copy.
+        mask: ``(h, w) u8``, 255 on the face.
+        place: where it belongs, a view into the picture.
+    """
+
+    pixels: Image
+    mask: NDArray[np.uint8]
+    place: Image
+
+
 class Guard:
     """The last stage. It keeps a copy of the last good picture, if the policy may need it."""
 
@@ -100,8 +116,12 @@ class Guard:
             if len(regions) < len(located):
                 verdict = _Verdict.HIDE
         if verdict in (_Verdict.SHOW, _Verdict.HIDE_REGIONS):
+            swapped = [_cut_out(face, frame.image, regions) for face in frame.faces]
             for region in regions:
                 _hide_region(frame.image, region)
+            for patch in swapped:
+                if patch is not None:
+                    cv2.copyTo(patch.pixels, patch.mask, patch.place)
             self._keep(frame)
         elif verdict is _Verdict.NO_FACE and self._config.on_loss == "pass":
             self._lost_ns = None
@@ -181,6 +201,26 @@ def _region(face: Face, image: Image) -> _Region | None:
     last_x = min(max(math.ceil(centre_x + half_x), first_x), width - 1)
     last_y = min(max(math.ceil(centre_y + half_y), first_y), height - 1)
     return _Region(first_x, first_y, last_x + 1, last_y + 1)
+
+
+def _cut_out(face: Face, image: Image, regions: list[_Region]) -> _Patch | None:
+    """The pixels of a swapped face that lies in the way of what must be hidden."""
+    if _must_hide(face) or not np.isfinite(face.landmarks).all():
+        return None
+    limit = np.array([image.shape[1], image.shape[0]])
+    left, top = np.clip(np.floor(face.box[:2]), 0, limit).astype(int)
+    right, bottom = np.clip(np.ceil(face.box[2:]), 0, limit).astype(int)
+    touched = any(
+        left < region.right and region.left < right and top < region.bottom and region.top < bottom
+        for region in regions
+    )
+    if not touched or right <= left or bottom <= top:
+        return None
+    place = image[top:bottom, left:right]
+    outline = cv2.convexHull(np.round(face.landmarks[:, :2] - (left, top)).astype(np.int32))
+    mask = np.zeros(place.shape[:2], np.uint8)
+    cv2.fillConvexPoly(mask, outline, (255,))
+    return _Patch(place.copy(), mask, place)
 
 
 def _hide_region(image: Image, region: _Region) -> None:

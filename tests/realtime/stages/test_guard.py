@@ -188,6 +188,22 @@ def test_one_face_that_is_not_swapped_is_hidden_with_its_surroundings_and_no_mor
     assert np.array_equal(out[~hidden], raw[~hidden])
 
 
+def test_a_swapped_face_next_to_a_lost_one_stays_visible():
+    watched = Watched()
+    swapped = face((100, 40, 160, 110), swapped=True)
+    angles = np.linspace(0, 2 * np.pi, 468, endpoint=False)
+    swapped.landmarks[:, 0] = 130 + 30 * np.cos(angles)
+    swapped.landmarks[:, 1] = 75 + 35 * np.sin(angles)
+    lost = face((120, 45, 180, 115), swapped=False, state=FaceState.LOST, track_id=2)
+    raw, out = watched.show(frame(0, [swapped, lost]))
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    inside = ((columns - 130) / 28) ** 2 + ((rows - 75) / 33) ** 2 < 1
+    outside = ((columns - 130) / 32) ** 2 + ((rows - 75) / 37) ** 2 > 1
+    assert np.array_equal(out[inside], raw[inside])
+    hidden = outside[45:115, 120:180]
+    assert (out[45:115, 120:180] != raw[45:115, 120:180]).any(axis=-1)[hidden].mean() > 0.99
+
+
 def test_what_is_hidden_in_a_picture_stays_hidden_when_it_is_held():
     watched = Watched()
     other = face((220, 60, 260, 110), swapped=False, track_id=2)
