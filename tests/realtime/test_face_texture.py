@@ -1,0 +1,224 @@
+import numpy as np
+import pytest
+
+from realtime.face_texture import DETAIL_ONE, TextureMaker
+from realtime.face_zones import MAP_PX
+
+pytestmark = pytest.mark.models
+
+DOWN, ACROSS = np.mgrid[:MAP_PX, :MAP_PX].astype(np.float32) / MAP_PX
+HAIR = (15.0, 15.0, 18.0)
+COVERED = 0
+"""The plane of the cover that says where the texture is drawn."""
+
+
+@pytest.fixture(scope="module")
+def make(mesh, zones, light, sitter):
+    """Gives a function from looks and landmarks to a texture."""
+    maker = TextureMaker(mesh, zones, light)
+
+    def make_texture(*pairs, size=(320, 320)):
+        return maker.make([(sitter.picture(looks, at, size), at) for looks, at in pairs])
+
+    return make_texture
+
+
+@pytest.fixture(scope="module")
+def usual(make, sitter):
+    """Somebody with a little pattern on the skin, from the front."""
+    return make((sitter.looks(spots=0.08), sitter.landmarks()))
+
+
+@pytest.fixture(scope="module")
+def plain_skin(zones):
+    """Skin well inside the face, away from features."""
+    return (zones.flat > 0.5) & (zones.depth > 0.04)
+
+
+def factor(texture):
+    return texture.detail[0].astype(np.float32) / np.float32(DETAIL_ONE)
+
+
+def with_mark(looks, centre_across, centre_down=0.5, radius=0.035):
+    """A birthmark, a fourth darker than the skin."""
+    mark = np.hypot(ACROSS - centre_across, DOWN - centre_down) < radius
+    return np.asarray(looks * np.where(mark, 0.72, 1.0)[..., None], np.float32), mark
+
+
+def test_a_texture_comes_in_three_sizes(usual):
+    assert [level.shape for level in usual.detail] == [(side, side, 3) for side in (512, 256, 128)]
+    assert usual.cover.shape == (512, 512, 3)
+    assert usual.cover.dtype == np.uint8
+    coarsest = usual.detail[2].astype(np.float64)
+    finest = usual.detail[0].reshape(128, 4, 128, 4, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(coarsest, finest, atol=2)
+
+
+def test_plain_skin_keeps_the_tone_it_is_drawn_on(usual, zones, plain_skin):
+    assert factor(usual)[zones.cheeks > 0.5].mean(axis=0) == pytest.approx([1, 1, 1], abs=0.01)
+    assert factor(usual)[plain_skin].mean(axis=0) == pytest.approx([1, 1, 1], abs=0.02)
+
+
+def test_brows_lips_and_eyes_keep_their_colours(usual, zones):
+    brows = factor(usual)[zones.brow_hair > 0.9].mean(axis=0)
+    assert brows.max() < 0.5
+    blue, green, red = factor(usual)[(zones.lips > 0.9) & (np.abs(ACROSS - 0.5) < 0.03)].mean(
+        axis=0
+    )
+    assert red > blue > green
+    blue, green, red = factor(usual)[(zones.eyes > 0.9) & (np.abs(ACROSS - 0.5) > 0.1)].mean(axis=0)
+    assert blue > green > red
+    assert blue / red > 1.5
+
+
+@pytest.mark.parametrize(
+    ("light_there", "mean", "most"),
+    [
+        ((0.6 + 0.8 * ACROSS)[..., None], 0.06, 0.25),
+        ((1.2 - 0.5 * DOWN)[..., None], 0.06, 0.2),
+        ((1.2, 1.0, 0.8), 0.01, 0.08),
+        ((0.5, 0.5, 0.5), 0.03, 0.1),
+    ],
+    ids=["from the side", "from above", "cold", "dim"],
+)
+def test_the_light_of_the_picture_is_taken_out(
+    make, sitter, usual, plain_skin, light_there, mean, most
+):
+    relit = make((sitter.looks(spots=0.08, light=light_there), sitter.landmarks()))
+    apart = np.abs(np.log(factor(relit)) - np.log(factor(usual)))[plain_skin]
+    assert apart.mean() < mean
+    assert np.percentile(apart, 99) < most
+
+
+def test_two_tones_of_skin_give_one_texture(make, sitter, plain_skin):
+    light_skin = make((sitter.looks(skin=(150, 180, 220), spots=0.08), sitter.landmarks()))
+    dark_skin = make((sitter.looks(skin=(45, 60, 90), spots=0.08), sitter.landmarks()))
+    apart = np.log(factor(light_skin)) - np.log(factor(dark_skin))
+    assert np.abs(apart)[plain_skin].mean() < 0.04
+
+
+def test_hair_over_the_forehead_is_not_part_of_the_person(make, sitter, zones, usual):
+    bangs = (zones.forehead > 0.5) & (DOWN < 0.16)
+    looks = sitter.looks(spots=0.08)
+    looks[bangs] = HAIR
+    texture = make((looks, sitter.landmarks()))
+    assert factor(texture)[bangs].min() > 0.9
+    outermost = bangs & (zones.depth > 0.015) & (zones.depth < 0.035)
+    assert usual.cover[..., COVERED][outermost].mean() > 150
+    assert texture.cover[..., COVERED][outermost].max() < 30
+
+
+def test_a_strand_beside_the_cheek_is_not_part_of_the_person(make, sitter, zones):
+    strand = (np.abs(ACROSS - 0.2) < 0.02) & (DOWN > 0.2) & (DOWN < 0.7)
+    looks = sitter.looks(spots=0.08)
+    looks[strand] = HAIR
+    texture = factor(make((looks, sitter.landmarks())))
+    on_skin = strand & (zones.sockets < 0.05)
+    assert on_skin.sum() > 1000
+    assert texture[on_skin].min() > 0.8
+    assert texture[on_skin].mean() == pytest.approx(1, abs=0.03)
+
+
+def test_hair_on_one_side_is_filled_from_the_other(make, sitter):
+    looks, mark = with_mark(sitter.looks(), 0.75)
+    strand = np.abs(ACROSS - 0.25) < 0.06
+    looks[strand & (DOWN > 0.3) & (DOWN < 0.8)] = HAIR
+    texture = factor(make((looks, sitter.landmarks())))
+    assert texture[mark].mean() < 0.9
+    assert texture[mark[:, ::-1]].mean() < 0.9
+
+
+def test_a_birthmark_stays_on_its_own_side(make, sitter):
+    looks, mark = with_mark(sitter.looks(), 0.75)
+    texture = factor(make((looks, sitter.landmarks())))
+    assert texture[mark].mean() < 0.9
+    assert texture[mark[:, ::-1]].mean() > 0.95
+
+
+@pytest.mark.parametrize("yaw", [-55, 55])
+def test_the_side_a_turned_person_hides_is_filled_from_the_other(make, sitter, yaw):
+    shown_at = 0.2 if yaw > 0 else 0.8
+    looks, mark = with_mark(sitter.looks(), shown_at)
+    texture = factor(make((looks, sitter.landmarks(yaw=yaw))))
+    assert texture[mark].mean() < 0.9
+    # Most of the mark lies where the hidden side shows nothing of its own.
+    assert texture[mark[:, ::-1]].mean() < 0.92
+
+
+def test_the_better_posed_picture_wins_on_each_side(make, sitter, zones):
+    dark, fair = sitter.looks(brows=(20, 20, 20)), sitter.looks(brows=(90, 110, 150))
+    to_the_right, to_the_left = sitter.landmarks(yaw=45), sitter.landmarks(yaw=-45)
+    texture = factor(make((dark, to_the_right), (fair, to_the_left)))
+    brows = zones.brow_hair > 0.9
+    left_of_picture = texture[brows & (ACROSS < 0.5)].mean()
+    right_of_picture = texture[brows & (ACROSS > 0.5)].mean()
+    assert left_of_picture < 0.3
+    assert right_of_picture > 0.6
+    again = factor(make((fair, to_the_left), (dark, to_the_right)))
+    np.testing.assert_allclose(again, texture, atol=1e-3)
+
+
+def test_the_same_picture_twice_is_as_good_as_once(make, sitter, usual):
+    pair = (sitter.looks(spots=0.08), sitter.landmarks())
+    twice = make(pair, pair)
+    np.testing.assert_allclose(factor(twice), factor(usual), atol=1e-3)
+    np.testing.assert_array_equal(twice.cover, usual.cover)
+
+
+def test_a_bare_forehead_in_one_picture_is_enough(make, sitter, zones):
+    looks = sitter.looks(spots=0.08)
+    bangs = (zones.forehead > 0.5) & (DOWN < 0.16)
+    hidden = looks.copy()
+    hidden[bangs] = HAIR
+    at = sitter.landmarks()
+    texture = make((hidden, at), (looks, at))
+    outermost = bangs & (zones.depth > 0.03) & (zones.depth < 0.05)
+    assert texture.cover[..., COVERED][outermost].mean() > 150
+    assert factor(texture)[bangs].mean() > 0.97
+    assert np.percentile(factor(texture)[bangs], 2) > 0.8
+
+
+def test_the_persons_shape_is_kept_whatever_the_pose(make, sitter, mesh):
+    straight = make((sitter.looks(), sitter.landmarks())).shape
+    turned = make((sitter.looks(), sitter.landmarks(yaw=25, pitch=-10, roll=30, width_px=90))).shape
+    np.testing.assert_allclose(straight, mesh.neutral, atol=1e-4)
+    np.testing.assert_allclose(turned, mesh.neutral, atol=1e-4)
+
+
+def test_the_cover_ends_softly_inside_the_outline(usual, zones):
+    cover = usual.cover[..., COVERED].astype(int)
+    assert not cover[zones.depth < 0.002].any()
+    assert (cover[zones.depth > 0.12] == 255).all()
+    middle = (np.abs(ACROSS - 0.5) < 0.1) & (zones.depth > 0.04)
+    assert (cover[middle] == 255).all()
+    assert np.abs(np.diff(cover, axis=0)).max() < 40
+    above, side = usual.cover[..., 1], usual.cover[..., 2]
+    assert above[zones.lips > 0.5].max() == 0
+    assert above[zones.forehead > 0.5].min() == 255
+    assert side[np.abs(ACROSS - 0.5) < 0.2].max() == 0
+
+
+@pytest.mark.parametrize("level", [0, 1, 128, 255])
+def test_a_picture_of_one_colour_gives_a_texture_without_surprises(
+    mesh, zones, light, sitter, level
+):
+    picture = np.full((320, 320, 3), level, np.uint8)
+    texture = TextureMaker(mesh, zones, light).make([(picture, sitter.landmarks())])
+    assert factor(texture)[zones.cheeks > 0.5].min() > 0.8
+    assert factor(texture).max() <= 1.1
+
+
+def test_a_face_that_leaves_the_picture_is_survived(make, sitter):
+    at = sitter.landmarks(centre=(0.0, 250.0))
+    texture = make((sitter.looks(), at))
+    assert factor(texture).max() < 4
+    assert np.isfinite(texture.shape).all()
+
+
+def test_small_and_large_pictures_of_a_person_agree(make, sitter, plain_skin):
+    small = make((sitter.looks(), sitter.landmarks(width_px=100)))
+    large = make(
+        (sitter.looks(), sitter.landmarks(width_px=560, centre=(400.3, 400.4))), size=(800, 800)
+    )
+    apart = np.abs(np.log(factor(small)) - np.log(factor(large)))
+    assert apart[plain_skin].mean() < 0.03
