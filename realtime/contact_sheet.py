@@ -15,6 +15,7 @@ _BAR_PX = 40
 _CELL_WIDTH_PX = 480
 _GROUND_BGR = (38, 32, 28)
 _TEXT_BGR = (235, 235, 235)
+_JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 Pair = tuple[Image, Image]
 """A picture before and after the swap."""
@@ -122,13 +123,19 @@ def draw_sheet(pairs: Sequence[Pair]) -> Image:
     return sheet
 
 
-def write_picture(image: Image, path: Path) -> None:
+def write_picture(image: Image, path: Path, *, jpeg_quality: int = 95) -> None:
     """Writes a picture over what there was.
+
+    Args:
+        image: ``(H, W, 3) u8 BGR``.
+        path: its ending says the format.
+        jpeg_quality: 0..100; other formats lose nothing.
 
     Raises:
         SinkError: the file cannot be written.
     """
-    _, data = cv2.imencode(path.suffix, image)
+    options = (cv2.IMWRITE_JPEG_QUALITY, jpeg_quality)
+    _, data = cv2.imencode(path.suffix, image, options if path.suffix in _JPEG_SUFFIXES else ())
     try:
         path.write_bytes(data.tobytes())
     except OSError as error:

@@ -45,6 +45,12 @@ def test_the_two_commands_of_the_readme_are_one_line_each_and_run_by_the_checks(
         assert ending in checks
 
 
+def test_the_pictures_of_the_readme_are_there_and_small():
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+    assert pictures
+    assert all((CHECKOUT / picture).stat().st_size <= 200_000 for picture in pictures)
+
+
 def test_the_readme_names_every_option_and_no_other():
     shown = subprocess.run(
         [sys.executable, "-c", "from realtime.cli import main; main(['--help'])"],
