@@ -1,0 +1,285 @@
+import cv2
+import numpy as np
+import pytest
+
+from realtime.face_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE
+from realtime.face_texture import DETAIL_ONE, FaceTexture
+from realtime.face_zones import MAP_PX
+from realtime.memory import Memory
+from realtime.mesh_painter import MeshPainter
+
+pytestmark = pytest.mark.models
+
+CROP_PX = 256
+PAINT = (200.0, 60.0, 160.0)
+"""Light that no target here has, so that every painted pixel shows."""
+
+
+@pytest.fixture(scope="module")
+def painter(mesh, light):
+    return MeshPainter(mesh, light, CROP_PX, Memory())
+
+
+@pytest.fixture
+def plain(mesh):
+    return texture_of(mesh)
+
+
+def texture_of(mesh, cover=255, factor=1.0, above=0, sides=0):
+    """A person without any detail."""
+    units = round(DETAIL_ONE * factor)
+    detail = tuple(np.full((side, side, 3), units, np.uint16) for side in (512, 256, 128))
+    planes = np.empty((MAP_PX, MAP_PX, 3), np.uint8)
+    planes[:] = (cover, above, sides)
+    return FaceTexture(detail, planes, mesh.neutral)
+
+
+def paint(painter, image, landmarks, texture, colour=PAINT):
+    """Draws in place with light of one colour; returns the covered share."""
+    crop = painter.crop(image, landmarks, landmarks)
+    painter.look(crop, landmarks)
+    tone = np.full((48, 48, 3), colour, np.float32)
+    return painter.paint(crop, landmarks, tone, texture)
+
+
+def hull_of(landmarks, shape, grow_px=0):
+    mask = np.zeros(shape[:2], np.uint8)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(landmarks[:, :2]).astype(np.int32)), 1)
+    if grow_px:
+        size = 2 * abs(grow_px) + 1
+        change = cv2.dilate if grow_px > 0 else cv2.erode
+        mask = change(mask, np.ones((size, size), np.uint8))
+    return mask > 0
+
+
+def near_openings(landmarks, shape, grow_px):
+    mask = np.zeros(shape[:2], np.uint8)
+    for ring in (RIGHT_EYE, LEFT_EYE, INNER_LIPS):
+        cv2.fillPoly(mask, [np.round(landmarks[list(ring), :2]).astype(np.int32)], 1)
+    return cv2.dilate(mask, np.ones((2 * grow_px + 1,) * 2, np.uint8)) > 0
+
+
+def noise(size=(320, 320), low=60, high=200):
+    return np.random.default_rng(3).integers(low, high, (*size, 3), np.uint8)
+
+
+@pytest.mark.parametrize("width_px", [120, 200, 280])
+@pytest.mark.parametrize("yaw", [0, 30])
+def test_plain_skin_takes_the_lights_colour_all_over_the_face(
+    painter, plain, sitter, width_px, yaw
+):
+    image = noise()
+    landmarks = sitter.landmarks(width_px=width_px, yaw=yaw)
+    covered = paint(painter, image, landmarks, plain)
+    assert covered > 0.85
+    # A turned face is not convex, so only what is far from its edge is compared.
+    inner = np.zeros(image.shape[:2], bool)
+    inner[120:200, 130:170] = True
+    inner &= ~near_openings(landmarks, image.shape, 6)
+    assert inner.sum() > 1500
+    assert np.abs(image[inner] - np.float32(PAINT)).max() <= 2
+
+
+@pytest.mark.parametrize("angles", [{}, {"yaw": 35}, {"yaw": -20, "pitch": 15, "roll": 60}])
+@pytest.mark.parametrize("width_px", [40, 150, 290])
+def test_not_one_pixel_outside_the_landmarks_changes(painter, plain, sitter, angles, width_px):
+    image = noise()
+    before = image.copy()
+    landmarks = sitter.landmarks(width_px=width_px, **angles)
+    paint(painter, image, landmarks, plain)
+    outside = ~hull_of(landmarks, image.shape, grow_px=2)
+    np.testing.assert_array_equal(image[outside], before[outside])
+    assert (image != before).any()
+
+
+def test_the_edge_is_soft(painter, plain, sitter):
+    image = np.full((320, 320, 3), 0, np.uint8)
+    landmarks = sitter.landmarks(width_px=180)
+    paint(painter, image, landmarks, plain, colour=(240.0, 240.0, 240.0))
+    row = image[160, :, 0].astype(int)
+    assert row[130] > 235
+    assert np.abs(np.diff(row)).max() < 150
+
+
+def test_a_texture_that_covers_nothing_says_so(painter, mesh, sitter):
+    image = noise()
+    before = image.copy()
+    landmarks = sitter.landmarks()
+    assert paint(painter, image, landmarks, texture_of(mesh, cover=0)) == 0.0
+    skin = ~near_openings(landmarks, image.shape, 3)
+    np.testing.assert_array_equal(image[skin], before[skin])
+
+
+def test_the_covered_share_follows_the_cover(painter, mesh, sitter):
+    texture = texture_of(mesh)
+    texture.cover[:, : MAP_PX // 2, 0] = 0
+    covered = paint(painter, noise(), sitter.landmarks(), texture)
+    assert covered == pytest.approx(0.5, abs=0.06)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.3])
+def test_detail_is_a_factor_on_the_light(painter, mesh, sitter, factor):
+    image = noise()
+    paint(painter, image, sitter.landmarks(), texture_of(mesh, factor=factor), (100, 120, 150))
+    expected = (np.array([100, 120, 150]) + 16) * factor - 16
+    np.testing.assert_allclose(
+        image[175:180, 120:128].reshape(-1, 3).mean(axis=0), expected, atol=1.5
+    )
+
+
+def test_detail_lies_where_the_landmarks_lie(painter, mesh, sitter):
+    texture = texture_of(mesh)
+    for level in texture.detail:
+        side = level.shape[0]
+        level[:, : side // 2] = round(0.5 * DETAIL_ONE)
+    image = noise()
+    landmarks = sitter.landmarks(roll=25)
+    paint(painter, image, landmarks, texture)
+    right, left = (np.round(landmarks[point, :2]).astype(int) for point in (50, 280))
+    assert image[right[1], right[0], 0] == pytest.approx(216 * 0.5 - 16, abs=3)
+    assert image[left[1], left[0], 0] == pytest.approx(200, abs=3)
+
+
+def test_an_open_mouth_stays_the_targets_own(painter, plain, sitter):
+    landmarks = sitter.landmarks(mouth_open=0.2)
+    image = noise()
+    before = image.copy()
+    paint(painter, image, landmarks, plain)
+    mouth = np.zeros(image.shape[:2], np.uint8)
+    lips = np.round(landmarks[list(INNER_LIPS), :2]).astype(np.int32)
+    cv2.fillPoly(mouth, [lips], 1)
+    middle = cv2.erode(mouth, np.ones((13, 13), np.uint8)) > 0
+    assert middle.sum() > 150
+    np.testing.assert_array_equal(image[middle], before[middle])
+
+
+def test_open_eyes_keep_their_pattern_and_take_some_of_the_brightness(painter, mesh, sitter):
+    landmarks = sitter.landmarks(width_px=230)
+    landmarks[list(LEFT_EYE[:8:-1]), 1] -= 14
+    eye = np.zeros((320, 320), np.uint8)
+    cv2.fillPoly(eye, [np.round(landmarks[list(LEFT_EYE), :2]).astype(np.int32)], 1)
+    middle = cv2.erode(eye, np.ones((13, 13), np.uint8)) > 0
+    assert middle.sum() > 50
+    for colour, brighter in (((40.0,) * 3, False), ((240.0,) * 3, True)):
+        image = noise(low=100, high=150)
+        before = image.copy()
+        paint(painter, image, landmarks, texture_of(mesh), colour)
+        ratio = image[middle] / before[middle].astype(float)
+        assert np.ptp(ratio) < 0.03
+        assert (ratio.mean() > 1.05) == brighter
+        assert 0.6 < ratio.mean() < 1.4
+
+
+def test_shut_lids_are_painted_over(painter, plain, sitter):
+    landmarks = sitter.landmarks(width_px=250)
+    for ring in (RIGHT_EYE, LEFT_EYE):
+        below, above = list(ring[1:8]), list(ring[:8:-1])
+        landmarks[above] = landmarks[below]
+    image = noise()
+    paint(painter, image, landmarks, plain)
+    for point in (145, 374):
+        across, down = np.round(landmarks[point, :2]).astype(int)
+        assert np.abs(image[down, across] - np.float32(PAINT)).max() <= 25
+
+
+def hair_from(image, rows, columns):
+    image[rows, columns] = 12
+    return image
+
+
+def test_hair_that_hangs_in_from_above_stays_in_front(painter, mesh, sitter):
+    skin = (120.0, 150.0, 200.0)
+    landmarks = sitter.landmarks(width_px=200)
+    image = np.full((320, 320, 3), skin, np.uint8)
+    hair = (slice(0, 80), slice(130, 190))
+    hair_from(image, *hair)
+    texture = texture_of(mesh, factor=1.2, above=255)
+    covered = paint(painter, image, landmarks, texture, skin)
+    assert (image[:74, 136:184] == 12).all()
+    # Below it the texture begins again.
+    assert image[95:100, 140:180].mean() > 1.1 * np.mean(skin)
+    assert 0.7 < covered < 0.95
+
+
+def test_a_dark_spot_with_skin_above_it_is_painted_over(painter, mesh, sitter):
+    skin = (120.0, 150.0, 200.0)
+    landmarks = sitter.landmarks(width_px=200)
+    image = np.full((320, 320, 3), skin, np.uint8)
+    hair_from(image, slice(75, 90), slice(140, 180))
+    paint(painter, image, landmarks, texture_of(mesh, above=255), skin)
+    assert np.abs(image[78:87, 145:175] - np.float32(skin)).max() <= 3
+
+
+def test_hair_from_the_side_stays_in_front_on_its_side_only(painter, mesh, sitter):
+    skin = (120.0, 150.0, 200.0)
+    landmarks = sitter.landmarks(width_px=200)
+    image = np.full((320, 320, 3), skin, np.uint8)
+    hair_from(image, slice(0, 320), slice(0, 85))
+    paint(painter, image, landmarks, texture_of(mesh, factor=1.2, sides=255), skin)
+    assert (image[140:180, :80] == 12).all()
+    assert image[140:180, 230:240].mean() > 1.1 * np.mean(skin)
+
+
+def test_the_crop_is_a_view_of_bounded_size(painter, sitter):
+    image = np.zeros((900, 1300, 3), np.uint8)
+    for width_px in (10, 100, 700):
+        landmarks = sitter.landmarks(width_px=width_px, centre=(600.5, 400.5))
+        crop = painter.crop(image, landmarks, landmarks)
+        assert np.shares_memory(crop.region, image)
+        assert 0 < crop.scale <= 1
+        assert max(crop.width_px, crop.height_px) <= CROP_PX + 4
+        rows, columns = crop.region.shape[:2]
+        inside = crop.inside(landmarks)
+        assert inside[:, 0].min() > 0
+        assert inside[:, 0].max() < crop.width_px
+        size = np.ptp(inside[:, :2], axis=0) / np.ptp(landmarks[:, :2], axis=0)
+        np.testing.assert_allclose(
+            size, (crop.width_px / columns, crop.height_px / rows), rtol=1e-3
+        )
+        assert np.abs(size / crop.scale - 1).max() < 0.25
+
+
+def test_a_crop_of_full_size_only_shifts_the_points(painter, sitter):
+    image = np.zeros((400, 400, 3), np.uint8)
+    landmarks = sitter.landmarks(width_px=120)
+    crop = painter.crop(image, landmarks, landmarks)
+    assert crop.scale == 1.0
+    shift = landmarks - crop.inside(landmarks)
+    np.testing.assert_allclose(shift, np.broadcast_to(shift[0], shift.shape), atol=1e-3)
+    np.testing.assert_allclose(shift[0, :2], np.round(shift[0, :2]), atol=1e-3)
+
+
+def test_a_face_beside_the_picture_has_an_empty_crop(painter, sitter):
+    image = np.zeros((100, 100, 3), np.uint8)
+    for centre in ((-500.0, 50.0), (50.0, 700.0), (400.0, -400.0)):
+        landmarks = sitter.landmarks(centre=centre, width_px=100)
+        assert painter.crop(image, landmarks, landmarks).region.size == 0
+
+
+def test_a_large_face_is_drawn_small_and_enlarged(painter, plain, sitter):
+    image = noise((1000, 1000))
+    before = image.copy()
+    landmarks = sitter.landmarks(width_px=700, centre=(500.3, 500.3))
+    assert paint(painter, image, landmarks, plain) > 0.85
+    assert np.abs(image[500:560, 420:580] - np.float32(PAINT)).max() <= 2
+    outside = ~hull_of(landmarks, image.shape, grow_px=5)
+    np.testing.assert_array_equal(image[outside], before[outside])
+
+
+def test_the_light_is_the_pictures(painter, light, sitter):
+    skin = (90, 110, 160)
+    landmarks = sitter.landmarks(width_px=150, yaw=10)
+    image = sitter.picture(sitter.looks(skin=skin), landmarks)
+    crop = painter.crop(image, landmarks, landmarks)
+    colours, weights = painter.look(crop, landmarks)
+    assert weights.max() > 0.9
+    measured = light.measure(colours, weights)
+    assert np.abs(measured[20:28, 20:28] - skin).max() < 8
+
+
+def test_looking_changes_nothing(painter, sitter):
+    image = noise()
+    before = image.copy()
+    landmarks = sitter.landmarks()
+    painter.look(painter.crop(image, landmarks, landmarks), landmarks)
+    np.testing.assert_array_equal(image, before)
