@@ -234,7 +234,9 @@ class TextureMaker:
         zones = self._zones
         inner = smoothstep(zones.depth, 0.03, 0.12)
         alpha = smoothstep(zones.depth, 0.003, 0.03) * (1.0 - unusable * (1.0 - inner))
-        above = np.asarray(zones.forehead > 0, np.float32)
+        # Beyond the outline too: over it hair comes in, and no pixel on it may stop the hair.
+        beyond = (zones.face < 1.0) & (zones.down < 0.3)
+        above = np.asarray((zones.forehead > 0) | beyond, np.float32)
         sides = smoothstep(zones.aside, 0.23, 0.3)
         stacked = np.stack([np.asarray(plane) for plane in (alpha, above, sides)], axis=-1)
         return np.ascontiguousarray(np.round(np.clip(stacked, 0.0, 1.0) * 255.0), np.uint8)

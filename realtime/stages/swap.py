@@ -89,11 +89,11 @@ class MeshSwap:
         """Replaces every face that was seen in this frame, the farthest first."""
         if self._painter is None:
             raise RuntimeError("MeshSwap.process: the stage must be open, got a closed one.")
+        self._forget(frame.media_ns)
         for face in reversed(frame.faces):
             if face.state is FaceState.SEEN:
                 covered = self._swap(self._painter, frame.image, face, frame.media_ns)
                 face.swapped = covered >= _MIN_COVERED
-        self._forget(frame.media_ns)
 
     def close(self) -> None:
         """Forgets all tracks and gives the scratch back."""

@@ -191,10 +191,13 @@ def test_the_cover_ends_softly_inside_the_outline(usual, zones):
     assert (cover[zones.depth > 0.12] == 255).all()
     middle = (np.abs(ACROSS - 0.5) < 0.1) & (zones.depth > 0.04)
     assert (cover[middle] == 255).all()
-    assert np.abs(np.diff(cover, axis=0)).max() < 40
+    assert np.abs(np.diff(cover, axis=0)).max() < 64
     above, side = usual.cover[..., 1], usual.cover[..., 2]
     assert above[zones.lips > 0.5].max() == 0
     assert above[zones.forehead > 0.5].min() == 255
+    # Hair is let in over the outline, also where the cover is read between two of its pixels.
+    outline = (zones.depth < 0.01) & (DOWN < 0.25)
+    assert above[outline].min() == 255
     assert side[np.abs(ACROSS - 0.5) < 0.2].max() == 0
 
 
