@@ -14,7 +14,7 @@ from realtime.face_mesh import load_face_mesh
 from realtime.face_texture import TextureMaker
 from realtime.face_zones import MAP_PX, draw_zones
 from realtime.frame import Image, Points
-from realtime.geometry import fit_head, head_pose
+from realtime.geometry import fit_head, head_misfit, head_pose
 from realtime.job import FaceChoice
 from realtime.pictures import load_picture
 from realtime.skin_light import LightScale, SkinLight
@@ -33,6 +33,9 @@ _MAX_FACES = 12
 
 _BYSTANDER = 0.3
 """A face narrower than this share of the widest one is part of the background."""
+
+_FAR_BETTER = 0.7
+"""Share of a reading's misfit below which another reading of the same face replaces it."""
 
 _WIDEST_PX = 1.2 * MAP_PX
 """Wider faces are shrunk before they are put on the map, so that no detail turns to noise."""
@@ -120,12 +123,11 @@ def _pick(path: Path, number: int | None, faces: list[Points]) -> Points:
 def find_faces(image: Image, finder: FaceFinder) -> list[Points]:
     """The landmarks of every face of a still picture, from left to right.
 
-    A picture that lies on its side is looked at in all four directions. Faces far smaller than
-    the largest one are left out.
+    A picture that lies on its side or its head is looked at in all four directions. Faces far
+    smaller than the largest one are left out.
     """
-    found: list[LocatedFace] = []
-    for quarter_turns in range(4):
-        found = finder.search(
+    readings = [
+        finder.search(
             image,
             known=np.empty((0, 4), np.float32),
             max_faces=_MAX_FACES,
@@ -133,8 +135,12 @@ def find_faces(image: Image, finder: FaceFinder) -> list[Points]:
             min_score=0.5,
             quarter_turns=quarter_turns,
         )
-        if found:
-            break
+        for quarter_turns in range(4)
+    ]
+    first = next((faces for faces in readings if faces), [])
+    found = [
+        _right_way_up(face, [other for faces in readings for other in faces]) for face in first
+    ]
     widths = [float(np.ptp(face.landmarks[:, 0])) for face in found]
     faces = [
         face.landmarks
@@ -142,6 +148,26 @@ def find_faces(image: Image, finder: FaceFinder) -> list[Points]:
         if width >= _BYSTANDER * max(widths)
     ]
     return sorted(faces, key=lambda points: float(points[:, 0].mean()))
+
+
+def _right_way_up(face: LocatedFace, readings: list[LocatedFace]) -> LocatedFace:
+    """The reading of the same face in another direction where that is far more like a head.
+
+    A face that stands on its head passes for an upright one, with the mouth on the forehead.
+    """
+    middle = face.landmarks[:, :2].mean(axis=0)
+    half_px = np.ptp(face.landmarks[:, :2], axis=0).max() / 2
+    same = [
+        other
+        for other in readings
+        if np.linalg.norm(other.landmarks[:, :2].mean(axis=0) - middle) < half_px
+    ]
+    best = min(same, key=_misfit)
+    return best if _misfit(best) < _FAR_BETTER * _misfit(face) else face
+
+
+def _misfit(face: LocatedFace) -> float:
+    return head_misfit(face.landmarks, fit_head(face.landmarks))
 
 
 def _sized(image: Image, landmarks: Points) -> tuple[Image, Points]:
