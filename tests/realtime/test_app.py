@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from engines.models.library import ModelLibrary
 from realtime.app import build_sinks, build_source, describe, num_lanes, spread, summary
 from realtime.config import load_config
 from realtime.contact_sheet import Moments, Tap
@@ -15,6 +16,7 @@ from realtime.sinks.video import VideoFile as VideoSink
 from realtime.sinks.virtual_camera import VirtualCamera
 from realtime.sources.camera import Camera
 from realtime.sources.still import StillPicture
+from realtime.sources.synthetic import SyntheticCamera
 from realtime.sources.video import VideoFile as VideoSource
 
 
@@ -64,8 +66,18 @@ def test_every_output_that_was_asked_for_is_built(asked: Job, kinds: list[type])
         (job(input="a.PNG", output="b.mp4"), StillPicture),
     ],
 )
-def test_the_source_follows_from_the_input(asked: Job, kind: type):
-    assert type(build_source(asked, load_config())) is kind
+def test_the_source_follows_from_the_input(asked: Job, kind: type, tmp_path: Path):
+    library = ModelLibrary(tmp_path, offline=True)
+    source = build_source(asked, load_config(), library, library.session)
+    assert type(source) is kind
+
+
+@pytest.mark.models
+def test_the_synthetic_camera_is_a_camera_of_that_name():
+    library = ModelLibrary()
+    asked = job(camera="synthetic", discard=True)
+    source = build_source(asked, load_config(), library, library.session)
+    assert type(source) is SyntheticCamera
 
 
 @pytest.mark.parametrize(
@@ -120,13 +132,14 @@ def test_the_summary_counts_every_drop_and_shows_latency_of_live_runs_only():
 
 def test_a_still_picture_is_as_long_as_asked():
     config = load_config(settings=["output.rate_hz=10"])
+    library = ModelLibrary(Path(), offline=True)
     for asked, count in [
         (job(input="a.png", output="b.mp4", seconds=2.0), 20),
         (job(input="a.png", output="b.mp4"), 50),
         (job(input="a.png", output="b.png"), 1),
         (job(input="a.png", virtual_camera=""), None),
     ]:
-        source = build_source(asked, config)
+        source = build_source(asked, config, library, library.session)
         assert isinstance(source, StillPicture)
         assert source._num_frames == count
         assert source._rate_hz == Fraction(10)

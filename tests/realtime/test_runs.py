@@ -125,6 +125,26 @@ def test_a_picture_becomes_a_picture_of_its_size(folder: Path, face: str, portra
     assert result.shape == portrait.shape
 
 
+def test_a_camera_run_ends_after_its_time(folder: Path):
+    arguments = ["--camera", "synthetic", "--face", "synthetic", "--output", "null"]
+    assert main([*arguments, "--seconds", "0.5", "--stats", "stats.json"]) == 0
+    stats = read_stats(folder / "stats.json")
+    frames = stats["frames"]
+    ends = ("delivered", "dropped_stale", "dropped_overrun", "failed")
+    assert frames["captured"] == sum(frames[end] for end in ends) > 0
+    assert frames["failed"] == 0
+    assert stats["reason"] == "duration"
+
+
+def test_the_face_in_a_file_is_swapped(folder: Path, clip: str, portrait: Image):
+    arguments = ["--input", clip, "--face", "synthetic", "--output", "out.mp4"]
+    assert main([*arguments, "--set", "output.crf=10"]) == 0
+    pictures = read_clip(folder / "out.mp4")
+    face, elsewhere = (slice(90, 190), slice(185, 260)), (slice(400, 512), slice(0, 120))
+    assert np.abs(pictures[0][face].astype(int) - portrait[face]).mean() > 8
+    assert np.abs(pictures[0][elsewhere].astype(int) - portrait[elsewhere]).mean() < 6
+
+
 def test_consent_is_asked_for_once_and_needed(folder: Path, face: str, clip: str, fails: Fails):
     run = ("--input", clip, "--face", face, "--output", "null")
     code, line = fails(*run)
@@ -151,6 +171,25 @@ def test_a_face_file_that_is_no_picture_is_exit_code_7(
     code, line = fails("--input", clip, "--face", name, "--output", "null", "--consent", "self")
     assert code == 7
     assert message in line
+
+
+def test_a_face_picture_without_a_face_is_exit_code_7(folder: Path, clip: str, fails: Fails):
+    grey = write_picture(folder / "grey.png", np.full((256, 256, 3), 128, np.uint8))
+    code, line = fails("--input", clip, "--face", grey, "--output", "null", "--consent", "self")
+    assert code == 7
+    assert "no face was found" in line
+
+
+def test_of_several_faces_one_must_be_chosen(
+    folder: Path, clip: str, portrait: Image, fails: Fails
+):
+    two = write_picture(folder / "two.png", np.hstack([portrait, portrait]))
+    run = ("--input", clip, "--output", "null", "--consent", "self", "--face")
+    code, line = fails(*run, two)
+    assert code == 7
+    assert "#2" in line
+    assert fails(*run, f"{two}#2")[0] == 0
+    assert fails(*run, f"{two}#3")[0] == 7
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a video"])
