@@ -188,7 +188,8 @@ class TextureMaker:
         # Fringes that reach down to the brows are hair up to the brows' own outline.
         fringe = foreign * zones.sockets * (1 - zones.eyes) * (1 - zones.brow_hair)
         found = np.maximum(found, fringe * cv2.dilate(found, np.ones((31, 31), np.uint8)))
-        found = cv2.dilate(found, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9)))
+        beside = smoothstep(zones.aside, 0.2, 0.26)
+        found = np.maximum(_grown(found, 9), _grown(found * beside, 15 if bare_chin else 9))
         found = cv2.GaussianBlur(found, (0, 0), 2.5)
         hidden = 1.0 - smoothstep(facing, 0.1, 0.22)
         return np.asarray(np.maximum(found, hidden), np.float32)
@@ -213,6 +214,10 @@ class TextureMaker:
         shade = shade * gains
         bright = _BRIGHTEST * np.tanh(shade / _BRIGHTEST)
         shade = np.where(shade > 0, bright, shade)
+        # Beside hair and towards the ears what is left is shadow.
+        edge = cv2.GaussianBlur(_grown(unusable, 31), (0, 0), 6) * (1.0 - zones.sockets)
+        edge = edge * smoothstep(zones.aside, 0.16, 0.24)
+        shade = np.where(shade < 0, shade * (1.0 - 0.5 * edge * (1.0 - features)), shade)
         darker = np.minimum(np.log((light @ LUMA + 4) / (_DARK_HAIR_LUMA + 4)), 0.0) * 0.8
         return np.asarray((shade + hairy * darker)[..., None] + tint, np.float32)
 
@@ -240,6 +245,12 @@ class TextureMaker:
         sides = smoothstep(zones.aside, 0.23, 0.3)
         stacked = np.stack([np.asarray(plane) for plane in (alpha, above, sides)], axis=-1)
         return np.ascontiguousarray(np.round(np.clip(stacked, 0.0, 1.0) * 255.0), np.uint8)
+
+
+def _grown(mask: Mask, width_px: int) -> Mask:
+    """A mask with all around it; beside the face hair throws a shadow that goes with it."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width_px, width_px))
+    return np.asarray(cv2.dilate(np.asarray(mask, np.float32), disc), np.float32)
 
 
 def _finer(grid: NDArray[np.float32]) -> Map:

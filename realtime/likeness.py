@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.face_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE, FaceMesh
+from realtime.face_mesh import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE, FaceMesh
 from realtime.face_zones import MAP_PX, FaceZones, smoothstep
 from realtime.frame import Points
 from realtime.geometry import fit_similarity
@@ -18,6 +18,10 @@ _EDGE = 0.06
 
 _REACH = {RIGHT_EYE: 0.05, LEFT_EYE: 0.05, INNER_LIPS: 0.09}
 """How far around an opening the skin goes with its edges, in map widths."""
+
+_MOUTH_SHAPE, _MOUTH_REACH = 0.35, 0.06
+"""How much of the source's mouth shape is taken over beside its place, and how far around. A
+picture of a smile is not told from a wide mouth, so little of it is."""
 
 _FORGET_S = 3.0
 """Half-life of what is remembered of the target's own shape."""
@@ -48,6 +52,11 @@ class Likeness:
         self._keep_open = np.eye(len(mesh.layout))
         for ring in (RIGHT_EYE, LEFT_EYE, INNER_LIPS):
             self._keep_open -= _gap_change(mesh.layout, ring)
+        lips = mesh.layout[list(OUTER_LIPS)]
+        apart = np.linalg.norm(mesh.layout[:, None] - lips[None], axis=-1).min(axis=1)
+        inner = np.isin(np.arange(len(mesh.layout)), INNER_LIPS)
+        near = np.where(inner, 1.0, 1.0 - smoothstep(apart, 0.0, _MOUTH_REACH))
+        self._keep_smile = (near * (1.0 - _MOUTH_SHAPE))[:, None]
 
     def rest(self, landmarks: Points) -> NDArray[np.float64]:
         """The landmarks in the frame of the neutral head, ``(468, 3) f64``."""
@@ -68,6 +77,8 @@ class Likeness:
             source_shape: the source's shape in the frame of the neutral head.
         """
         difference = source_shape - target_shape
+        mouth = difference[list(OUTER_LIPS)].mean(axis=0)
+        difference += self._keep_smile * (mouth - difference)
         difference[:, 1] = self._keep_open @ difference[:, 1]
         difference *= self._gain
         fit = fit_similarity(landmarks, self._neutral)

@@ -29,8 +29,8 @@ _YCC_FROM_BGR = np.array(
 )
 """Luma and colour differences of ITU-R BT.601."""
 
-_FLAT_SHARE = 0.15
-"""How much of the fine light flat skin takes over that is not on a cheek."""
+_FLAT_SHARE = 0.12
+"""How much of the fine light flat skin takes over in the middle of the face."""
 
 _BGR_FROM_YCC = np.linalg.inv(_YCC_FROM_BGR).astype(np.float32)
 
@@ -45,13 +45,13 @@ class LightScale:
     Attributes:
         features: brightness around eyes, nose and mouth; coarse, so that the shading that makes
             up a person's features stays with the features.
-        flat: brightness on the cheeks, and in part on other flat skin; fine, so that the tone
-            follows the target.
+        flat: brightness on the cheeks and the sides, and in part on other flat skin; fine, so
+            that the tone follows the target.
         colour: colour everywhere.
     """
 
     features: float = 0.26
-    flat: float = 0.03
+    flat: float = 0.035
     colour: float = 0.065
 
 
@@ -66,7 +66,10 @@ class SkinLight:
         self.skin: Weights = ((coarse(features) < 0.08) & (coarse(zones.face) > 0.5)).astype(
             np.float32
         )
-        self.flat: Weights = coarse(_FLAT_SHARE * zones.flat + (1 - _FLAT_SHARE) * zones.cheeks)
+        sides = 0.7 * zones.flat * smoothstep(zones.aside, 0.2, 0.3)
+        self.flat: Weights = coarse(
+            np.maximum.reduce([_FLAT_SHARE * zones.flat, zones.cheeks, sides])
+        )
         down, across = ((np.mgrid[:GRID, :GRID] + 0.5) / GRID).astype(np.float32)
         self.core: Weights = np.exp(
             -(((across - 0.5) / 0.22) ** 2) - ((down - 0.5) / 0.22) ** 2
