@@ -241,13 +241,15 @@ class MeshPainter:
             corners = points[list(ring), :2]
             left, top = np.clip(np.floor(corners.min(axis=0)), 0, crop.size).astype(int)
             right, bottom = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, crop.size).astype(int)
+            if right <= left or bottom <= top:
+                continue
             inside = np.zeros((bottom - top, right - left), np.uint8)
             cv2.fillPoly(inside, [np.round(corners - (left, top)).astype(np.int32)], (255,))
             if cv2.countNonZero(inside) < _MIN_EYE_PX:
                 continue
-            own = np.array(cv2.mean(small[top:bottom, left:right], inside)[:3], np.float32)
-            wanted = np.array(cv2.mean(face[top:bottom, left:right], inside)[:3], np.float32)
-            factor = np.sqrt(np.clip((wanted + 10) / (own + 10), *_EYE_SHADE))
+            own = np.array(cv2.mean(small[top:bottom, left:right], inside)[:3]) @ LUMA
+            wanted = np.array(cv2.mean(face[top:bottom, left:right], inside)[:3]) @ LUMA
+            factor = np.float32(np.sqrt(np.clip((wanted + 10) / (own + 10), *_EYE_SHADE)))
             rows = slice(int(top / crop.scale), int(bottom / crop.scale))
             columns = slice(int(left / crop.scale), int(right / crop.scale))
             region = crop.region[rows, columns]

@@ -54,7 +54,7 @@ class TrackConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_faces: int = Field(4, ge=1, le=16)
-    redetect_interval_ms: float = Field(500.0, gt=0.0)
+    redetect_interval_ms: float = Field(300.0, gt=0.0)
     min_detection: float = Field(0.3, gt=0.0, lt=1.0)
     min_score: float = Field(0.5, gt=0.0, lt=1.0)
     keep_score: float = Field(0.3, gt=0.0, lt=1.0)
