@@ -188,11 +188,19 @@ class TextureMaker:
         # Fringes that reach down to the brows are hair up to the brows' own outline.
         fringe = foreign * zones.sockets * (1 - zones.eyes) * (1 - zones.brow_hair)
         found = np.maximum(found, fringe * cv2.dilate(found, np.ones((31, 31), np.uint8)))
+        found = self._from_outside(np.asarray(found, np.float32), facing)
         beside = smoothstep(zones.aside, 0.2, 0.26)
         found = np.maximum(_grown(found, 9), _grown(found * beside, 15 if bare_chin else 9))
         found = cv2.GaussianBlur(found, (0, 0), 2.5)
         hidden = 1.0 - smoothstep(facing, 0.1, 0.22)
         return np.asarray(np.maximum(found, hidden), np.float32)
+
+    def _from_outside(self, found: Mask, facing: Mask) -> Mask:
+        """What hangs together with the rim; wrinkles and the ends of brows do not."""
+        _, labels = cv2.connectedComponents((found > 0.3).astype(np.uint8))
+        rim = (self._zones.depth < 0.05) | (facing < 0.25)
+        touching = np.unique(labels[rim])
+        return np.asarray(found * np.isin(labels, touching[touching > 0]), np.float32)
 
     def _detail(self, skin: Map, light: Map, unusable: Mask) -> Map:
         """Log of the skin over its light, with natural contrast on any skin."""

@@ -101,7 +101,7 @@ def draw_zones(mesh: FaceMesh) -> FaceZones:
         depth=np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 5) / MAP_PX, np.float32),
         brows=brows,
         eyes=eyes,
-        sockets=np.asarray(cv2.GaussianBlur(_grown(sockets, 17, 17), (0, 0), 3), np.float32),
+        sockets=np.asarray(cv2.GaussianBlur(_grown(sockets, 31, 17), (0, 0), 3), np.float32),
         brow_hair=_grown(brow_hair, 7, 7),
         lips=lips,
         nostrils=nostrils,
