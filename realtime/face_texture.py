@@ -25,7 +25,7 @@ TONE_OFFSET = 16.0
 DETAIL_ONE = 16384.0
 """The factor 1 in a texture; what is brighter than four times the light is cut off."""
 
-_USUAL_CONTRAST = 0.15
+_USUAL_CONTRAST = 0.16
 """Standard deviation of log skin detail that looks natural on any skin."""
 
 _BRIGHTEST = 0.8
@@ -190,7 +190,7 @@ class TextureMaker:
         found = np.maximum(found, fringe * cv2.dilate(found, np.ones((31, 31), np.uint8)))
         found = self._from_outside(np.asarray(found, np.float32), facing)
         beside = smoothstep(zones.aside, 0.2, 0.26)
-        found = np.maximum(_grown(found, 9), _grown(found * beside, 15 if bare_chin else 9))
+        found = np.maximum(_grown(found, 9), _grown(found * beside, 11 if bare_chin else 9))
         found = cv2.GaussianBlur(found, (0, 0), 2.5)
         hidden = 1.0 - smoothstep(facing, 0.1, 0.22)
         return np.asarray(np.maximum(found, hidden), np.float32)
@@ -225,7 +225,7 @@ class TextureMaker:
         # Beside hair and towards the ears what is left is shadow.
         edge = cv2.GaussianBlur(_grown(unusable, 31), (0, 0), 6) * (1.0 - zones.sockets)
         edge = edge * smoothstep(zones.aside, 0.16, 0.24)
-        shade = np.where(shade < 0, shade * (1.0 - 0.5 * edge * (1.0 - features)), shade)
+        shade = np.where(shade < 0, shade * (1.0 - 0.3 * edge * (1.0 - features)), shade)
         darker = np.minimum(np.log((light @ LUMA + 4) / (_DARK_HAIR_LUMA + 4)), 0.0) * 0.8
         return np.asarray((shade + hairy * darker)[..., None] + tint, np.float32)
 

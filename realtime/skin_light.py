@@ -51,8 +51,8 @@ class LightScale:
     """
 
     features: float = 0.26
-    flat: float = 0.035
-    colour: float = 0.065
+    flat: float = 0.03
+    colour: float = 0.055
 
 
 class SkinLight:
