@@ -53,6 +53,10 @@ def hash_file(path: Path) -> str:
     Raises:
         MediaError: the file cannot be read.
     """
+    if path.exists() and not path.is_file():
+        raise MediaError(
+            f"{path}: the face must be a picture file, got something else. Name a file."
+        )
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -72,6 +72,8 @@ class Face:
         state: ``LOST`` for a face that was tracked a moment ago and is not found now; box and
             landmarks are then those of ``lost_ns`` ago.
         lost_ns: time since the face was last seen; 0 while it is seen.
+        chosen: whether the face may be swapped; one face too many, or a newcomer of whom it is not
+            sure yet whether it is a face, is not, and so gets hidden.
         swapped: set by the swap stage when this face has been replaced in the picture.
     """
 
@@ -82,6 +84,7 @@ class Face:
     pose: Pose
     state: FaceState = FaceState.SEEN
     lost_ns: int = 0
+    chosen: bool = True
     swapped: bool = False
 
 

@@ -91,6 +91,7 @@ class VideoFile:
             MediaError: the file whose sound is wanted cannot be read.
         """
         check_output(self._path, source=self._source, force=self._force)
+        check_output(self._part, source=self._source, force=self._force)
         self._period_ticks = max(1, round(TICKS_HZ / spec.rate_hz))
         self._size = (spec.width + spec.width % 2, spec.height + spec.height % 2)
         if self._size != (spec.width, spec.height):
@@ -188,7 +189,11 @@ class VideoFile:
     def _check_space(self) -> None:
         """Stops while the index still fits, so that what was written stays playable."""
         reserve = _RESERVE_BYTES + _RESERVE_PER_PICTURE_BYTES * self._num_sent
-        if shutil.disk_usage(self._part.parent).free < reserve:
+        try:
+            free = shutil.disk_usage(self._part.parent).free
+        except OSError as error:
+            raise self._failure(error.strerror) from error
+        if free < reserve:
             raise self._failure("No space left on device")
 
     def _failure(self, reason: str | None) -> SinkError:

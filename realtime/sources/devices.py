@@ -69,7 +69,7 @@ def candidates(
         CameraError: no camera or several have such a name.
     """
     text = str(device).strip()
-    if text.isdigit():
+    if text.isdecimal():
         return [(int(text), backend) for backend in backends(platform)]
     path = Path(text)
     number = re.fullmatch(r"video(\d+)", path.resolve().name) if path.is_absolute() else None

@@ -91,7 +91,7 @@ class MeshSwap:
             raise RuntimeError("MeshSwap.process: the stage must be open, got a closed one.")
         self._forget(frame.media_ns)
         for face in reversed(frame.faces):
-            if face.state is FaceState.SEEN:
+            if face.state is FaceState.SEEN and face.chosen:
                 covered = self._swap(self._painter, frame.image, face, frame.media_ns)
                 face.swapped = covered >= _MIN_COVERED
 

@@ -29,6 +29,9 @@ from realtime.sighting import (
 
 _NS_PER_MS = 1_000_000
 # So many frames running make a newcomer beside known faces believed.
+_NUM_HIDDEN = 4
+"""Faces beyond the limit that are tracked all the same."""
+
 _TIMES_TO_CONFIRM = 3
 # After a loss the whole picture is searched in every frame for so long, then at the slow cadence.
 _LOSING_MS = 100.0
@@ -41,7 +44,8 @@ class TrackConfig(BaseModel):
     """How faces are found and kept.
 
     Attributes:
-        max_faces: so many faces are tracked at once, the largest first.
+        max_faces: so many faces are chosen for the swap, the largest first; a few more are
+            tracked, so that they can be hidden.
         redetect_interval_ms: how often newcomers are looked for while every known face is seen;
             without a face, or after a loss, every frame is searched.
         min_detection: probability a detector must give a new face.
@@ -153,7 +157,17 @@ class Track:
         for track, sighting in doubtful:
             self._see(track, sighting, now_ns)
         self._tracks = self._kept(now_ns)
-        frame.faces = [_face(track, now_ns) for track in self._tracks if _is_confirmed(track)]
+        frame.faces = self._report(now_ns)
+
+    def _report(self, now_ns: int) -> list[Face]:
+        """All faces; chosen are the largest of those that were seen often enough."""
+        chosen = [track for track in self._tracks if track.seen and _is_confirmed(track)]
+        del chosen[self._config.max_faces :]
+        return [
+            _face(track, now_ns, chosen=not track.seen or track in chosen)
+            for track in self._tracks
+            if track.seen or _is_confirmed(track)
+        ]
 
     def close(self) -> None:
         """Lets the networks go."""
@@ -251,7 +265,7 @@ class Track:
         faces = finder.search(
             image,
             known=known,
-            max_faces=self._config.max_faces,
+            max_faces=self._config.max_faces + _NUM_HIDDEN,
             min_detection=self._config.min_detection,
             min_score=self._config.min_score,
             near=not (in_turn and self._is_far_turn),
@@ -261,7 +275,7 @@ class Track:
             faces = finder.search(
                 image,
                 known=known,
-                max_faces=self._config.max_faces,
+                max_faces=self._config.max_faces + _NUM_HIDDEN,
                 min_detection=_MIN_TURNED_DETECTION,
                 min_score=CERTAIN_SCORE,
                 quarter_turns=self._next_turn(now_ns),
@@ -305,11 +319,11 @@ class Track:
             if alive and not any(is_same_place(track.last, other.last) for other in kept):
                 kept.append(track)
         kept.sort(key=lambda t: (not t.seen, -float(box_area(t.last.box))))
-        del kept[self._config.max_faces :]
+        del kept[self._config.max_faces + _NUM_HIDDEN :]
         return sorted(kept, key=lambda t: -float(box_area(t.last.box)))
 
 
-def _face(track: _Track, now_ns: int) -> Face:
+def _face(track: _Track, now_ns: int, *, chosen: bool) -> Face:
     """What the stages to come are told about a track."""
     return Face(
         track_id=track.track_id,
@@ -319,6 +333,7 @@ def _face(track: _Track, now_ns: int) -> Face:
         pose=track.last.pose,
         state=FaceState.SEEN if track.seen else FaceState.LOST,
         lost_ns=now_ns - track.seen_ns,
+        chosen=chosen,
     )
 
 

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,3 +125,11 @@ def test_a_record_that_cannot_be_written_is_one_clear_error(face: Path, tmp_path
     log = ConsentLog(tmp_path / "file" / "consent.jsonl")
     with pytest.raises(ConsentError, match="the record of consents must be"):
         require_consent([face], log, given=ConsentKind.SELF, ask=None)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path):
+    pipe = tmp_path / "face.png"
+    os.mkfifo(pipe)
+    with pytest.raises(MediaError, match="must be a picture file"):
+        hash_file(pipe)

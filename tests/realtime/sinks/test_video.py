@@ -253,6 +253,16 @@ def test_missing_sound_source_is_an_error_before_anything_is_written(tmp_path) -
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_part_that_an_earlier_run_left_is_kept_without_force(tmp_path) -> None:
+    part = tmp_path / "out.part.mp4"
+    part.write_bytes(b"what was saved when the disk was full")
+    refused = VideoFile(tmp_path / "out.mp4", copy_audio_from=None, force=False)
+    assert "out.part.mp4" in refusal(refused)
+    taken = VideoFile(tmp_path / "out.mp4", copy_audio_from=part, force=True)
+    assert "the input" in refusal(taken)
+    assert part.read_bytes() == b"what was saved when the disk was full"
+
+
 def test_an_existing_output_is_kept_without_force(tmp_path) -> None:
     path = tmp_path / "out.mp4"
     path.write_text("precious")

@@ -272,6 +272,16 @@ def test_lost_faces_are_left_alone(opened, target):
     assert not frame.faces[0].swapped
 
 
+def test_faces_that_are_not_chosen_are_left_to_the_guard(opened, target):
+    image, landmarks = target()
+    face = face_at(landmarks)
+    face.chosen = False
+    frame = Frame(image.copy(), faces=[face])
+    opened().process(frame)
+    np.testing.assert_array_equal(frame.image, image)
+    assert not frame.faces[0].swapped
+
+
 def test_a_frame_without_faces_is_left_alone(opened, target):
     image, _ = target()
     np.testing.assert_array_equal(swap(opened(), image).image, image)

@@ -216,29 +216,42 @@ def test_numbers_stay_with_faces_that_pass_near_each_other():
         assert len(seen(faces)) == 2
 
 
-def test_a_newcomer_is_looked_for_at_the_slow_cadence_and_believed_at_the_third_sighting():
+def test_a_newcomer_is_reported_when_it_is_found_and_chosen_at_the_third_sighting():
     world = World(redetect_interval_ms=500)
     world.show((150, 180, 80))
-    counts = [len(world.show((150, 180, 80), (450, 180, 80))) for _ in range(20)]
-    first = counts.index(2)
+    shown = [world.show((150, 180, 80), (450, 180, 80)) for _ in range(20)]
     # Searched at the first multiple of the period past 500 ms, then confirmed twice.
-    assert first == 15 + 2
-    assert set(counts[first:]) == {2}
+    assert [len(faces) for faces in shown] == [1] * 15 + [2] * 5
+    assert [sum(face.chosen for face in faces) for faces in shown] == [1] * 17 + [2] * 3
 
 
-def test_what_looks_like_a_face_for_one_frame_beside_a_known_one_is_never_reported():
+def test_what_looks_like_a_face_for_one_frame_beside_a_known_one_is_never_chosen():
     world = World(redetect_interval_ms=100)
     for step in range(30):
         extra = [(450, 180, 80)] if step % 2 else []
-        assert [face.track_id for face in world.show((150, 180, 80), *extra)] == [0]
+        faces = world.show((150, 180, 80), *extra)
+        assert [face.track_id for face in faces if face.chosen] == [0]
 
 
-def test_only_the_largest_faces_are_kept():
+def test_only_the_largest_faces_are_chosen_and_the_others_reported_to_be_hidden():
     world = World(max_faces=2)
     for _ in range(5):
         faces = world.show((100, 180, 50), (300, 180, 70), (500, 180, 90))
-    assert len(faces) == 2
-    assert [middle(face)[0] > 200 for face in faces] == [True, True]
+    assert [(middle(face)[0] > 200, face.chosen) for face in faces] == [
+        (True, True),
+        (True, True),
+        (False, False),
+    ]
+
+
+def test_a_lost_face_that_comes_back_late_is_never_out_of_sight_of_the_guard():
+    world = World(redetect_interval_ms=100)
+    for _ in range(5):
+        world.show((150, 180, 80), (450, 180, 80))
+    for _ in range(45):
+        assert len(world.show((150, 180, 80))) == 2
+    for _ in range(10):
+        assert len(world.show((150, 180, 80), (450, 180, 80))) == 2
 
 
 def test_of_two_tracks_that_come_to_lie_on_one_face_the_elder_keeps_it():
