@@ -225,7 +225,7 @@ class TextureMaker:
         # Beside hair and towards the ears what is left is shadow.
         edge = cv2.GaussianBlur(_grown(unusable, 31), (0, 0), 6) * (1.0 - zones.sockets)
         edge = edge * smoothstep(zones.aside, 0.16, 0.24)
-        shade = np.where(shade < 0, shade * (1.0 - 0.3 * edge * (1.0 - features)), shade)
+        shade = np.where(shade < 0, shade * (1.0 - 0.2 * edge * (1.0 - features)), shade)
         darker = np.minimum(np.log((light @ LUMA + 4) / (_DARK_HAIR_LUMA + 4)), 0.0) * 0.8
         return np.asarray((shade + hairy * darker)[..., None] + tint, np.float32)
 

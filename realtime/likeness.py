@@ -19,7 +19,7 @@ _EDGE = 0.06
 _REACH = {RIGHT_EYE: 0.05, LEFT_EYE: 0.05, INNER_LIPS: 0.09}
 """How far around an opening the skin goes with its edges, in map widths."""
 
-_MOUTH_SHAPE, _MOUTH_REACH = 0.5, 0.06
+_MOUTH_SHAPE, _MOUTH_REACH = 0.6, 0.06
 """How much of the source's mouth shape is taken over beside its place, and how far around. A
 picture of a smile is not told from a wide mouth, so little of it is."""
 
