@@ -28,7 +28,7 @@ _DARK_RATIO, _BRIGHT_RATIO, _TINT = (0.72, 0.55), (1.45, 1.8), (0.2, 0.34)
 """From where to where a spot turns from skin to something else: its brightness over that of the
 skin around when darker and when brighter, and its difference in colour over its brightness."""
 
-_EYE_RIM, _LIP_RIM = 0.014, 0.004
+_EYE_RIM, _LIP_RIM = 0.012, 0.004
 """How far the source's lashes and lips reach into the openings, in widths of the face."""
 
 _MIN_EYE_PX = 6
