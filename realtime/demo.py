@@ -7,7 +7,7 @@ from realtime.app import Outcome, run
 from realtime.config import load_config
 from realtime.contact_sheet import Moments, draw_sheet, write_picture
 from realtime.errors import EngineError, SinkError
-from realtime.job import SYNTHETIC, Job
+from realtime.job import synthetic_job
 from realtime.metrics import Json
 from realtime.signals import StopSignals
 from realtime.terminal import Terminal
@@ -39,18 +39,7 @@ def run_demo(
     """
     if not folder.is_dir():
         raise SinkError(f"--out {folder}: must be a folder that exists. Make it, or name another.")
-    job = Job(
-        camera=SYNTHETIC,
-        input=None,
-        faces=(),
-        output=folder / VIDEO_NAME,
-        discard=False,
-        virtual_camera=None,
-        force=True,
-        seconds=seconds,
-        stats=stats,
-        unpaced=True,
-    )
+    job = synthetic_job(seconds, output=folder / VIDEO_NAME, stats=stats)
     span_ns = round(seconds * 1_000_000_000)
     moments = Moments([span_ns * (2 * n + 1) // (2 * NUM_PAIRS) for n in range(NUM_PAIRS)])
     outcome = run(job, load_config(), terminal, signals, moments=moments)

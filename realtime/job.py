@@ -72,6 +72,28 @@ class Job:
         return "picture" if to_picture else "file"
 
 
+def synthetic_job(seconds: float, *, output: Path | None = None, stats: Path | None = None) -> Job:
+    """The synthetic face on the synthetic camera, as fast as the engine goes.
+
+    Args:
+        seconds: length of the camera's film.
+        output: a file to write, over an existing one; None throws the pictures away.
+        stats: file for the figures of the run.
+    """
+    return Job(
+        camera=SYNTHETIC,
+        input=None,
+        faces=(),
+        output=output,
+        discard=output is None,
+        virtual_camera=None,
+        force=output is not None,
+        seconds=seconds,
+        stats=stats,
+        unpaced=True,
+    )
+
+
 def is_picture(path: Path) -> bool:
     """Whether a file's name says that it is a still picture."""
     return path.suffix.lower() in PICTURE_SUFFIXES

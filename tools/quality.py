@@ -14,7 +14,6 @@ on each frame whose input shows a face:
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,9 +25,10 @@ from realtime.config import load_config
 from realtime.consent import ConsentKind, ConsentLog, default_consent_path, require_consent
 from realtime.contact_sheet import write_picture
 from realtime.device import limit_threads
-from realtime.errors import RtSwapError, SinkError, UsageError
+from realtime.errors import RtSwapError, UsageError
 from realtime.job import parse_face
 from tools.clip_pairs import clip_moments
+from tools.json_file import write_json
 from tools.judge import DEFAULT_MODELS, Judge, open_judge
 from tools.measures import ClipFaces, Source, open_source
 from tools.quality_matrix import Matrix, draw_matrix_sheet, list_clips, run_matrix
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pairs = _judge_matrix(judge, options) if options.matrix else _judge_output(judge, options)
         print(describe(pairs))
         if options.json is not None:
-            _write_json(pairs, options.json)
+            write_json(as_json(pairs), options.json)
     except (RtSwapError, ModelError) as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -182,15 +182,6 @@ def _judge_matrix(judge: Judge, options: argparse.Namespace) -> list[PairFigures
     if options.sheet is not None:
         write_picture(draw_matrix_sheet(results, list(sources.values())), options.sheet)
     return [result.figures for result in results]
-
-
-def _write_json(pairs: Sequence[PairFigures], path: Path) -> None:
-    try:
-        path.write_text(json.dumps(as_json(pairs), indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise SinkError(
-            f"{path}: must be writable, got: {error.strerror}. Name another place."
-        ) from error
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from realtime.contact_sheet import Moments, Pair, draw_sheet, write_picture
 from realtime.device import limit_threads
 from realtime.errors import EngineError, RtSwapError
 from realtime.frame import Image
-from realtime.job import SYNTHETIC, Job
+from realtime.job import synthetic_job
 from realtime.pipeline import Pipeline
 
 TIMES_MS = (750, 2250, 5250)
@@ -44,16 +44,7 @@ def take_pairs(library: ModelLibrary) -> tuple[Pair, ...]:
     """
     config = load_config(settings=[f"camera.size={SIZE}"])
     limit_threads(config.device.threads)
-    job = Job(
-        camera=SYNTHETIC,
-        input=None,
-        faces=(),
-        output=None,
-        discard=True,
-        virtual_camera=None,
-        seconds=TIMES_MS[-1] / 1000 + 1.0,
-        unpaced=True,
-    )
+    job = synthetic_job(TIMES_MS[-1] / 1000 + 1.0)
     moments = Moments([time_ms * MS_NS for time_ms in TIMES_MS])
     Pipeline(build_plan(job, config, library, moments)).run(stop=threading.Event())
     if len(moments.pairs) != len(TIMES_MS):

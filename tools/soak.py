@@ -6,7 +6,6 @@ the warm-up says how much it grows.
 """
 
 import argparse
-import json
 import sys
 import threading
 from collections.abc import Sequence
@@ -21,11 +20,12 @@ from engines.models.library import ModelLibrary
 from realtime.app import CONNECTIONS, PORTRAIT, build_plan
 from realtime.config import load_config
 from realtime.device import limit_threads
-from realtime.errors import RtSwapError, SinkError, UsageError
-from realtime.job import SYNTHETIC, Job
+from realtime.errors import RtSwapError, UsageError
+from realtime.job import synthetic_job
 from realtime.machine import resident_bytes
 from realtime.metrics import Json, Snapshot
 from realtime.pipeline import Pipeline
+from tools.json_file import write_json
 
 WARM_UP_SHARE = 0.2
 """The first part of a run, in which buffers and code are touched for the first time."""
@@ -93,16 +93,7 @@ def soak(num_frames: int, size: str, library: ModelLibrary) -> Json:
     """
     config = load_config(settings=[f"camera.size={size}"])
     limit_threads(config.device.threads)
-    job = Job(
-        camera=SYNTHETIC,
-        input=None,
-        faces=(),
-        output=None,
-        discard=True,
-        virtual_camera=None,
-        seconds=float(num_frames / config.camera.rate_hz),
-        unpaced=True,
-    )
+    job = synthetic_job(float(num_frames / config.camera.rate_hz))
     samples = Samples()
 
     def look(snapshot: Snapshot) -> None:
@@ -148,20 +139,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = soak(options.frames, options.size, library)
         print(describe(result))
         if options.json is not None:
-            _write(result, options.json)
+            write_json(result, options.json)
     except (RtSwapError, ModelError) as error:
         print(error, file=sys.stderr)
         return error.exit_code
     return 0
-
-
-def _write(result: Json, path: Path) -> None:
-    try:
-        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise SinkError(
-            f"{path}: must be writable, got: {error.strerror}. Name another place."
-        ) from error
 
 
 if __name__ == "__main__":

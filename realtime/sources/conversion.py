@@ -15,8 +15,14 @@ from realtime.letterbox import letterbox
 from realtime.orientation import UPRIGHT, Turn, display_turn, turned
 from realtime.yuv import BgrFromPlanes, Plane, YuvStandard
 
-_MATRICES = {1: YuvStandard.bt709, 5: YuvStandard.bt601, 6: YuvStandard.bt601}
-_MATRICES |= {9: YuvStandard.bt2020, 10: YuvStandard.bt2020}  # H.273 matrix coefficients
+# H.273 matrix coefficients.
+_MATRICES = {
+    1: YuvStandard.bt709,
+    5: YuvStandard.bt601,
+    6: YuvStandard.bt601,
+    9: YuvStandard.bt2020,
+    10: YuvStandard.bt2020,
+}
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
