@@ -59,6 +59,56 @@ class FaceState(Enum):
     LOST = "lost"
 
 
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """How the picture moved since the frame before, on the aligned crop of one face.
+
+    The aligned crop is square and turns, grows and travels with the head. Crops of the frame
+    before are addressed with the matrix of that frame.
+
+    Attributes:
+        crop_from_image: ``(2, 3) f64``, the aligned crop of this frame.
+        before_from_image: ``(2, 3) f64``, that of the frame before.
+        flow: ``(S, S, 2) f32`` crop pixels; what is seen at pixel ``p`` of this crop was seen at
+            ``p + flow[p]`` of the crop before.
+        confidence: ``(S, S) f32`` 0..1, how far that can be trusted; 0 where something came into
+            view, blinked or changed its look.
+    """
+
+    crop_from_image: NDArray[np.float64]
+    before_from_image: NDArray[np.float64]
+    flow: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Layer:
+    """A swapped face before it is laid over the picture.
+
+    Attributes:
+        face: ``(h, w, 3) u8 BGR``.
+        alpha: ``(h, w) u8``, how far it covers the picture.
+        crop_from_image: ``(2, 3) f64``, where it belongs.
+    """
+
+    face: Image
+    alpha: NDArray[np.uint8]
+    crop_from_image: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Occluder:
+    """What stands in front of a face: a hand, a microphone, hair.
+
+    Attributes:
+        mask: ``(h, w) u8``, 255 where the face is hidden.
+        crop_from_image: ``(2, 3) f64``, where it belongs.
+    """
+
+    mask: NDArray[np.uint8]
+    crop_from_image: NDArray[np.float64]
+
+
 @dataclass(slots=True)
 class Face:
     """One tracked face in one frame.
@@ -74,7 +124,10 @@ class Face:
         lost_ns: time since the face was last seen; 0 while it is seen.
         chosen: whether the face may be swapped; one face too many, or a newcomer of whom it is not
             sure yet whether it is a face, is not, and so gets hidden.
-        swapped: set by the swap stage when this face has been replaced in the picture.
+        swapped: set when this face has been replaced in the picture.
+        motion: set by the align stage from the second frame of a track on.
+        occluder: set by the occlude stage where something stands in front.
+        layer: set by the swap stage; laid over the picture by the composite stage.
     """
 
     track_id: int
@@ -86,6 +139,9 @@ class Face:
     lost_ns: int = 0
     chosen: bool = True
     swapped: bool = False
+    motion: Motion | None = None
+    occluder: Occluder | None = None
+    layer: Layer | None = None
 
 
 @dataclass(slots=True)
