@@ -177,7 +177,7 @@ def cheek_distance(before: Image, after: Image, points: NDArray[np.float32]) -> 
     discs = cheek_discs(points, before.shape[1], before.shape[0])
     if not discs:
         return math.nan
-    changes = [_mean_lab(before, *disc) - _mean_lab(after, *disc) for disc in discs]
+    changes = [mean_lab(before, *disc) - mean_lab(after, *disc) for disc in discs]
     return float(np.linalg.norm(changes, axis=1).mean())
 
 
@@ -200,7 +200,13 @@ def cheek_discs(
     return [(float(x), float(y), radius) for x, y in centres]
 
 
-def _mean_lab(image: Image, x: float, y: float, radius: float) -> NDArray[np.float64]:
+def mean_lab(image: Image, x: float, y: float, radius: float) -> NDArray[np.float64]:
+    """The tone of a disc: mean CIELAB of its pixels, ``(3,)``.
+
+    Args:
+        image: ``(H, W, 3) u8 BGR``; the disc lies in it.
+        x, y, radius: pixels.
+    """
     left, top = math.floor(x - radius), math.floor(y - radius)
     right, bottom = math.ceil(x + radius), math.ceil(y + radius)
     rows, columns = np.ogrid[top : bottom + 1, left : right + 1]

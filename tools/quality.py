@@ -3,7 +3,13 @@
 Two ways to use it. ``--input in.mp4 --output out.mp4 --face face.png`` judges a finished output.
 ``--matrix CLIPS_DIR --faces a.jpg,b.jpg`` runs the engine on every clip with every face and judges
 its frames as they leave it. Both print the figures and the bars they must pass, and exit with 1
-if one is missed. What the figures mean is said in ``tools.measures`` and ``tools.tally``; in short,
+if one is missed.
+
+With ``--steady`` the matrix is held against the motion of its input instead: ``tools.steady_tally``
+says what is measured. ``--against fuse.enabled=false`` does it a second time under other settings,
+on the very same pictures, and says what they change.
+
+What the figures mean is said in ``tools.measures`` and ``tools.tally``; in short,
 on each frame whose input shows a face:
 
 - source, target: cosine between the output's face and the source face, and between the output's
@@ -32,10 +38,13 @@ from tools.json_file import write_json
 from tools.judge import DEFAULT_MODELS, Judge, open_judge
 from tools.measures import ClipFaces, Source, open_source
 from tools.quality_matrix import Matrix, draw_matrix_sheet, list_clips, run_matrix
+from tools.steady_matrix import Setting, run_steady
+from tools.steady_verdict import describe_steady, steady_as_json, steady_bars
 from tools.tally import PairFigures, PairTally
 from tools.verdict import as_json, bars, describe
 
 BAR_MISSED = 1
+MIN_SIZE_PX = 64
 
 
 def compare(
@@ -79,6 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _check(parser, options)
     try:
         judge = open_judge(options.models)
+        if options.steady or options.against:
+            return _judge_steadiness(judge, options)
         pairs = _judge_matrix(judge, options) if options.matrix else _judge_output(judge, options)
         print(describe(pairs))
         if options.json is not None:
@@ -106,6 +117,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--face-index", type=int, default=0, metavar="N", help="0: the largest")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="judge each n-th frame")
     parser.add_argument("--seconds", type=float, metavar="S", help="of each clip")
+    parser.add_argument("--steady", action="store_true", help="measure flicker and jitter")
+    parser.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="KEY.PATH=VALUE",
+        help="steady figures under this setting too",
+    )
+    parser.add_argument("--size", type=int, metavar="PX", help="shorter side of the pictures")
     parser.add_argument("--json", type=Path, metavar="FILE", help="figures for programs")
     return parser
 
@@ -126,6 +146,12 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         parser.error(f"--face-index: must be at least 0, got {options.face_index}")
     if not 0 <= options.sheet_at <= 1:
         parser.error(f"--sheet-at: must be from 0 to 1, got {options.sheet_at}")
+    if options.size is not None and options.size < MIN_SIZE_PX:
+        parser.error(f"--size: must be at least {MIN_SIZE_PX}, got {options.size}")
+    if (options.steady or options.against) and (not asks_matrix or options.sheet is not None):
+        parser.error("--steady, --against: go with --matrix and without --sheet")
+    if options.size is not None and not (options.steady or options.against):
+        parser.error("--size: goes with --steady")
     if options.seconds is not None and options.seconds <= 0:
         parser.error(f"--seconds: must be more than 0, got {options.seconds}")
 
@@ -145,6 +171,36 @@ def _judge_output(judge: Judge, options: argparse.Namespace) -> list[PairFigures
 
 
 def _judge_matrix(judge: Judge, options: argparse.Namespace) -> list[PairFigures]:
+    matrix = _plan_matrix(judge, options)
+    results = []
+    for result in run_matrix(matrix):
+        results.append(result)
+        figures = result.figures
+        print(f"{figures.face} × {figures.clip}: {figures.judged} frames", file=sys.stderr)
+    if options.sheet is not None:
+        write_picture(draw_matrix_sheet(results, list(matrix.faces.values())), options.sheet)
+    return [result.figures for result in results]
+
+
+def _judge_steadiness(judge: Judge, options: argparse.Namespace) -> int:
+    """Runs the matrix under one setting or two, prints and returns the exit code."""
+    matrix = _plan_matrix(judge, options)
+    settings = [Setting("as set", matrix.config)]
+    if options.against:
+        other = load_config(options.config, [*options.set, *options.against])
+        settings.append(Setting(" ".join(options.against), other))
+    results = []
+    for result in run_steady(matrix, settings, short_px=options.size):
+        results.append(result)
+        where = f"{result.quality.face} × {result.quality.clip}, {result.setting}"
+        print(f"{where}: ratio {result.steady.ratio:.2f}", file=sys.stderr)
+    print(describe_steady(results))
+    if options.json is not None:
+        write_json(steady_as_json(results), options.json)
+    return 0 if all(bar.passed for bar in steady_bars(results)) else BAR_MISSED
+
+
+def _plan_matrix(judge: Judge, options: argparse.Namespace) -> Matrix:
     choices = [parse_face(face) for face in options.faces.split(",")]
     clips = list_clips(options.matrix, [name for name in options.skip.split(",") if name])
     sources = {choice: open_source(judge, choice) for choice in choices}
@@ -163,7 +219,7 @@ def _judge_matrix(judge: Judge, options: argparse.Namespace) -> list[PairFigures
     limit_threads(config.device.threads)
     library = ModelLibrary()
     library.pull(FACE_NETWORKS)
-    matrix = Matrix(
+    return Matrix(
         clips=clips,
         faces=sources,
         judge=judge,
@@ -174,14 +230,6 @@ def _judge_matrix(judge: Judge, options: argparse.Namespace) -> list[PairFigures
         face_index=options.face_index,
         sheet_at=options.sheet_at,
     )
-    results = []
-    for result in run_matrix(matrix):
-        results.append(result)
-        figures = result.figures
-        print(f"{figures.face} × {figures.clip}: {figures.judged} frames", file=sys.stderr)
-    if options.sheet is not None:
-        write_picture(draw_matrix_sheet(results, list(sources.values())), options.sheet)
-    return [result.figures for result in results]
 
 
 if __name__ == "__main__":

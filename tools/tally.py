@@ -36,6 +36,7 @@ class PairFigures:
         with_face: judged frames on which the input shows a face; all below is about these.
         found: frames on which the output shows it too.
         source_mean, source_p10, source_min: cosine to the source face, over ``found``.
+        source_std: its standard deviation in time.
         target_mean: cosine to the target's own face, over ``found``.
         target_max: the same, over ``with_face``.
         margin: mean of source cosine less target cosine, over ``found``.
@@ -56,6 +57,7 @@ class PairFigures:
     source_mean: float
     source_p10: float
     source_min: float
+    source_std: float
     target_mean: float
     target_max: float
     margin: float
@@ -141,6 +143,7 @@ class PairTally:
             source_mean=mean(source),
             source_p10=float(np.quantile(source, 0.1)) if source else math.nan,
             source_min=min(source, default=math.nan),
+            source_std=float(np.std(source)) if source else math.nan,
             target_mean=mean(target),
             target_max=max(anywhere, default=math.nan),
             margin=mean(source) - mean(target),

@@ -83,6 +83,7 @@ def combine(pairs: Sequence[PairFigures], *, face: str, clip: str) -> PairFigure
         source_mean=mean(numbers(pair.source_mean for pair in pairs)),
         source_p10=mean(numbers(pair.source_p10 for pair in pairs)),
         source_min=min(numbers(pair.source_min for pair in pairs), default=math.nan),
+        source_std=mean(numbers(pair.source_std for pair in pairs)),
         target_mean=mean(numbers(pair.target_mean for pair in pairs)),
         target_max=max(numbers(pair.target_max for pair in pairs), default=math.nan),
         margin=mean(numbers(pair.margin for pair in pairs)),
@@ -108,15 +109,15 @@ def describe(pairs: Sequence[PairFigures]) -> str:
     lines = [_HEADER]
     for title, group in rows:
         lines += ["", title, *(_row(pair) for pair in group)]
-    lines += ["", *(_bar_line(bar) for bar in bars(pairs))]
+    lines += ["", *(bar_line(bar) for bar in bars(pairs))]
     return "\n".join(lines)
 
 
 def as_json(pairs: Sequence[PairFigures]) -> Json:
     """The figures of every pair and the bars; null stands for what could not be measured."""
     return {
-        "pairs": [_without_nan(asdict(pair)) for pair in pairs],
-        "bars": [_without_nan({**asdict(bar), "passed": bar.passed}) for bar in bars(pairs)],
+        "pairs": [without_nan(asdict(pair)) for pair in pairs],
+        "bars": [without_nan({**asdict(bar), "passed": bar.passed}) for bar in bars(pairs)],
         "passed": all(bar.passed for bar in bars(pairs)),
     }
 
@@ -141,13 +142,15 @@ def _row(pair: PairFigures) -> str:
     return row
 
 
-def _bar_line(bar: Bar) -> str:
+def bar_line(bar: Bar) -> str:
+    """A bar in one line, for people."""
     sign = "≤" if bar.at_most else "≥"
     verdict = "passed" if bar.passed else "MISSED"
     return f"{verdict}  {bar.name:34} {bar.value:7.3f}  ({sign} {bar.limit:g})"
 
 
-def _without_nan(values: Json) -> Json:
+def without_nan(values: Json) -> Json:
+    """The same with null in place of every NaN, which JSON does not know."""
     return {
         key: None if isinstance(value, float) and math.isnan(value) else value
         for key, value in values.items()

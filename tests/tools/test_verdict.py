@@ -19,6 +19,7 @@ GOOD = PairFigures(
     source_mean=0.62,
     source_p10=0.5,
     source_min=0.4,
+    source_std=0.05,
     target_mean=0.17,
     target_max=0.3,
     margin=0.45,
