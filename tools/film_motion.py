@@ -1,7 +1,7 @@
 """How the face of a film moves: found once, then held against every swap of that film."""
 
 import math
-from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engines.models.library import ModelLibrary
 from realtime.face_mesh import LEFT_EYE, RIGHT_EYE
-from realtime.frame import FaceState, Frame, Image, Points
+from realtime.frame import Face, FaceState, Frame, Image, Points
 from realtime.memory import Memory
 from realtime.stages.track import Track, TrackConfig
 from tools.film import Film, shrink
@@ -58,14 +58,15 @@ class Region:
     seen: Mask
     error: float
 
-    def cut(self, image: Image) -> Image:
-        """The part in a picture."""
-        return image[self.top : self.bottom, self.left : self.right]
+    @property
+    def part(self) -> tuple[slice, slice]:
+        """Its rows and columns."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def warp_error(self, first: Image, second: Image) -> float:
         """The warping error of two pictures that should move as the film does."""
         flow = self.flow.astype(np.float32)
-        return warp_error(self.cut(first), self.cut(second), flow, self.seen)
+        return warp_error(first[self.part], second[self.part], flow, self.seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def study_film(film: Film, library: ModelLibrary, face_index: int = 0) -> FilmMo
     Raises:
         ModelError: a network is missing.
     """
-    faces = tuple(_find_faces(film, library, face_index))
+    faces = find_faces(film, library, face_index)
     finder = FlowFinder()
     pairs = {}
     for before, after in pairwise(range(len(faces))):
@@ -121,6 +122,37 @@ def study_film(film: Film, library: ModelLibrary, face_index: int = 0) -> FilmMo
             pictures = film.pictures[before], film.pictures[after]
             pairs[after] = _study_pair(before, *pictures, first.landmarks, finder)
     return FilmMotion(film, faces, pairs)
+
+
+def find_faces(
+    film: Film, library: ModelLibrary, face_index: int = 0
+) -> tuple[FilmFace | None, ...]:
+    """The face that is meant in each picture of a film, as the engine's own tracker sees it.
+
+    Args:
+        film: the pictures.
+        library: has the networks that find faces.
+        face_index: 0 is the largest face.
+
+    Raises:
+        ModelError: a network is missing.
+    """
+    track = Track(TrackConfig(), library.session)
+    faces: list[FilmFace | None] = []
+    with Memory() as memory, closing(track):
+        track.open(film.spec, memory)
+        timed = zip(film.pictures, film.times_ns, strict=True)
+        for seq, (picture, media_ns) in enumerate(timed):
+            frame = Frame(picture, seq=seq, media_ns=media_ns)
+            track.process(frame)
+            seen = [face for face in frame.faces if face.state is FaceState.SEEN]
+            faces.append(_film_face(seen[face_index]) if face_index < len(seen) else None)
+    return tuple(faces)
+
+
+def _film_face(face: Face) -> FilmFace:
+    landmarks = face.landmarks[:, :2].copy()
+    return FilmFace(face.track_id, landmarks, eye_distance_px(landmarks))
 
 
 def eye_distance_px(landmarks: Points) -> float:
@@ -135,26 +167,6 @@ def hull_mask(landmarks: Points, width_px: int, height_px: int) -> Mask:
     hull = cv2.convexHull(np.round(landmarks[:, :2]).astype(np.int32))
     cv2.fillConvexPoly(mask, hull, (1,))
     return mask.view(np.bool_)
-
-
-def _find_faces(film: Film, library: ModelLibrary, index: int) -> Iterator[FilmFace | None]:
-    track = Track(TrackConfig(), library.session)
-    with Memory() as memory:
-        track.open(film.spec, memory)
-        try:
-            for seq, (picture, media_ns) in enumerate(
-                zip(film.pictures, film.times_ns, strict=True)
-            ):
-                frame = Frame(picture, seq=seq, media_ns=media_ns)
-                track.process(frame)
-                seen = [face for face in frame.faces if face.state is FaceState.SEEN]
-                if index >= len(seen):
-                    yield None
-                    continue
-                landmarks = seen[index].landmarks[:, :2].copy()
-                yield FilmFace(seen[index].track_id, landmarks, eye_distance_px(landmarks))
-        finally:
-            track.close()
 
 
 def _study_pair(

@@ -34,11 +34,12 @@ from realtime.device import limit_threads
 from realtime.errors import RtSwapError, UsageError
 from realtime.job import parse_face
 from tools.clip_pairs import clip_moments
+from tools.film_run import Setting
 from tools.json_file import write_json
 from tools.judge import DEFAULT_MODELS, Judge, open_judge
 from tools.measures import ClipFaces, Source, open_source
 from tools.quality_matrix import Matrix, draw_matrix_sheet, list_clips, run_matrix
-from tools.steady_matrix import Setting, run_steady
+from tools.steady_matrix import run_steady
 from tools.steady_verdict import describe_steady, steady_as_json, steady_bars
 from tools.tally import PairFigures, PairTally
 from tools.verdict import as_json, bars, describe

@@ -4,35 +4,17 @@ Each clip is decoded and its motion found once; every face and every setting the
 engine in process, on the very same pictures, and nothing is encoded.
 """
 
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from realtime.app import build_plan
-from realtime.config import Config
-from realtime.contact_sheet import Tap
-from realtime.job import FaceChoice, Job
-from realtime.pipeline import Pipeline, Plan
-from tools.film import Film, FilmSource, load_film
+from realtime.job import FaceChoice
+from tools.film import load_film
 from tools.film_motion import FilmMotion, study_film
+from tools.film_run import LandmarkLog, Setting, film_plan, run_plan, with_log
 from tools.measures import ClipFaces, Source
 from tools.quality_matrix import Matrix, Snapshot, Witness, watched
 from tools.steady_tally import SteadyFigures, SteadyTally
 from tools.tally import PairFigures, PairTally
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One configuration of the engine under a name.
-
-    Attributes:
-        name: short, for tables.
-        config: of the engine.
-    """
-
-    name: str
-    config: Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +55,6 @@ def run_steady(
                 yield _run_one(own, setting.name, motion, faces, choice, source)
 
 
-def film_plan(film: Film, choices: tuple[FaceChoice, ...], matrix: Matrix) -> Plan:
-    """The engine's plan with a film as its source and outputs of the film's size; no sinks yet."""
-    # The file of this name is not opened: the film stands in for it.
-    job = Job(
-        camera=None,
-        input=Path(film.name),
-        faces=choices,
-        output=None,
-        discard=True,
-        virtual_camera=None,
-    )
-    plan = build_plan(job, matrix.config, matrix.library)
-    return replace(plan, source=FilmSource(film), out_size=None)
-
-
 def _run_one(
     matrix: Matrix,
     setting: str,
@@ -97,10 +64,10 @@ def _run_one(
     source: Source,
 ) -> SteadyResult:
     quality = PairTally(matrix.judge, source.embedding, faces, matrix.every)
-    steady = SteadyTally(motion)
-    plan = watched(film_plan(motion.film, (choice,), matrix), Witness(quality, Snapshot(0)))
-    last = (*plan.lanes[-1], Tap("steady", steady.look))
-    plan = replace(plan, lanes=(*plan.lanes[:-1], last), sinks=(*plan.sinks, steady))
-    Pipeline(plan).run(stop=threading.Event())
+    log = LandmarkLog(motion.film, motion.faces)
+    steady = SteadyTally(motion, log)
+    plan = film_plan(motion.film, (choice,), matrix.config, matrix.library)
+    plan = with_log(watched(plan, Witness(quality, Snapshot(0))), log)
+    run_plan(replace(plan, sinks=(*plan.sinks, steady)))
     name = motion.film.name
     return SteadyResult(setting, steady.figures(), quality.figures(source.name, name))

@@ -1,16 +1,17 @@
 """How steady the frames of one swap are, gathered as they leave the engine."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from realtime.face_mesh import LEFT_EYE, RIGHT_EYE
-from realtime.frame import FaceState, Frame, Image, PictureSpec, Points
+from realtime.frame import Image, PictureSpec, Points
 from tools.film import shrink
 from tools.film_motion import OUTSIDE_PX, FilmFace, FilmMotion, PairMotion
+from tools.film_run import LandmarkLog, Trace
 from tools.measures import cheek_discs, mean_lab
 from tools.optical_flow import FlowFinder, flow_distance_px
 from tools.tally import mean, numbers
@@ -72,31 +73,17 @@ class SteadyTally:
 
     Args:
         motion: of the input.
+        log: of the landmarks of the same run.
     """
 
-    def __init__(self, motion: FilmMotion) -> None:
+    def __init__(self, motion: FilmMotion, log: LandmarkLog) -> None:
         self._motion = motion
+        self._log = log
         self._index = {media_ns: n for n, media_ns in enumerate(motion.film.times_ns)}
         self._finder = FlowFinder()
         self._last: tuple[int, Image] | None = None
-        self._landmarks: dict[int, tuple[int, Points]] = {}
         self._rows: list[_Row] = []
         self._tones: list[NDArray[np.float64]] = []
-
-    def look(self, frame: Frame) -> None:
-        """Notes the landmarks the engine works with; from the last stage's place."""
-        number = self._index.get(frame.media_ns)
-        seen = [face for face in frame.faces if face.state is FaceState.SEEN]
-        if number is None or not seen:
-            return
-        known = self._motion.faces[number]
-        if known is None:
-            return
-        middle = known.landmarks.mean(axis=0)
-        face = min(
-            seen, key=lambda f: float(np.linalg.norm(f.landmarks[:, :2].mean(axis=0) - middle))
-        )
-        self._landmarks[number] = face.track_id, face.landmarks[:, :2].copy()
 
     def open(self, spec: PictureSpec) -> None:
         """Takes pictures of the film's size."""
@@ -132,13 +119,13 @@ class SteadyTally:
             outside_output=mean(numbers(row.outside for row in rows)),
             visible=mean([row.pair.visible for row in rows]),
             flow_px=mean(numbers(row.flow_px for row in rows)),
-            jitter=jitter(self._landmarks, self._motion.faces),
+            jitter=jitter(self._log.traces, self._motion.faces),
             cheek_std=spread(tones) if len(tones) > 1 else math.nan,
         )
 
     def _measure(self, pair: PairMotion, first: Image, second: Image) -> _Row:
         small = [shrink(image, OUTSIDE_PX) for image in (first, second)]
-        moved = self._finder.find(pair.face.cut(first), pair.face.cut(second))
+        moved = self._finder.find(first[pair.face.part], second[pair.face.part])
         return _Row(
             pair,
             inside=pair.face.warp_error(first, second),
@@ -147,11 +134,11 @@ class SteadyTally:
         )
 
 
-def jitter(landmarks: dict[int, tuple[int, Points]], faces: Sequence[FilmFace | None]) -> float:
+def jitter(traces: Mapping[int, Trace], faces: Sequence[FilmFace | None]) -> float:
     """Root mean square second difference of landmarks, in distances between the eyes.
 
     Args:
-        landmarks: track and ``(N, 2)`` image pixels by the number of the picture.
+        traces: what the engine saw, by the number of the picture.
         faces: of the input, for the distance between the eyes.
 
     Returns:
@@ -159,12 +146,13 @@ def jitter(landmarks: dict[int, tuple[int, Points]], faces: Sequence[FilmFace | 
         the same track; NaN where there are none.
     """
     squares = []
-    for number, (track, points) in landmarks.items():
-        around = [landmarks.get(number + step, (None, points)) for step in (-1, 1)]
-        face = faces[number]
-        if face is None or any(neighbour[0] != track for neighbour in around):
+    for number, trace in traces.items():
+        before, after, face = traces.get(number - 1), traces.get(number + 1), faces[number]
+        if before is None or after is None or face is None:
             continue
-        bend = around[0][1].astype(np.float64) - 2.0 * points + around[1][1]
+        if not before.track_id == trace.track_id == after.track_id:
+            continue
+        bend = before.landmarks - 2.0 * trace.landmarks.astype(np.float64) + after.landmarks
         squares.append(float(np.square(bend).sum(axis=1).mean()) / face.eyes_px**2)
     return math.sqrt(mean(squares)) if squares else math.nan
 

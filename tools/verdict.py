@@ -146,7 +146,7 @@ def bar_line(bar: Bar) -> str:
     """A bar in one line, for people."""
     sign = "≤" if bar.at_most else "≥"
     verdict = "passed" if bar.passed else "MISSED"
-    return f"{verdict}  {bar.name:34} {bar.value:7.3f}  ({sign} {bar.limit:g})"
+    return f"{verdict}  {bar.name:42} {bar.value:7.3f}  ({sign} {bar.limit:g})"
 
 
 def without_nan(values: Json) -> Json:
