@@ -1,6 +1,7 @@
 """How the face of a film moves: found once, then held against every swap of that film."""
 
 import math
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
@@ -102,18 +103,13 @@ class FilmMotion:
     pairs: dict[int, PairMotion]
 
 
-def study_film(film: Film, library: ModelLibrary, face_index: int = 0) -> FilmMotion:
-    """Finds a film's face and its motion.
+def study_film(film: Film, faces: Sequence[FilmFace | None]) -> FilmMotion:
+    """Finds the motion of a film.
 
     Args:
         film: the input.
-        library: has the networks that find faces.
-        face_index: which face of each picture is meant; 0 is the largest.
-
-    Raises:
-        ModelError: a network is missing.
+        faces: the face that is meant in each of its pictures, as ``find_faces`` gives them.
     """
-    faces = find_faces(film, library, face_index)
     finder = FlowFinder()
     pairs = {}
     for before, after in pairwise(range(len(faces))):
@@ -121,7 +117,7 @@ def study_film(film: Film, library: ModelLibrary, face_index: int = 0) -> FilmMo
         if first is not None and second is not None and first.track_id == second.track_id:
             pictures = film.pictures[before], film.pictures[after]
             pairs[after] = _study_pair(before, *pictures, first.landmarks, finder)
-    return FilmMotion(film, faces, pairs)
+    return FilmMotion(film, tuple(faces), pairs)
 
 
 def find_faces(

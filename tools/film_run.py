@@ -9,7 +9,7 @@ import numpy as np
 
 from engines.models.library import ModelLibrary
 from realtime.app import build_plan
-from realtime.config import Config
+from realtime.config import Config, load_config
 from realtime.contact_sheet import Tap
 from realtime.errors import EngineError
 from realtime.frame import FaceState, Frame, Image, PictureSpec, Points
@@ -30,6 +30,25 @@ class Setting:
 
     name: str
     config: Config
+
+
+def load_settings(
+    overlay: str | None, settings: Sequence[str], against: Sequence[str]
+) -> tuple[Setting, ...]:
+    """The configuration that is asked for, and the one it is compared with where there is one.
+
+    Args:
+        overlay: a configuration file, as ``--config`` takes it.
+        settings: ``key.path=value`` of both.
+        against: what the second does differently; none for the first alone.
+
+    Raises:
+        ConfigError: a file, key or value cannot be used.
+    """
+    own = Setting("as set", load_config(overlay, settings))
+    if not against:
+        return (own,)
+    return own, Setting(" ".join(against), load_config(overlay, [*settings, *against]))
 
 
 @dataclass(frozen=True, slots=True)

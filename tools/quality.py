@@ -34,7 +34,7 @@ from realtime.device import limit_threads
 from realtime.errors import RtSwapError, UsageError
 from realtime.job import parse_face
 from tools.clip_pairs import clip_moments
-from tools.film_run import Setting
+from tools.film_run import load_settings
 from tools.json_file import write_json
 from tools.judge import DEFAULT_MODELS, Judge, open_judge
 from tools.measures import ClipFaces, Source, open_source
@@ -186,10 +186,7 @@ def _judge_matrix(judge: Judge, options: argparse.Namespace) -> list[PairFigures
 def _judge_steadiness(judge: Judge, options: argparse.Namespace) -> int:
     """Runs the matrix under one setting or two, prints and returns the exit code."""
     matrix = _plan_matrix(judge, options)
-    settings = [Setting("as set", matrix.config)]
-    if options.against:
-        other = load_config(options.config, [*options.set, *options.against])
-        settings.append(Setting(" ".join(options.against), other))
+    settings = load_settings(options.config, options.set, options.against)
     results = []
     for result in run_steady(matrix, settings, short_px=options.size):
         results.append(result)

@@ -13,7 +13,7 @@ from realtime.frame import Image
 from realtime.head_motion import HeadState, Motion, Steps, Swing
 from realtime.job import FaceChoice
 from realtime.puppet import GroundTruth
-from tools.film_motion import FilmMotion, hull_mask, study_film
+from tools.film_motion import FilmMotion, find_faces, hull_mask, study_film
 from tools.film_run import Recording, Setting, Trace, film_plan, record
 from tools.lag import FULL_EXTENT, first_reach, phase_lag, step_delay
 from tools.still_run import SETTLE_S
@@ -98,7 +98,7 @@ def run_script(
     scripted = scripted_film(
         script.name, script.motion, num_frames=num_frames, size=size, library=library
     )
-    motion = study_film(scripted.film, library)
+    motion = study_film(scripted.film, find_faces(scripted.film, library))
     runs = [
         record(film_plan(scripted.film, faces, s.config, library), scripted.film, motion.faces)
         for s in settings

@@ -18,7 +18,6 @@ from engines.errors import ModelError
 from engines.models.face_finder import FACE_NETWORKS
 from engines.models.library import ModelLibrary
 from realtime.app import CONNECTIONS, PORTRAIT
-from realtime.config import load_config
 from realtime.contact_sheet import write_picture
 from realtime.device import limit_threads
 from realtime.errors import MediaError, RtSwapError
@@ -27,7 +26,7 @@ from realtime.head_motion import Talk
 from tools.contact_sheet import draw_grid
 from tools.film import Film
 from tools.film_motion import FilmFace, find_faces
-from tools.film_run import film_plan, record
+from tools.film_run import film_plan, load_settings, record
 from tools.still_run import SIGMA
 from tools.synthetic_film import RATE_HZ, noisy, scripted_film
 
@@ -98,20 +97,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _draw(options: argparse.Namespace, names: Sequence[str]) -> Image:
-    configs = [
-        load_config(options.config, [*options.set, *options.against]),
-        load_config(options.config, options.set),
-    ]
-    limit_threads(configs[0].device.threads)
+    own, reference = load_settings(options.config, options.set, options.against)
+    limit_threads(own.config.device.threads)
     library = ModelLibrary()
     library.pull((*FACE_NETWORKS, CONNECTIONS, PORTRAIT))
-    film = _noisy_film(options, configs[0].camera.size, library)
+    film = _noisy_film(options, own.config.camera.size, library)
     faces = find_faces(film, library)
     first = next((face for face in faces if face is not None), None)
     if first is None:
         raise MediaError("--noise: the face must still be found, got none. Ask for less noise.")
     runs = [
-        record(film_plan(film, (), config, library), film, faces).pictures for config in configs
+        record(film_plan(film, (), setting.config, library), film, faces).pictures
+        for setting in (reference, own)
     ]
     row, left, right = row_across(first, options.at, film.spec.width)
     return draw_slices(("input", *names), (film.pictures, *runs), row, left, right)

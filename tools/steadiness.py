@@ -16,12 +16,11 @@ from engines.errors import ModelError
 from engines.models.face_finder import FACE_NETWORKS
 from engines.models.library import ModelLibrary
 from realtime.app import CONNECTIONS, PORTRAIT
-from realtime.config import load_config
 from realtime.device import limit_threads
 from realtime.errors import RtSwapError
 from realtime.head_motion import HeadState, Steps
 from realtime.pictures import load_picture
-from tools.film_run import Setting
+from tools.film_run import Setting, load_settings
 from tools.json_file import write_json
 from tools.script_run import SCRIPTS, ScriptFigures, run_script
 from tools.steadiness_report import describe_steadiness, steadiness_as_json, steadiness_bars
@@ -39,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.seconds <= 2 * SETTLE_S:
         parser.error(f"--seconds: must be more than {2 * SETTLE_S:g}, got {options.seconds:g}")
     try:
-        settings = _settings(options)
+        settings = load_settings(options.config, options.set, options.against)
         limit_threads(settings[0].config.device.threads)
         library = ModelLibrary()
         library.pull((*FACE_NETWORKS, CONNECTIONS, PORTRAIT))
@@ -73,15 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings(options: argparse.Namespace) -> tuple[Setting, Setting]:
-    """The setting that is judged, and the reference."""
-    own = load_config(options.config, options.set)
-    reference = load_config(options.config, [*options.set, *options.against])
-    return Setting("as set", own), Setting(" ".join(options.against), reference)
-
-
 def _run_stills(
-    options: argparse.Namespace, settings: tuple[Setting, Setting], library: ModelLibrary
+    options: argparse.Namespace, settings: Sequence[Setting], library: ModelLibrary
 ) -> list[StillFigures]:
     if options.still is None:
         size = settings[0].config.camera.size
@@ -93,7 +85,7 @@ def _run_stills(
     return run_still(picture, (), settings, library, seconds=options.seconds)
 
 
-def _run_scripts(settings: tuple[Setting, Setting], library: ModelLibrary) -> list[ScriptFigures]:
+def _run_scripts(settings: Sequence[Setting], library: ModelLibrary) -> list[ScriptFigures]:
     size = settings[0].config.camera.size
     found: list[ScriptFigures] = []
     for script in SCRIPTS:

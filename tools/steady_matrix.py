@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from realtime.job import FaceChoice
 from tools.film import load_film
-from tools.film_motion import FilmMotion, study_film
+from tools.film_motion import FilmMotion, find_faces, study_film
 from tools.film_run import LandmarkLog, Setting, film_plan, run_plan, with_log
 from tools.measures import ClipFaces, Source
 from tools.quality_matrix import Matrix, Snapshot, Witness, watched
@@ -47,7 +47,7 @@ def run_steady(
     """
     for clip in matrix.clips:
         film = load_film(clip, seconds=matrix.seconds, short_px=short_px)
-        motion = study_film(film, matrix.library, matrix.face_index)
+        motion = study_film(film, find_faces(film, matrix.library, matrix.face_index))
         faces = ClipFaces(matrix.judge, matrix.face_index)
         for choice, source in matrix.faces.items():
             for setting in settings:

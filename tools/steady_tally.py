@@ -26,7 +26,7 @@ class SteadyFigures:
 
     Attributes:
         pairs: how many of them were measured.
-        missing: pairs whose pictures did not both come out.
+        missing_pairs: those whose pictures did not both come out.
         input_error, output_error: warping error inside the face, mean over pairs (Lai et al.
             2018); both with the flow of the input and over the very same pairs.
         outside_input, outside_output: the same for everything else.
@@ -37,7 +37,7 @@ class SteadyFigures:
     """
 
     pairs: int
-    missing: int
+    missing_pairs: int
     input_error: float
     output_error: float
     outside_input: float
@@ -112,7 +112,7 @@ class SteadyTally:
         tones = np.array(self._tones)
         return SteadyFigures(
             pairs=len(rows),
-            missing=len(self._motion.pairs) - len(rows),
+            missing_pairs=len(self._motion.pairs) - len(rows),
             input_error=mean(numbers(row.pair.face.error for row in rows)),
             output_error=mean(numbers(row.inside for row in rows)),
             outside_input=mean(numbers(row.pair.outside.error for row in rows)),

@@ -70,7 +70,7 @@ def combine_steady(steady: Sequence[SteadyFigures]) -> SteadyFigures:
     """Counts added, everything else the mean over those that could be measured."""
     return SteadyFigures(
         pairs=sum(figures.pairs for figures in steady),
-        missing=sum(figures.missing for figures in steady),
+        missing_pairs=sum(figures.missing_pairs for figures in steady),
         input_error=mean(numbers(figures.input_error for figures in steady)),
         output_error=mean(numbers(figures.output_error for figures in steady)),
         outside_input=mean(numbers(figures.outside_input for figures in steady)),
@@ -190,7 +190,7 @@ def _row(row: SteadyRow) -> str:
         f"{quality.margin:.3f}",
         f"{quality.cheek:.2f}",
     )
-    return f"{line}  {steady.missing} missing" if steady.missing else line
+    return f"{line}  {steady.missing_pairs} missing" if steady.missing_pairs else line
 
 
 def _line(name: str, *values: str) -> str:

@@ -15,7 +15,6 @@ import numpy as np
 from engines.errors import ModelError
 from engines.models.face_finder import FACE_NETWORKS
 from engines.models.library import ModelLibrary
-from realtime.config import load_config
 from realtime.consent import ConsentKind, ConsentLog, default_consent_path, require_consent
 from realtime.contact_sheet import write_picture
 from realtime.device import limit_threads
@@ -25,7 +24,7 @@ from realtime.job import FaceChoice, parse_face
 from tools.contact_sheet import Labelled, crop_face, draw_grid
 from tools.film import Film, load_film
 from tools.film_motion import FilmFace, find_faces
-from tools.film_run import Setting, film_plan, record
+from tools.film_run import Setting, film_plan, load_settings, record
 from tools.judge import Detection
 
 
@@ -93,10 +92,7 @@ def _draw(options: argparse.Namespace) -> Image:
     require_consent(
         [choice.path], ConsentLog(default_consent_path()), given=options.consent, ask=None
     )
-    settings = [Setting("as set", load_config(options.config, options.set))]
-    if options.against:
-        reference = load_config(options.config, [*options.set, *options.against])
-        settings.append(Setting(" ".join(options.against), reference))
+    settings = load_settings(options.config, options.set, options.against)
     limit_threads(settings[0].config.device.threads)
     library = ModelLibrary()
     library.pull(FACE_NETWORKS)

@@ -168,6 +168,10 @@ def test_faces_are_found_at_any_size_of_the_picture(networks, pictures, size):
         (["--matrix", "d", "--faces", "a", "--seconds", "0"], "--seconds"),
         (["--matrix", "d", "--faces", "a", "--sheet-at", "1.5"], "--sheet-at"),
         (["--matrix", "d", "--faces", "a", "--face-index", "-1"], "--face-index"),
+        (["--matrix", "d", "--faces", "a", "--size", "240"], "--size"),
+        (["--matrix", "d", "--faces", "a", "--steady", "--size", "8"], "--size"),
+        (["--matrix", "d", "--faces", "a", "--steady", "--sheet", "b"], "--steady"),
+        (["--input", "a", "--output", "b", "--face", "c", "--against", "a.b=1"], "--steady"),
     ],
 )
 def test_options_that_make_no_sense_end_it_with_two(options, message, capsys):
@@ -207,3 +211,29 @@ def test_the_engine_itself_is_judged_clip_by_clip(
     assert (pair["frames"], pair["judged"]) == (NUM_FRAMES, NUM_FRAMES // 2)
     assert (pair["missing"], pair["extra"], pair["leaks"]) == (0, 0, 0)
     assert cv2.imread(str(sheet)) is not None
+
+
+@pytest.mark.models
+def test_the_engine_is_held_against_the_motion_of_its_input_under_two_settings(
+    networks, pictures, write_clip, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    write_clip("one.mkv", pictures).rename(folder / "one.mkv")
+    report = tmp_path / "report.json"
+    options = ["--matrix", str(folder), "--faces", str(FACE), "--consent", "synthetic"]
+    options += ["--against", "swap.shape=0", "--size", "240", "--json", str(report)]
+    code = main([*options, "--every", "2"])
+    figures = json.loads(report.read_text())
+    own, reference = figures["pairs"]
+    assert code == (0 if figures["passed"] else 1)
+    assert (own["setting"], reference["setting"]) == ("as set", "swap.shape=0")
+    for pair in (own, reference):
+        assert (pair["pairs"], pair["frames"], pair["judged"]) == (NUM_FRAMES - 1, NUM_FRAMES, 2)
+        assert (pair["missing"], pair["missing_pairs"]) == (0, 0)
+        assert pair["ratio"] > 0.5
+        assert pair["outside_ratio"] == pytest.approx(1, abs=0.3)
+    assert own["input_error"] == reference["input_error"]
+    assert own["output_error"] != reference["output_error"]
+    assert "swap.shape=0" in capsys.readouterr().out

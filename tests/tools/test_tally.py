@@ -31,6 +31,7 @@ def test_figures_of_a_clip_are_those_of_its_frames(tally, picture):
     assert figures.source_mean == pytest.approx(np.mean(source), abs=1e-6)
     assert figures.source_p10 == pytest.approx(np.quantile(source, 0.1), abs=1e-6)
     assert figures.source_min == pytest.approx(0.5, abs=1e-6)
+    assert figures.source_std == pytest.approx(np.std(source), abs=1e-6)
     assert figures.target_mean == pytest.approx(np.mean(target), abs=1e-6)
     assert figures.target_max == pytest.approx(cos(30), abs=1e-6)
     assert figures.margin == pytest.approx(np.mean(source) - np.mean(target), abs=1e-6)
