@@ -24,6 +24,12 @@ ROOM = 0.25
 OUTSIDE_PX = 240
 """Shorter side of the pictures on which what is not the face is measured."""
 
+MIN_PX = 16
+"""Least side of a part in which motion can be found."""
+
+_Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in whole pixels, the last two exclusive."""
+
 
 @dataclass(frozen=True, slots=True)
 class FilmFace:
@@ -95,7 +101,7 @@ class FilmMotion:
         film: the film.
         faces: of each picture; None where none was seen.
         pairs: by the number of their second picture; missing where the person is not seen in both
-            pictures, or where there is a cut between them.
+            pictures, where there is a cut between them, and where the face is out of the picture.
     """
 
     film: Film
@@ -114,9 +120,12 @@ def study_film(film: Film, faces: Sequence[FilmFace | None]) -> FilmMotion:
     pairs = {}
     for before, after in pairwise(range(len(faces))):
         first, second = faces[before], faces[after]
-        if first is not None and second is not None and first.track_id == second.track_id:
+        if first is None or second is None or first.track_id != second.track_id:
+            continue
+        box = _face_box(first.landmarks, film.spec.width, film.spec.height)
+        if min(box[2] - box[0], box[3] - box[1]) >= MIN_PX:
             pictures = film.pictures[before], film.pictures[after]
-            pairs[after] = _study_pair(before, *pictures, first.landmarks, finder)
+            pairs[after] = _study_pair(before, *pictures, first.landmarks, box, finder)
     return FilmMotion(film, tuple(faces), pairs)
 
 
@@ -166,11 +175,15 @@ def hull_mask(landmarks: Points, width_px: int, height_px: int) -> Mask:
 
 
 def _study_pair(
-    number: int, first: Image, second: Image, landmarks: Points, finder: FlowFinder
+    number: int,
+    first: Image,
+    second: Image,
+    landmarks: Points,
+    box: _Box,
+    finder: FlowFinder,
 ) -> PairMotion:
     height, width = first.shape[:2]
     hull = hull_mask(landmarks, width, height)
-    box = _face_box(landmarks, width, height)
     face = _study_region(first, second, hull, box, finder)
     small = [shrink(picture, OUTSIDE_PX) for picture in (first, second)]
     rows, columns = small[0].shape[:2]
@@ -181,7 +194,7 @@ def _study_pair(
 
 
 def _study_region(
-    first: Image, second: Image, counted: Mask, box: tuple[int, int, int, int], finder: FlowFinder
+    first: Image, second: Image, counted: Mask, box: _Box, finder: FlowFinder
 ) -> Region:
     left, top, right, bottom = box
     part = (slice(top, bottom), slice(left, right))
@@ -194,7 +207,7 @@ def _study_region(
     return Region(left, top, right, bottom, flow, seen, error)
 
 
-def _face_box(landmarks: Points, width_px: int, height_px: int) -> tuple[int, int, int, int]:
+def _face_box(landmarks: Points, width_px: int, height_px: int) -> _Box:
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
     room = ROOM * float((high - low).max())
     left, top = (max(0, math.floor(side)) for side in low - room)

@@ -33,40 +33,39 @@ def steadiness_bars(
         stills: the setting that is judged, then the reference; or none.
         scripts: of both settings; or none.
     """
-    found = []
-    if stills:
-        own, reference = stills
-        found += [
-            Bar(
-                "std on a still picture, ratio", _over(own.std, reference.std), MAX_STD_RATIO, True
-            ),
-            Bar(
-                "landmark jitter, ratio",
-                _over(own.jitter, reference.jitter),
-                MAX_JITTER_RATIO,
-                True,
-            ),
-        ]
-    if scripts:
-        judged = [figures for figures in scripts if figures.setting == scripts[0].setting]
-        lags = {figures.script: figures.lag for figures in judged}
-        found += [
+    return (*_still_bars(stills), *_script_bars(scripts))
+
+
+def _still_bars(stills: Sequence[StillFigures]) -> list[Bar]:
+    if not stills:
+        return []
+    own, reference = stills
+    std, jitter = _over(own.std, reference.std), _over(own.jitter, reference.jitter)
+    return [
+        Bar("std on a still picture, ratio", std, MAX_STD_RATIO, True),
+        Bar("landmark jitter, ratio", jitter, MAX_JITTER_RATIO, True),
+    ]
+
+
+def _script_bars(scripts: Sequence[ScriptFigures]) -> list[Bar]:
+    judged = [figures for figures in scripts if figures.setting == scripts[0].setting]
+    lags = {figures.script: figures.lag for figures in judged}
+    return [
+        *(
             Bar(f"lag in frames, {name}", lags[name], limit, True)
             for name, limit in MAX_LAG
             if name in lags
-        ]
-        found += [
-            Bar(
-                f"full extent late by frames, {figures.script}", abs(figures.shift), MAX_SHIFT, True
-            )
-            for figures in judged
-            if not math.isnan(figures.extent)
-        ]
-        found += [
-            Bar(f"change in grey levels, {figures.script}", figures.change, MAX_CHANGE, True)
-            for figures in judged
-        ]
-    return tuple(found)
+        ),
+        *(
+            Bar(f"full extent late by frames, {row.script}", abs(row.shift), MAX_SHIFT, True)
+            for row in judged
+            if not math.isnan(row.extent)
+        ),
+        *(
+            Bar(f"change in grey levels, {row.script}", row.change, MAX_CHANGE, True)
+            for row in judged
+        ),
+    ]
 
 
 def describe_steadiness(stills: Sequence[StillFigures], scripts: Sequence[ScriptFigures]) -> str:

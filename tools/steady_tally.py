@@ -32,7 +32,8 @@ class SteadyFigures:
         outside_input, outside_output: the same for everything else.
         visible: share of the face's pixels that count.
         flow_px: mean distance between the flow of the output and that of the input (tOF).
-        jitter: landmarks' root mean square second difference, in distances between the eyes.
+        jitter: landmarks' root mean square second difference, in distances between the eyes; on
+            a moving face the acceleration of its movement is in it too.
         cheek_std: how much the cheeks' tone wanders in time against the input's, in CIELAB.
     """
 

@@ -17,15 +17,26 @@ MAX_COSINE_FALL = 0.02
 MAX_CHEEK_RISE = 0.5
 """In CIELAB; a difference of about 2.3 is just noticeable (Mahy et al. 1994)."""
 
-_NAME, _COLUMNS = (
-    36,
-    "setting pairs input ratio worst outside tOF jitter id tone source margin cheek",
+_NAME_WIDTH = 36
+_COLUMNS = (
+    ("setting", "", 18),
+    ("pairs", "", 5),
+    ("input", "1e-4", 7),
+    ("ratio", "", 6),
+    ("worst", "", 6),
+    ("outside", "ratio", 7),
+    ("tOF", "px", 5),
+    ("jitter", "1e-3", 6),
+    ("id", "std", 6),
+    ("tone", "std", 5),
+    ("source", "cosine", 6),
+    ("margin", "", 6),
+    ("cheek", "ΔE", 5),
 )
-_WIDTHS = (12, 5, 7, 6, 6, 7, 5, 6, 6, 5, 6, 6, 5)
+"""Name, unit and width."""
+
 _Group = tuple[str, str | None, str | None]
 """Name of a line, and the face and the clip it is about; None: all of them."""
-
-_UNITS = ("", "", "1e-4", "", "", "ratio", "px", "1e-3", "std", "std", "cosine", "", "ΔE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +133,8 @@ def describe_steady(results: Sequence[SteadyResult]) -> str:
             ("each face", [(face, face, None) for face in faces]),
             ("all", [("all pairs", None, None)]),
         ]
-    lines = [_line("", *_COLUMNS.split()), _line("", *_UNITS)]
+    names, units, _ = zip(*_COLUMNS, strict=True)
+    lines = [_line("", *names), _line("", *units)]
     for title, group in groups:
         lines += ["", title]
         for name, face, clip in group:
@@ -176,7 +188,7 @@ def _row(row: SteadyRow) -> str:
     steady, quality = row.steady, row.quality
     line = _line(
         row.name,
-        row.setting[: _WIDTHS[0]],
+        row.setting[: _COLUMNS[0][2]],
         str(steady.pairs),
         f"{1e4 * steady.input_error:.3f}",
         f"{row.ratio:.2f}",
@@ -194,5 +206,5 @@ def _row(row: SteadyRow) -> str:
 
 
 def _line(name: str, *values: str) -> str:
-    cells = [f"{value:>{width}}" for value, width in zip(values, _WIDTHS, strict=True)]
-    return " ".join([f"{name[:_NAME]:{_NAME}}", *cells]).rstrip()
+    cells = [f"{value:>{width}}" for value, (_, _, width) in zip(values, _COLUMNS, strict=True)]
+    return " ".join([f"{name[:_NAME_WIDTH]:{_NAME_WIDTH}}", *cells]).rstrip()

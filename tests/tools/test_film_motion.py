@@ -72,6 +72,10 @@ def test_a_face_that_reaches_over_the_edge_is_measured_where_it_is_seen(film):
     assert motion.pairs[1].face.error < 2e-4
 
 
+def test_a_face_out_of_the_picture_is_left_out(film):
+    assert study_film(film, [face_at(-70)] * 4).pairs == {}
+
+
 def test_a_region_without_anything_that_counts_has_no_error():
     flow = np.zeros((8, 8, 2), np.float16)
     region = Region(0, 0, 8, 8, flow, np.zeros((8, 8), bool), float("nan"))

@@ -1,5 +1,7 @@
 import json
 
+import cv2
+import numpy as np
 import pytest
 
 from realtime.head_motion import Swing
@@ -24,6 +26,15 @@ def test_too_short_a_film_is_refused(capsys):
 def test_an_unknown_setting_is_told_in_one_line(capsys):
     assert main(["--against", "swap.nothing=1"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.models
+def test_a_picture_without_a_face_is_told_in_one_line(tmp_path, capsys):
+    path = tmp_path / "grey.png"
+    cv2.imwrite(str(path), np.full((200, 300, 3), 90, np.uint8))
+    options = ["--still", str(path), "--only", "still", "--against", "swap.shape=0"]
+    assert main(options) == 7
+    assert "must show a face" in capsys.readouterr().err
 
 
 @pytest.mark.models
