@@ -148,7 +148,8 @@ def extent_of_pulses(
     under the reference setting that is in it, by projection.
 
     Returns:
-        The lowest height over the reference's, and the shift in frames farthest from 0.
+        The lowest height over the reference's, and the shift in frames farthest from 0; 0 and NaN
+        where the reference itself does not change.
     """
     every = round(pulses.every_ns * RATE_HZ / _S_NS)
     extents, shifts = [], []
@@ -160,9 +161,11 @@ def extent_of_pulses(
             [float((_values(run, n, part) - _values(run, rest, part)) @ goal) for n in span]
             for run in (pictures, reference)
         ]
-        level = FULL_EXTENT * max(ways[1])
-        extents.append(max(ways[0]) / max(ways[1]))
-        reached, due = (first_reach(way, level) for way in ways)
+        height = max(ways[1])
+        if height <= 0:
+            return 0.0, math.nan
+        extents.append(max(ways[0]) / height)
+        reached, due = (first_reach(way, FULL_EXTENT * height) for way in ways)
         shifts.append(math.nan if reached is None or due is None else float(reached - due))
     worst = math.nan if any(map(math.isnan, shifts)) else max(shifts, key=abs, default=math.nan)
     return min(extents, default=math.nan), worst

@@ -105,6 +105,13 @@ def test_a_mouth_that_opens_less_never_reaches_its_height():
     assert extent(pulse_pictures(0.95))[0] == pytest.approx(0.95, abs=0.01)
 
 
+def test_a_reference_that_does_not_change_has_no_height():
+    truths = [truth(shape())] * (3 * RATE_HZ)
+    height, shift = extent_of_pulses(PULSES, truths, pulse_pictures(1.0), pulse_pictures(0.0))
+    assert height == 0
+    assert math.isnan(shift)
+
+
 @pytest.fixture
 def half_moving():
     """Pictures whose left half moves by 3 pixels; the hull is everything."""
