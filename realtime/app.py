@@ -5,7 +5,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
+from engines.errors import ModelError
 from engines.models.face_finder import FACE_NETWORKS
 from engines.models.library import ModelLibrary
 from engines.session import Session
@@ -13,6 +15,7 @@ from realtime.config import Config
 from realtime.consent import ConsentLog, default_consent_path, require_consent
 from realtime.contact_sheet import Moments
 from realtime.device import choose_device, limit_threads
+from realtime.flow import DisFlow, FlowProvider, MeshFlow, NetworkFlow
 from realtime.identity import prepare_identity
 from realtime.job import DISCARD, SYNTHETIC, Job, is_picture
 from realtime.metrics import Json
@@ -27,8 +30,11 @@ from realtime.sources.still import StillPicture
 from realtime.sources.synthetic import SyntheticCamera
 from realtime.sources.video import VideoFile as VideoSource
 from realtime.stage import Sink, Source, Stage
+from realtime.stages.align import Align
+from realtime.stages.composite import Composite
+from realtime.stages.fuse import Fuse
 from realtime.stages.guard import Guard
-from realtime.stages.swap import MeshSwap
+from realtime.stages.swap import Identity, MeshSwap
 from realtime.stages.track import Track
 from realtime.stats_file import StatsFile
 from realtime.terminal import Terminal
@@ -102,16 +108,17 @@ def build_plan(
 
     connections = library.path(CONNECTIONS).read_text(encoding="utf-8")
     identity = prepare_identity(job.faces, connections, open_session)
-    stages: tuple[Stage, ...] = (
-        Track(config.track, open_session),
-        MeshSwap(config.swap, identity),
-    )
     live = job.mode == "live"
     # A recording alone needs no steady rate: it keeps the time of each picture instead.
     paced = live and (job.virtual_camera is not None or job.output is None)
     return Plan(
         source=build_source(job, config, library, open_session),
-        lanes=spread(stages, num_lanes(config, live=live), moments),
+        lanes=spread(
+            build_finding(config, identity, open_session),
+            build_swapping(config, identity),
+            num_lanes(config, live=live),
+            moments,
+        ),
         guard=Guard(config.guard),
         sinks=build_sinks(job, config),
         paced=paced,
@@ -119,6 +126,51 @@ def build_plan(
         out_size=config.output.size,
         max_failures=config.pipeline.max_failures,
     )
+
+
+def build_finding(
+    config: Config, identity: Identity, open_session: Callable[[str], Session]
+) -> tuple[Stage, ...]:
+    """The stages that find out what is in the picture."""
+    track = Track(config.track, open_session)
+    if not config.fuse.enabled:
+        return (track,)
+
+    def open_flow() -> FlowProvider:
+        return _open_flow(config, identity)
+
+    return (track, Align(config.fuse.align, identity.mesh.neutral, open_flow))
+
+
+def build_swapping(config: Config, identity: Identity) -> tuple[Stage, ...]:
+    """The stages that make another picture of it."""
+    swap, composite = MeshSwap(config.swap, identity), Composite(config.composite)
+    if config.fuse.enabled and config.fuse.memory.enabled:
+        return (swap, Fuse(config.fuse.memory), composite)
+    return (swap, composite)
+
+
+def _open_flow(config: Config, identity: Identity) -> FlowProvider:
+    align = config.fuse.align
+    if align.flow == "mesh":
+        return MeshFlow(identity.mesh.closed)
+    if align.network is not None and align.flow == "network":
+        return NetworkFlow(_open_file(align.network, config.device.threads))
+    return DisFlow()
+
+
+def _open_file(path: Path, threads: int) -> Session:
+    """A network of the user's own."""
+    # The runtime costs a noticeable part of a second to import.
+    from engines.onnxruntime import OnnxRuntimeSession
+
+    try:
+        model = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"{path}: must be a readable ONNX file, got: {error.strerror}. Check the path."
+        ) from error
+    return OnnxRuntimeSession(model, threads=threads, name=path.name)
 
 
 def build_source(
@@ -195,14 +247,17 @@ def num_lanes(config: Config, *, live: bool) -> int:
 
 
 def spread(
-    stages: tuple[Stage, ...], lanes: int, moments: Moments | None
+    finding: tuple[Stage, ...],
+    swapping: tuple[Stage, ...],
+    lanes: int,
+    moments: Moments | None,
 ) -> tuple[tuple[Stage, ...], ...]:
-    """Puts the stages into lanes: the first into one of its own where there are two."""
+    """Puts the stages into lanes: those that look into one, those that draw into the other."""
     before: tuple[Stage, ...] = (moments.before,) if moments else ()
     after: tuple[Stage, ...] = (moments.after,) if moments else ()
     if lanes == 1:
-        return ((*before, *stages, *after),)
-    return ((*before, *stages[:1]), (*stages[1:], *after))
+        return ((*before, *finding, *swapping, *after),)
+    return ((*before, *finding), (*swapping, *after))
 
 
 def describe(job: Job) -> str:

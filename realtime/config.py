@@ -15,6 +15,9 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from realtime.errors import ConfigError
+from realtime.feature_memory import MemoryConfig
+from realtime.stages.align import AlignConfig
+from realtime.stages.composite import CompositeConfig
 from realtime.stages.guard import GuardConfig
 from realtime.stages.swap import MeshSwapConfig
 from realtime.stages.track import TrackConfig
@@ -109,6 +112,20 @@ class PipelineConfig(BaseModel, frozen=True, extra="forbid"):
     max_failures: int = Field(30, ge=1)
 
 
+class FuseConfig(BaseModel, frozen=True, extra="forbid"):
+    """How the swapped face is kept steady.
+
+    Attributes:
+        enabled: False leaves landmarks and faces of each frame as they come.
+        align: how motion is measured and landmarks are kept steady.
+        memory: how long a face is remembered.
+    """
+
+    enabled: bool = True
+    align: AlignConfig = AlignConfig()
+    memory: MemoryConfig = MemoryConfig()
+
+
 class Config(BaseModel, frozen=True, extra="forbid"):
     """Everything that can be set; sections belong to the parts that read them."""
 
@@ -119,6 +136,8 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     track: TrackConfig = TrackConfig()
     swapper: Literal["mesh"] = "mesh"
     swap: MeshSwapConfig = MeshSwapConfig()
+    fuse: FuseConfig = FuseConfig()
+    composite: CompositeConfig = CompositeConfig()
     guard: GuardConfig = GuardConfig()
 
 

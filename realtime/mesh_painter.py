@@ -1,4 +1,4 @@
-"""Draws one textured face onto another, on a crop of bounded size."""
+"""Draws one textured face for another, on a crop of bounded size."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from cuda_kernels.rasterize import rasterize
 from realtime.face_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE, FaceMesh
 from realtime.face_texture import DETAIL_ONE, TONE_OFFSET, FaceTexture, Map
 from realtime.face_zones import MAP_PX
-from realtime.frame import Image, Points
+from realtime.frame import Image, Layer, Points
 from realtime.memory import Memory
 from realtime.skin_light import GRID, LUMA, Colours, SkinLight, Weights
 
@@ -36,6 +36,10 @@ _MIN_EYE_PX = 6
 
 _EYE_SHADE = (0.5, 1.6)
 """How far an eye may be darkened or lightened towards the source's."""
+
+
+EyeShades = tuple[float, float]
+"""Factors on the brightness of the target's right and left eye."""
 
 
 class Crop:
@@ -70,12 +74,21 @@ class Crop:
         """Half of ``size``."""
         return self.width_px // 2, self.height_px // 2
 
+    @property
+    def crop_from_image(self) -> NDArray[np.float64]:
+        """``(2, 3)``, where the crop lies in the picture; the region must not be empty."""
+        rows, columns = self.region.shape[:2]
+        across, down = self.width_px / columns, self.height_px / rows
+        left = (0.5 - self._left) * across - 0.5
+        top = (0.5 - self._top) * down - 0.5
+        return np.array([[across, 0.0, left], [0.0, down, top]])
+
     def inside(self, points: Points) -> Points:
         """``(N, 3)`` image points in the crop's pixels; depth is scaled alike."""
-        rows, columns = self.region.shape[:2]
-        scale = np.array([self.width_px / columns, self.height_px / rows], np.float32)
+        crop_from_image = self.crop_from_image
+        scale = crop_from_image[[0, 1], [0, 1]]
         moved = np.empty_like(points)
-        moved[:, :2] = (points[:, :2] - (self._left, self._top) + 0.5) * scale - 0.5
+        moved[:, :2] = points[:, :2] * scale + crop_from_image[:, 2]
         moved[:, 2] = points[:, 2] * scale.mean()
         return moved
 
@@ -112,7 +125,7 @@ class MeshPainter:
         self._detail, self._shade = scratch(3, np.uint16), scratch(3, np.float32)
         self._tone, self._tone_half = scratch(3, np.float32), scratch(3, np.float32)
         self._small, self._half = scratch(3, np.uint8), scratch(3, np.uint8)
-        self._cover, self._face = scratch(3, np.uint8), scratch(3, np.uint8)
+        self._cover = scratch(3, np.uint8)
 
     def crop(self, image: Image, landmarks: Points, drawn: Points) -> Crop:
         """The part of the picture that drawing will touch."""
@@ -133,17 +146,27 @@ class MeshPainter:
         colours = self._light.sample(np.asarray(thumb, np.uint8), np.asarray(points, np.float32))
         return colours, self._light.visible_skin(colours, landmarks)
 
-    def paint(self, crop: Crop, drawn: Points, light: Colours, texture: FaceTexture) -> float:
-        """Draws the texture into the picture, after ``look`` on the same crop.
+    def paint(
+        self,
+        crop: Crop,
+        drawn: Points,
+        light: Colours,
+        texture: FaceTexture,
+        *,
+        out: NDArray[np.uint8],
+    ) -> tuple[Layer, float]:
+        """Draws the texture, after ``look`` on the same crop; the picture stays as it is.
 
         Args:
-            crop: from ``crop``; its region is written.
+            crop: from ``crop``.
             drawn: ``(468, 3)`` image pixels, where the texture's landmarks go.
             light: ``(GRID, GRID, 3)`` the target's light.
             texture: the person.
+            out: ``(layer_bytes(crop_px),) u8``; the layer is written into it.
 
         Returns:
-            The share of the face's surface that the texture covers, 0..1.
+            The layer, a view into ``out``, and the share of the face's surface that the texture
+            covers, 0..1.
         """
         points = crop.inside(drawn)
         width_px = _width_px(points)
@@ -158,12 +181,11 @@ class MeshPainter:
         cv2.remap(texture.cover, *at_half, cv2.INTER_LINEAR, cover)
         alpha = self._alpha(crop, seen, tone, cover, width_px)
         covered = int(np.count_nonzero(alpha > 127)) / max(int(np.count_nonzero(seen > 0.5)), 1)
-        face = self._colour(crop, surface, texture, width_px)
-        alpha = np.asarray(cv2.resize(alpha, crop.size, interpolation=cv2.INTER_LINEAR), np.uint8)
-        alpha = np.asarray(cv2.subtract(alpha, _openings(crop, points, width_px)), np.uint8)
-        self._match_eyes(crop, points, face)
-        _blend(crop, face, alpha)
-        return covered
+        layer = _layer(crop, out)
+        self._colour(crop, surface, texture, width_px, out=layer.face)
+        cv2.resize(alpha, crop.size, layer.alpha, interpolation=cv2.INTER_LINEAR)
+        cv2.subtract(layer.alpha, _openings(crop, points, width_px), layer.alpha)
+        return layer, covered
 
     def _draw_surface(self, crop: Crop, points: Points) -> NDArray[np.float32]:
         """Which spot of the map is seen where, ``(h/2, w/2, 3) f32``: x, y, and 1 on the face."""
@@ -196,8 +218,14 @@ class MeshPainter:
         return at
 
     def _colour(
-        self, crop: Crop, surface: NDArray[np.float32], texture: FaceTexture, width_px: float
-    ) -> Image:
+        self,
+        crop: Crop,
+        surface: NDArray[np.float32],
+        texture: FaceTexture,
+        width_px: float,
+        *,
+        out: Image,
+    ) -> None:
         """The texture under the target's light, ``(h, w, 3) u8``."""
         at = self._where(surface, crop.size)
         # The level at which a pixel of the crop steps over one to two pixels of the texture.
@@ -212,9 +240,7 @@ class MeshPainter:
         cv2.resize(half, crop.size, tone, interpolation=cv2.INTER_LINEAR)
         shade = _plane(self._shade, crop.size, 3)
         cv2.multiply(detail, tone, shade, 1 / DETAIL_ONE, cv2.CV_32F)
-        face = _plane(self._face, crop.size, 3)
-        cv2.addWeighted(shade, 1.0, shade, 0.0, -TONE_OFFSET, face, cv2.CV_8U)
-        return face
+        cv2.addWeighted(shade, 1.0, shade, 0.0, -TONE_OFFSET, out, cv2.CV_8U)
 
     def _alpha(
         self,
@@ -234,30 +260,82 @@ class MeshPainter:
         foreign = _foreign(_plane(self._half, crop.half, 3), seen, tone, cover)
         return np.asarray(cv2.multiply(alpha, cv2.bitwise_not(foreign), scale=1 / 255), np.uint8)
 
-    def _match_eyes(self, crop: Crop, points: Points, face: Image) -> None:
-        """Gives each of the target's eyes some of the brightness the source's eye would have."""
-        small = _plane(self._small, crop.size, 3)
-        for ring in (RIGHT_EYE, LEFT_EYE):
+    def match_eyes(
+        self, crop: Crop, drawn: Points, face: Image, before: EyeShades, share: float
+    ) -> EyeShades:
+        """Gives each of the target's eyes some of the brightness the source's eye would have.
+
+        Args:
+            crop: of the last ``look``; the eyes in its region are written.
+            drawn: ``(468, 3)`` image pixels, where the face was drawn.
+            face: ``(h, w, 3) u8``, the drawn face.
+            before: what was returned for the frame before; (1, 1) at first.
+            share: how far the shades follow this frame, 0..1; 1 for the first.
+
+        Returns:
+            The factors of the right and the left eye.
+        """
+        points = crop.inside(drawn)
+        shades = list(before)
+        for eye, ring in enumerate((RIGHT_EYE, LEFT_EYE)):
             corners = points[list(ring), :2]
-            left, top = np.clip(np.floor(corners.min(axis=0)), 0, crop.size).astype(int)
-            right, bottom = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, crop.size).astype(int)
-            if right <= left or bottom <= top:
-                continue
-            inside = np.zeros((bottom - top, right - left), np.uint8)
-            cv2.fillPoly(inside, [np.round(corners - (left, top)).astype(np.int32)], (255,))
-            if cv2.countNonZero(inside) < _MIN_EYE_PX:
-                continue
-            own = np.array(cv2.mean(small[top:bottom, left:right], inside)[:3]) @ LUMA
-            wanted = np.array(cv2.mean(face[top:bottom, left:right], inside)[:3]) @ LUMA
-            factor = np.float32(np.sqrt(np.clip((wanted + 10) / (own + 10), *_EYE_SHADE)))
-            rows = slice(int(top / crop.scale), int(bottom / crop.scale))
-            columns = slice(int(left / crop.scale), int(right / crop.scale))
-            region = crop.region[rows, columns]
-            if region.size == 0:
-                continue
-            mask = cv2.resize(inside, region.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-            soft = cv2.blur(mask, (3, 3))[..., None] / np.float32(255)
-            region[:] = np.clip(region * (1 + soft * (factor - 1)), 0, 255)
+            wanted = self._eye_shade(crop, corners, face)
+            if wanted is not None:
+                shades[eye] += share * (wanted - shades[eye])
+                _shade(crop, corners, shades[eye])
+        return shades[0], shades[1]
+
+    def _eye_shade(self, crop: Crop, corners: Points, face: Image) -> float | None:
+        """The factor that one eye of this frame asks for; None where too little of it is open."""
+        box = _eye_box(crop, corners)
+        if box is None:
+            return None
+        rows, columns, inside = box
+        if cv2.countNonZero(inside) < _MIN_EYE_PX:
+            return None
+        small = _plane(self._small, crop.size, 3)
+        own = np.array(cv2.mean(small[rows, columns], inside)[:3]) @ LUMA
+        wanted = np.array(cv2.mean(face[rows, columns], inside)[:3]) @ LUMA
+        return float(np.sqrt(np.clip((wanted + 10) / (own + 10), *_EYE_SHADE)))
+
+
+def layer_bytes(crop_px: int) -> int:
+    """Size of the buffer that ``MeshPainter.paint`` writes a layer into."""
+    return 4 * (crop_px + _STEP_PX) ** 2
+
+
+def _layer(crop: Crop, buffer: NDArray[np.uint8]) -> Layer:
+    """A layer of a crop's size in a buffer."""
+    area = crop.width_px * crop.height_px
+    face, alpha = buffer[: 3 * area], buffer[3 * area : 4 * area]
+    return Layer(_plane(face, crop.size, 3), _plane(alpha, crop.size, 1), crop.crop_from_image)
+
+
+def _eye_box(crop: Crop, corners: Points) -> tuple[slice, slice, NDArray[np.uint8]] | None:
+    """Rows and columns of the crop around an eye, and 255 inside of it; None off the picture."""
+    left, top = np.clip(np.floor(corners.min(axis=0)), 0, crop.size).astype(int)
+    right, bottom = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, crop.size).astype(int)
+    if right <= left or bottom <= top:
+        return None
+    inside = np.zeros((bottom - top, right - left), np.uint8)
+    cv2.fillPoly(inside, [np.round(corners - (left, top)).astype(np.int32)], (255,))
+    return slice(top, bottom), slice(left, right), inside
+
+
+def _shade(crop: Crop, corners: Points, factor: float) -> None:
+    """Multiplies an eye in the picture by a factor."""
+    box = _eye_box(crop, corners)
+    if box is None:
+        return
+    rows, columns, inside = box
+    region = crop.region[
+        int(rows.start / crop.scale) : int(rows.stop / crop.scale),
+        int(columns.start / crop.scale) : int(columns.stop / crop.scale),
+    ]
+    if region.size:
+        mask = cv2.resize(inside, region.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        soft = cv2.blur(mask, (3, 3))[..., None] / np.float32(255)
+        region[:] = np.clip(region * (1 + soft * np.float32(factor - 1)), 0, 255)
 
 
 def _foreign(
@@ -289,17 +367,6 @@ def _foreign(
     rightwards = np.minimum.accumulate(beside, axis=1)
     leftwards = np.minimum.accumulate(beside[:, ::-1], axis=1)[:, ::-1]
     return np.asarray(cv2.blur(np.maximum.reduce([down, rightwards, leftwards]), (3, 3)), np.uint8)
-
-
-def _blend(crop: Crop, face: Image, alpha: NDArray[np.uint8]) -> None:
-    """Lays the face over the region."""
-    size = crop.region.shape[1::-1]
-    if size != crop.size:
-        face = np.asarray(cv2.resize(face, size, interpolation=cv2.INTER_CUBIC), np.uint8)
-        alpha = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-    weight = np.multiply(alpha, np.float32(1 / 255))
-    rest = np.float32(1.0) - weight
-    crop.region[:] = cv2.blendLinear(face, np.ascontiguousarray(crop.region), weight, rest)
 
 
 def _plane(scratch: NDArray[Any], size: tuple[int, int], channels: int) -> NDArray[Any]:

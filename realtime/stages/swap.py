@@ -1,17 +1,18 @@
-"""Puts another person's face on every face of the frame, drawn as a textured mesh."""
+"""Draws another person's face for every face of the frame, as a textured mesh."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from realtime.face_mesh import FaceMesh
 from realtime.face_texture import FaceTexture
 from realtime.face_zones import FaceZones
-from realtime.frame import Face, FaceState, Frame, Image, PictureSpec
+from realtime.frame import Face, FaceState, Frame, Image, Layer, PictureSpec
 from realtime.likeness import Likeness, ShapeMemory
 from realtime.memory import Memory
-from realtime.mesh_painter import MeshPainter
+from realtime.mesh_painter import EyeShades, MeshPainter, layer_bytes
 from realtime.skin_light import Colours, SkinLight
 
 _GAP_NS = 500_000_000
@@ -53,13 +54,13 @@ class _Track:
     seen_ns: int
     shape: ShapeMemory = field(default_factory=ShapeMemory)
     light: Colours | None = None
+    eyes: EyeShades = (1.0, 1.0)
 
-    def follow_light(self, light: Colours, elapsed_ns: int, half_life_ms: float) -> Colours:
+    def follow_light(self, light: Colours, share: float) -> Colours:
         """The light, smoothed in time."""
-        if self.light is None or half_life_ms <= 0.0:
+        if self.light is None:
             self.light = light
         else:
-            share = 1.0 - 0.5 ** (elapsed_ns / (half_life_ms * 1e6))
             self.light = np.asarray(self.light + np.float32(share) * (light - self.light))
         return self.light
 
@@ -74,6 +75,8 @@ class MeshSwap:
         self._likeness = Likeness(identity.mesh, identity.zones, config.shape)
         self._painter: MeshPainter | None = None
         self._tracks: dict[int, _Track] = {}
+        self._memory: Memory | None = None
+        self._buffers: list[NDArray[np.uint8]] = []
 
     @property
     def name(self) -> str:
@@ -81,28 +84,49 @@ class MeshSwap:
         return "swap"
 
     def open(self, spec: PictureSpec, memory: Memory) -> None:  # noqa: ARG002
-        """Takes the scratch for one face at a time."""
+        """Takes the scratch for drawing and the buffer of one layer."""
         identity = self._identity
+        self._memory = memory
         self._painter = MeshPainter(identity.mesh, identity.light, self._config.crop_px, memory)
+        self._buffers = [memory.host((layer_bytes(self._config.crop_px),), np.uint8)]
 
     def process(self, frame: Frame) -> None:
-        """Replaces every face that was seen in this frame, the farthest first."""
+        """Draws the layer of every face that was seen in this frame, the farthest first."""
         if self._painter is None:
             raise RuntimeError("MeshSwap.process: the stage must be open, got a closed one.")
         self._forget(frame.media_ns)
-        for face in reversed(frame.faces):
-            if face.state is FaceState.SEEN and face.chosen:
-                covered = self._swap(self._painter, frame.image, face, frame.media_ns)
-                face.swapped = covered >= _MIN_COVERED
+        chosen = [face for face in frame.faces if face.state is FaceState.SEEN and face.chosen]
+        for index, face in reversed(list(enumerate(chosen))):
+            face.layer = self._swap(
+                self._painter, frame.image, face, frame.media_ns, self._buffer(index)
+            )
 
     def close(self) -> None:
         """Forgets all tracks and gives the scratch back."""
-        self._painter = None
+        self._painter = self._memory = None
         self._tracks.clear()
+        self._buffers.clear()
 
-    def _swap(self, painter: MeshPainter, image: Image, face: Face, now_ns: int) -> float:
-        """Draws over one face; returns how much of it is covered, 1 where none of it is seen."""
+    def _buffer(self, index: int) -> NDArray[np.uint8]:
+        """Where the layer of the frame's n-th face goes; more are made when more faces come."""
+        while self._memory is not None and len(self._buffers) <= index:
+            self._buffers.append(self._memory.host((layer_bytes(self._config.crop_px),), np.uint8))
+        return self._buffers[index]
+
+    def _swap(
+        self,
+        painter: MeshPainter,
+        image: Image,
+        face: Face,
+        now_ns: int,
+        buffer: NDArray[np.uint8],
+    ) -> Layer | None:
+        """Draws one face; None where too little of it can be covered.
+
+        A face none of which lies in the picture needs no layer, and counts as swapped.
+        """
         texture, light = self._identity.texture, self._identity.light
+        is_new = face.track_id not in self._tracks
         track = self._tracks.setdefault(face.track_id, _Track(now_ns))
         elapsed_ns = max(0, now_ns - track.seen_ns)
         track.seen_ns = now_ns
@@ -110,11 +134,20 @@ class MeshSwap:
         drawn = self._likeness.place(face.landmarks, rest, texture.shape)
         crop = painter.crop(image, face.landmarks, drawn)
         if crop.region.size == 0:
-            return 1.0
-        colours, weights = painter.look(crop, face.landmarks)
-        measured = light.measure(colours, weights)
-        lit = track.follow_light(measured, elapsed_ns, self._config.light_ms)
-        return painter.paint(crop, drawn, lit, texture)
+            face.swapped = True
+            return None
+        share = 1.0 if is_new else self._share(elapsed_ns)
+        lit = track.follow_light(light.measure(*painter.look(crop, face.landmarks)), share)
+        layer, covered = painter.paint(crop, drawn, lit, texture, out=buffer)
+        if covered < _MIN_COVERED:
+            return None
+        track.eyes = painter.match_eyes(crop, drawn, layer.face, track.eyes, share)
+        return layer
+
+    def _share(self, elapsed_ns: int) -> float:
+        """How far what is remembered of the light follows a frame so long after the last."""
+        half_life_ns = self._config.light_ms * 1e6
+        return 1.0 - 0.5 ** (elapsed_ns / half_life_ns) if half_life_ns > 0.0 else 1.0
 
     def _forget(self, now_ns: int) -> None:
         """Drops tracks that have not been seen for a while."""

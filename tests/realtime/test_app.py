@@ -106,14 +106,15 @@ def test_lanes_follow_from_the_input_the_rate_and_the_cores(
 
 
 def test_stages_keep_their_order_whatever_the_lanes():
-    stages = tuple(Tap(name, lambda frame: None) for name in ("track", "swap", "mark"))
+    finding = tuple(Tap(name, lambda frame: None) for name in ("track", "align"))
+    swapping = tuple(Tap(name, lambda frame: None) for name in ("swap", "mark"))
     moments = Moments([0])
     for lanes in (1, 2):
-        spread_out = spread(stages, lanes, moments)
+        spread_out = spread(finding, swapping, lanes, moments)
         assert len(spread_out) == lanes
         names = [stage.name for lane in spread_out for stage in lane]
-        assert names == ["before", "track", "swap", "mark", "after"]
-    assert spread(stages, 2, None) == (stages[:1], stages[1:])
+        assert names == ["before", "track", "align", "swap", "mark", "after"]
+    assert spread(finding, swapping, 2, None) == (finding, swapping)
 
 
 def test_a_run_is_described_in_a_few_words():

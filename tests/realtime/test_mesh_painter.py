@@ -6,7 +6,8 @@ from realtime.face_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 from realtime.face_texture import DETAIL_ONE, FaceTexture
 from realtime.face_zones import MAP_PX
 from realtime.memory import Memory
-from realtime.mesh_painter import MeshPainter
+from realtime.mesh_painter import MeshPainter, layer_bytes
+from realtime.stages.composite import lay
 
 pytestmark = pytest.mark.models
 
@@ -39,7 +40,13 @@ def paint(painter, image, landmarks, texture, colour=PAINT):
     crop = painter.crop(image, landmarks, landmarks)
     painter.look(crop, landmarks)
     tone = np.full((48, 48, 3), colour, np.float32)
-    return painter.paint(crop, landmarks, tone, texture)
+    buffer = np.full(layer_bytes(CROP_PX), 170, np.uint8)
+    layer, covered = painter.paint(crop, landmarks, tone, texture, out=buffer)
+    assert np.shares_memory(layer.face, buffer)
+    assert np.shares_memory(layer.alpha, buffer)
+    painter.match_eyes(crop, landmarks, layer.face, (1.0, 1.0), 1.0)
+    lay(layer.face, layer.alpha, layer.crop_from_image, out=image)
+    return covered
 
 
 def hull_of(landmarks, shape, grow_px=0):
@@ -168,6 +175,20 @@ def test_open_eyes_keep_their_pattern_and_take_some_of_the_brightness(painter, m
         assert np.ptp(ratio) < 0.03
         assert (ratio.mean() > 1.05) == brighter
         assert 0.6 < ratio.mean() < 1.4
+
+
+def test_the_brightness_of_eyes_follows_what_is_asked_for_by_a_share(painter, mesh, sitter):
+    landmarks = sitter.landmarks(width_px=230)
+    image = noise(low=100, high=150)
+    crop = painter.crop(image, landmarks, landmarks)
+    painter.look(crop, landmarks)
+    bright = np.full((crop.height_px, crop.width_px, 3), 250, np.uint8)
+    at_once = painter.match_eyes(crop, landmarks, bright, (1.0, 1.0), 1.0)
+    for share in (0.0, 0.25):
+        shades = painter.match_eyes(crop, landmarks, bright, (1.0, 1.0), share)
+        expected = [1.0 + share * (full - 1.0) for full in at_once]
+        assert shades == pytest.approx(expected, abs=1e-6)
+    assert min(at_once) > 1.1
 
 
 def test_shut_lids_are_painted_over(painter, plain, sitter):

@@ -13,6 +13,7 @@ from realtime.face_texture import TextureMaker
 from realtime.frame import Face, FaceState, Frame, PictureSpec, Pose
 from realtime.geometry import bounding_box
 from realtime.memory import Memory
+from realtime.stages.composite import Composite, CompositeConfig
 from realtime.stages.swap import Identity, MeshSwap, MeshSwapConfig
 
 pytestmark = pytest.mark.models
@@ -72,10 +73,16 @@ def face_at(landmarks, track_id=1, state=FaceState.SEEN):
 
 
 def swap(stage, image, *landmarks, media_ns=0):
-    """One frame; the picture is copied."""
+    """One frame with its layers laid over a copy of the picture."""
     faces = [face_at(points, number) for number, points in enumerate(landmarks)]
-    frame = Frame(image.copy(), media_ns=media_ns, faces=faces)
+    return finish(stage, Frame(image.copy(), media_ns=media_ns, faces=faces))
+
+
+def finish(stage, frame):
+    """Swaps and composes."""
     stage.process(frame)
+    composite = Composite(CompositeConfig(match_sharpness=False))
+    composite.process(frame)
     return frame
 
 

@@ -1,0 +1,135 @@
+"""The view of a face on which its motion is measured: a square crop that travels with the head.
+
+A view is never turned and, within one track, hardly ever scaled, and it moves by whole pixels. So
+a picture that stands still is sampled alike in every frame, noise and all, and flow is not made up
+by sampling.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.frame import Image, Points
+from realtime.geometry import Matrix, apply, compose, invert
+
+_SIZE = 1.35
+"""Side of a view over the larger side of the box around the landmarks."""
+
+_RESCALE = 1.3
+"""A view keeps its scale until the face has grown or shrunk by this factor."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedView:
+    """One face in one frame.
+
+    Attributes:
+        crop_from_image: ``(2, 3) f64``, scale and shift.
+        picture: ``(S, S, 3) u8 BGR``; outside the frame its edge is repeated.
+        grey: ``(S, S) u8``.
+        points: ``(468, 2) f32`` view pixels, the landmarks as they were measured.
+    """
+
+    crop_from_image: Matrix
+    picture: Image
+    grey: NDArray[np.uint8]
+    points: Points
+
+    @property
+    def scale(self) -> float:
+        """View pixels per image pixel, at most 1."""
+        return float(self.crop_from_image[0, 0])
+
+
+def view_scale(landmarks: Points, side_px: int, before: float | None = None) -> float:
+    """View pixels per image pixel.
+
+    Args:
+        landmarks: ``(468, 3)`` image pixels.
+        side_px: side of the view.
+        before: the scale of the frame before, kept while it fits.
+    """
+    extent = np.ptp(landmarks[:, :2], axis=0).max()
+    wanted = min(1.0, side_px / (_SIZE * max(float(extent), 1.0)))
+    if before is not None and 1 / _RESCALE < wanted / before < _RESCALE:
+        return before
+    return wanted
+
+
+def look(image: Image, landmarks: Points, side_px: int, scale: float) -> AlignedView:
+    """Cuts the view of a face out of a picture.
+
+    Args:
+        image: ``(H, W, 3) u8 BGR``.
+        landmarks: ``(468, 3)`` image pixels.
+        side_px: side of the view.
+        scale: from ``view_scale``.
+    """
+    points = landmarks[:, :2]
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    corner = np.round(middle * scale - side_px / 2)
+    # Pixel centres lie at whole numbers, so a scale moves them by half its difference to 1.
+    shift = 0.5 * scale - 0.5 - corner
+    crop_from_image = np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]])
+    source, crop_from_source = _shrunk(image, crop_from_image, side_px)
+    picture = _warped(source, crop_from_source, side_px)
+    placed = apply(crop_from_image, points).astype(np.float32)
+    return AlignedView(crop_from_image, picture, _grey(picture), placed)
+
+
+def rescaled(view: AlignedView, scale: float) -> AlignedView:
+    """The same view at another scale, about its middle."""
+    side_px = len(view.grey)
+    factor = scale / view.scale
+    shift = (1.0 - factor) * (side_px - 1) / 2
+    new_from_old = np.array([[factor, 0.0, shift], [0.0, factor, shift]])
+    picture = _warped(view.picture, new_from_old, side_px)
+    return AlignedView(
+        compose(new_from_old, view.crop_from_image),
+        picture,
+        _grey(picture),
+        apply(new_from_old, view.points).astype(np.float32),
+    )
+
+
+def _warped(image: Image, view_from_image: Matrix, side_px: int) -> Image:
+    return np.asarray(
+        cv2.warpAffine(
+            image,
+            view_from_image,
+            (side_px, side_px),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        ),
+        np.uint8,
+    )
+
+
+def _grey(picture: Image) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def _shrunk(image: Image, crop_from_image: Matrix, side_px: int) -> tuple[Image, Matrix]:
+    """The part of a large picture that is looked at, made smaller by a whole factor.
+
+    Sampling a large face at single pixels would alias, and noise would look like movement.
+    """
+    factor = math.floor(1.0 / crop_from_image[0, 0])
+    if factor < 2:
+        return image, crop_from_image
+    corners = np.array([(-0.5, -0.5), (side_px - 0.5, side_px - 0.5)])
+    low, high = apply(invert(crop_from_image), corners)
+    height, width = image.shape[:2]
+    left, top = (int(v) // factor * factor for v in np.clip(low, 0, (width, height)))
+    right, bottom = (int(v) for v in np.clip(np.ceil(high), 0, (width, height)))
+    size = ((right - left) // factor, (bottom - top) // factor)
+    if min(size) < 1:
+        return image, crop_from_image
+    region = image[top : top + size[1] * factor, left : left + size[0] * factor]
+    small = cv2.resize(region, size, interpolation=cv2.INTER_AREA)
+    middle = (factor - 1) / 2
+    image_from_small = np.array([[factor, 0.0, left + middle], [0.0, factor, top + middle]])
+    return np.asarray(small, np.uint8), compose(crop_from_image, image_from_small)

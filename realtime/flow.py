@@ -1,0 +1,180 @@
+"""Optical flow between two aligned views of a face: three providers behind one protocol."""
+
+import math
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cuda_kernels.rasterize import rasterize
+from engines.errors import ModelError
+from engines.session import Array, Session
+from realtime.aligned_view import AlignedView
+
+Flow = NDArray[np.float32]
+"""``(S, S, 2) f32`` view pixels: what is at ``p`` in the one view was at ``p + flow[p]`` before."""
+
+
+class FlowProvider(Protocol):
+    """Measures how one view became the next."""
+
+    def measure(self, before: AlignedView, now: AlignedView) -> tuple[Flow, Flow]:
+        """Flow in both directions.
+
+        Args:
+            before, now: views of the same face in two frames, of equal size.
+
+        Returns:
+            For each pixel of ``now`` where it was in ``before``, and for each pixel of ``before``
+            where it is in ``now``; new arrays, the caller's to keep.
+        """
+        ...
+
+    def close(self) -> None:
+        """Lets go what it holds."""
+        ...
+
+
+class DisFlow:
+    """Dense inverse search (Kroeger et al., "Fast Optical Flow using Dense Inverse Search", 2016).
+
+    The direction that moves pixels is measured with variational refinement; the other one, which
+    only serves to doubt the first, without.
+    """
+
+    def __init__(self) -> None:
+        self._fine = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._quick = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+
+    def measure(self, before: AlignedView, now: AlignedView) -> tuple[Flow, Flow]:
+        """As ``FlowProvider.measure``."""
+        size = (*now.grey.shape, 2)
+        backward, forward = np.zeros(size, np.float32), np.zeros(size, np.float32)
+        self._fine.calc(now.grey, before.grey, backward)
+        self._quick.calc(before.grey, now.grey, forward)
+        return backward, forward
+
+    def close(self) -> None:
+        """Holds nothing that must be let go."""
+
+
+class MeshFlow:
+    """Flow read off the landmarks of the two views, between them linear over the triangles.
+
+    Nearly free, but it knows only what the landmark network saw: noise included, hands excluded.
+    Outside the face the similarity that moves the whole face goes on.
+    """
+
+    def __init__(self, triangles: NDArray[np.int32]) -> None:
+        """Takes the mesh's ``(M, 3)`` triangles over the 468 landmarks."""
+        self._triangles = triangles
+
+    def measure(self, before: AlignedView, now: AlignedView) -> tuple[Flow, Flow]:
+        """As ``FlowProvider.measure``."""
+        return self._one_way(now, before), self._one_way(before, now)
+
+    def close(self) -> None:
+        """Holds nothing that must be let go."""
+
+    def _one_way(self, start: AlignedView, end: AlignedView) -> Flow:
+        height, width = start.grey.shape
+        whole, _ = cv2.estimateAffinePartial2D(start.points, end.points, method=cv2.LMEDS)
+        shift = np.eye(2, 3) if whole is None else np.asarray(whole, np.float64)
+        rows, columns = np.indices((height, width), np.float32)
+        ahead = cv2.transform(np.dstack([columns, rows]), shift - np.eye(2, 3))
+        values = np.ones((len(start.points), 3), np.float32)
+        values[:, :2] = end.points - start.points
+        drawn = np.empty((height, width, 3), np.float32)
+        rasterize(
+            start.points,
+            np.zeros(len(start.points), np.float32),
+            self._triangles,
+            values,
+            out=drawn,
+            depth=np.empty((height, width), np.float32),
+        )
+        inside = drawn[..., 2] > 0.5
+        flow = np.array(ahead, np.float32)
+        flow[inside] = drawn[inside, :2]
+        return flow
+
+
+class NetworkFlow:
+    """Any network from two pictures to the flow between them: SpyNet, PWC-Net, RAFT, GMFlow.
+
+    The pictures go in as RGB 0..1 (or 0..255 where ``peak`` says so), ``(1, 3, H, W)`` each, or
+    both in one ``(1, 6, H, W)``; the last output with two channels is taken as the flow from the
+    first picture to the second, in pixels of its own size.
+    """
+
+    def __init__(self, session: Session, peak: float = 1.0) -> None:
+        """Takes a loaded network, which it closes.
+
+        Args:
+            session: the network.
+            peak: value of white.
+
+        Raises:
+            ModelError: the network's tensors are not those of a two-picture flow network.
+        """
+        flows = [spec for spec in session.outputs if len(spec.shape) == 4 and spec.shape[1] == 2]
+        shapes = [spec.shape for spec in session.inputs]
+        is_pair = len(shapes) == 2 and all(len(s) == 4 and s[1] == 3 for s in shapes)
+        is_stack = len(shapes) == 1 and len(shapes[0]) == 4 and shapes[0][1] == 6
+        if not flows or not (is_pair or is_stack):
+            raise ModelError(
+                "flow network: must take two (1, 3, H, W) pictures or one (1, 6, H, W) and give "
+                f"(1, 2, h, w), got {shapes} and {[s.shape for s in session.outputs]}. "
+                "Choose flow.provider dis or mesh."
+            )
+        self._session, self._peak, self._is_stack = session, peak, is_stack
+        self._size: tuple[int, int] | None = None
+        if min(shapes[0][2:]) > 0:
+            self._size = (shapes[0][3], shapes[0][2])
+        self._output = flows[-1]
+        self._inputs: dict[str, Array] = {}
+        self._outputs: dict[str, Array] = {}
+
+    def measure(self, before: AlignedView, now: AlignedView) -> tuple[Flow, Flow]:
+        """As ``FlowProvider.measure``."""
+        return self._one_way(now, before), self._one_way(before, now)
+
+    def close(self) -> None:
+        """Closes the network."""
+        self._session.close()
+
+    def _one_way(self, start: AlignedView, end: AlignedView) -> Flow:
+        height, width = start.grey.shape
+        size = self._size or (math.ceil(width / 32) * 32, math.ceil(height / 32) * 32)
+        planes = [self._planes(view, size) for view in (start, end)]
+        self._bind(size)
+        if self._is_stack:
+            np.concatenate(planes, axis=1, out=next(iter(self._inputs.values())))
+        else:
+            for buffer, plane in zip(self._inputs.values(), planes, strict=True):
+                np.copyto(buffer, plane)
+        self._session.enqueue(self._inputs, out=self._outputs, stream=0)
+        found = self._outputs[self._output.name][0].transpose(1, 2, 0).astype(np.float32)
+        scale = np.array([width / found.shape[1], height / found.shape[0]], np.float32)
+        flow = cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(flow * scale, np.float32)
+
+    def _planes(self, view: AlignedView, size: tuple[int, int]) -> NDArray[np.float32]:
+        picture = cv2.cvtColor(cv2.resize(view.picture, size), cv2.COLOR_BGR2RGB)
+        scaled = picture.astype(np.float32) * np.float32(self._peak / 255.0)
+        return scaled.transpose(2, 0, 1)[None]
+
+    def _bind(self, size: tuple[int, int]) -> None:
+        """Takes the network's buffers, once."""
+        if self._inputs:
+            return
+        width, height = size
+        for spec in self._session.inputs:
+            self._inputs[spec.name] = np.zeros((1, spec.shape[1], height, width), np.float32)
+        for spec in self._session.outputs:
+            shape = tuple(
+                extent if extent > 0 else known
+                for extent, known in zip(spec.shape, (1, 2, height, width), strict=True)
+            )
+            self._outputs[spec.name] = np.zeros(shape, np.float32)

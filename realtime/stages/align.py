@@ -1,0 +1,223 @@
+"""The stage that measures how each face moved and keeps its landmarks steady."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field, model_validator
+
+from cuda_kernels.flow_confidence import flow_confidence
+from realtime.aligned_view import AlignedView, look, rescaled, view_scale
+from realtime.flow import FlowProvider
+from realtime.frame import Face, FaceState, Frame, Image, Motion, PictureSpec, Points
+from realtime.geometry import apply, bounding_box, fit_head, fit_similarity, head_pose, invert
+from realtime.memory import Memory
+from realtime.steady import SteadyConfig, SteadyLandmarks, nearness
+
+_GAP_NS = 500_000_000
+"""A face that was not seen for so long starts afresh."""
+
+_TOLERANCE_PX, _NOISE, _CONTRAST = 0.5, 3.0, 8.0
+"""When a flow is doubted, see ``flow_confidence``."""
+
+_ROUNDS = 2
+"""Steps in which a flow is turned around at single points; it is smooth, so two are enough."""
+
+_MIN_CARRIED = 0.35
+"""A lost face is carried on while so much of the flow around its landmarks can be trusted."""
+
+
+class AlignConfig(BaseModel, frozen=True, extra="forbid"):
+    """How motion is measured.
+
+    Attributes:
+        flow: ``dis`` looks at the picture, ``mesh`` only at the landmarks, ``network`` asks one.
+        network: file of a two-picture flow network in ONNX, for ``flow: network``.
+        view_px: side of the square on which motion is measured.
+        steady: how landmarks are kept steady.
+    """
+
+    flow: Literal["dis", "mesh", "network"] = "dis"
+    network: Path | None = None
+    view_px: int = Field(224, ge=64, le=512)
+    steady: SteadyConfig = SteadyConfig()
+
+    @model_validator(mode="after")
+    def _network_is_named(self) -> Self:
+        if self.flow == "network" and self.network is None:
+            raise ValueError("must be given where flow is network: set fuse.align.network too")
+        return self
+
+
+@dataclass(slots=True)
+class _Track:
+    """What is remembered of one face."""
+
+    seen_ns: int
+    view: AlignedView
+    steady: SteadyLandmarks
+
+
+class Align:
+    """Sets ``Face.motion`` and replaces landmarks, box and pose by steady ones.
+
+    A face that is lost is carried on by the motion of the picture where it was, as long as that
+    can be measured; its ``motion`` is None from when it cannot.
+    """
+
+    def __init__(
+        self,
+        config: AlignConfig,
+        neutral: NDArray[np.float32],
+        open_flow: Callable[[], FlowProvider],
+    ) -> None:
+        """Takes its settings; nothing is loaded before ``open``.
+
+        Args:
+            config: settings.
+            neutral: ``(468, 3)``, the neutral head of the mesh.
+            open_flow: makes the flow provider; the stage closes it.
+        """
+        self._config = config
+        self._near = nearness(neutral)
+        self._open_flow = open_flow
+        self._flow: FlowProvider | None = None
+        self._tracks: dict[int, _Track] = {}
+
+    @property
+    def name(self) -> str:
+        """``align``."""
+        return "align"
+
+    def open(self, spec: PictureSpec, memory: Memory) -> None:  # noqa: ARG002
+        """Loads the flow provider.
+
+        Raises:
+            ModelError: its network is missing or unusable.
+        """
+        self._tracks = {}
+        self._flow = self._open_flow()
+
+    def process(self, frame: Frame) -> None:
+        """Writes into the frame's faces."""
+        flow = self._flow
+        if flow is None:
+            raise RuntimeError("Align.process: the stage must be open, got a closed one.")
+        present = {face.track_id for face in frame.faces}
+        self._tracks = {number: t for number, t in self._tracks.items() if number in present}
+        for face in frame.faces:
+            if face.state is FaceState.SEEN:
+                self._follow(flow, face, frame.image, frame.media_ns)
+            else:
+                self._carry(flow, face, frame.image, frame.media_ns)
+
+    def close(self) -> None:
+        """Forgets all tracks and lets the flow provider go."""
+        self._tracks.clear()
+        if self._flow is not None:
+            self._flow.close()
+            self._flow = None
+
+    def _follow(self, flow: FlowProvider, face: Face, image: Image, now_ns: int) -> None:
+        """Moves a face's landmarks to where flow and measurement together say."""
+        track = self._tracks.get(face.track_id)
+        view = self._look(image, face.landmarks, track)
+        elapsed_ns = now_ns - track.seen_ns if track is not None else 0
+        if track is None or not 0 < elapsed_ns <= _GAP_NS:
+            steady = SteadyLandmarks(self._config.steady, self._near, face.landmarks)
+            self._tracks[face.track_id] = _Track(now_ns, view, steady)
+            return
+        face.motion = self._measure(flow, track.view, view)
+        if self._config.steady.enabled:
+            carried, trust = _carried(face.motion, track.steady.landmarks)
+            face.landmarks = track.steady.follow(face.landmarks, carried, trust, elapsed_ns).copy()
+            face.box = bounding_box(face.landmarks)
+            face.pose = head_pose(fit_head(face.landmarks))
+        track.view, track.seen_ns = view, now_ns
+
+    def _carry(self, flow: FlowProvider, face: Face, image: Image, now_ns: int) -> None:
+        """Moves a lost face as a whole with the picture around it."""
+        track = self._tracks.get(face.track_id)
+        if track is None:
+            return
+        landmarks = track.steady.landmarks
+        motion = self._measure(flow, track.view, self._look(image, landmarks, track))
+        carried, trust = _carried(motion, landmarks)
+        if float(trust.mean()) < _MIN_CARRIED:
+            del self._tracks[face.track_id]
+            return
+        moved = _moved_as_a_whole(landmarks, carried, trust)
+        face.motion = motion
+        track.steady = SteadyLandmarks(self._config.steady, self._near, moved)
+        track.view, track.seen_ns = self._look(image, moved, track), now_ns
+        face.landmarks, face.box = moved, bounding_box(moved)
+
+    def _look(self, image: Image, landmarks: Points, track: _Track | None) -> AlignedView:
+        """The view of a face, at the scale of its track as long as that fits."""
+        before = None if track is None else track.view.scale
+        scale = view_scale(landmarks, self._config.view_px, before)
+        return look(image, landmarks, self._config.view_px, scale)
+
+    def _measure(self, flow: FlowProvider, before: AlignedView, now: AlignedView) -> Motion:
+        """The motion between two views; its arrays go with the frame."""
+        if before.scale != now.scale:
+            before = rescaled(before, now.scale)
+        backward, forward = flow.measure(before, now)
+        confidence = np.empty(now.grey.shape, np.float32)
+        flow_confidence(
+            before.grey,
+            now.grey,
+            backward,
+            forward,
+            tolerance_px=_TOLERANCE_PX,
+            noise=_NOISE,
+            contrast=_CONTRAST,
+            out=confidence,
+        )
+        return Motion(now.crop_from_image, before.crop_from_image, backward, confidence)
+
+
+def _carried(motion: Motion, landmarks: Points) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Where the flow takes points of the frame before, and how far it is to be believed there.
+
+    Args:
+        motion: since the frame before.
+        landmarks: ``(N, 3)`` image pixels in the frame before.
+
+    Returns:
+        ``(N, 2)`` image pixels in this frame, and ``(N,)`` 0..1.
+    """
+    start = apply(motion.before_from_image, landmarks[:, :2]).astype(np.float32)
+    now = start - _sampled(motion.flow, start)
+    for _ in range(_ROUNDS):
+        now = start - _sampled(motion.flow, now)
+    trust = _sampled(motion.confidence, now)
+    return apply(invert(motion.crop_from_image), now), trust
+
+
+def _sampled(values: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Values ``(S, S)`` or ``(S, S, C)`` at ``(N, 2)`` points, those at the rim beyond it."""
+    at = cv2.remap(
+        values,
+        np.ascontiguousarray(points[None, :, 0]),
+        np.ascontiguousarray(points[None, :, 1]),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(at[0], np.float32)
+
+
+def _moved_as_a_whole(
+    landmarks: Points, carried: NDArray[np.float64], trust: NDArray[np.float32]
+) -> Points:
+    """The landmarks under the one similarity that the better half of the flow agrees on."""
+    sure = trust >= np.median(trust)
+    fit = fit_similarity(landmarks[sure, :2], carried[sure])
+    moved = landmarks.copy()
+    moved[:, :2] = fit.scale * landmarks[:, :2] @ fit.rotation.T + fit.shift
+    moved[:, 2] *= fit.scale
+    return moved

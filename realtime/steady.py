@@ -1,0 +1,151 @@
+"""Landmarks that neither tremble nor lag: carried by the flow, settled by a One-Euro filter.
+
+A filter on the landmarks themselves must either tremble or trail behind a moving head, and a mesh
+that trails slides over the face. Here the flow says where each landmark went, to a fraction of a
+pixel and without delay; what the landmark network measures only corrects the drift. The filter
+works on the difference between the two, which is small and slow whatever the head does.
+
+After Casiez, Roussel and Vogel, "1 € Filter" (2012), with the difference in the place of the speed.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+
+from realtime.face_mesh import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
+from realtime.frame import Points
+
+_MOBILE = (*RIGHT_EYE, *LEFT_EYE, *INNER_LIPS, *OUTER_LIPS)
+"""Landmarks that open and shut faster than anything else moves."""
+
+_TREND_HZ = 4.0
+"""Cutoff of the trend of the differences: the network's tremble averages out, an error stays."""
+
+_ENOUGH_TRUST = 0.15
+"""Trust in the flow below which it begins to be doubted: lids and lips are then where they are
+measured, all else goes with what is around it."""
+
+_REACH = 0.25
+"""How far around a landmark the flow is asked where it cannot be trusted at the landmark itself,
+in units of the neutral head."""
+
+_LEAST_TRUST = 1e-3
+
+_OUTER_EYES, _UPRIGHT = (33, 263), (10, 152)
+_EYES_OVER_HEIGHT = 0.45
+"""Distance of the outer eye corners over the height of a face, seen from the front."""
+
+
+class SteadyConfig(BaseModel, frozen=True, extra="forbid"):
+    """How landmarks are kept steady.
+
+    Attributes:
+        enabled: False leaves them as measured.
+        cutoff_hz: how fast small differences between flow and measurement settle.
+        slack: differences up to this count as small, in distances between the outer eye corners.
+        gain_hz: how much the cutoff rises per eye distance beyond that.
+    """
+
+    enabled: bool = True
+    cutoff_hz: float = Field(0.05, ge=0.0, le=30.0)
+    slack: float = Field(0.04, ge=0.0, le=1.0)
+    gain_hz: float = Field(20.0, ge=0.0, le=10_000.0)
+
+
+class SteadyLandmarks:
+    """The landmarks of one tracked face over time."""
+
+    def __init__(self, config: SteadyConfig, near: NDArray[np.float32], landmarks: Points) -> None:
+        """Starts with landmarks as they were measured.
+
+        Args:
+            config: settings.
+            near: ``(468, 468)``, from ``nearness``.
+            landmarks: ``(468, 3)`` image pixels.
+        """
+        self._config = config
+        self._near = near
+        self.landmarks: Points = landmarks.copy()
+        self._trend = np.zeros((len(landmarks), 3), np.float32)
+        self._mobile = np.zeros(len(landmarks), bool)
+        self._mobile[list(_MOBILE)] = True
+
+    def follow(
+        self,
+        measured: Points,
+        carried: NDArray[np.float64],
+        trust: NDArray[np.float32],
+        elapsed_ns: int,
+    ) -> Points:
+        """Takes in one frame.
+
+        Args:
+            measured: ``(468, 3)`` what the landmark network says.
+            carried: ``(468, 2)`` where the flow takes ``landmarks``.
+            trust: ``(468,)`` 0..1, how far the flow is to be believed there.
+            elapsed_ns: since the frame before.
+
+        Returns:
+            ``(468, 3) f32``, also kept in ``landmarks``.
+        """
+        unit_px = face_unit_px(measured)
+        shift = _filled_in(carried - self.landmarks[:, :2], trust, self._near)
+        predicted = self.landmarks.copy()
+        predicted[:, :2] += shift
+        off = (measured - predicted) / unit_px
+        share = _share(np.float64(_TREND_HZ), elapsed_ns)
+        self._trend += np.float32(share) * (off - self._trend)
+        # Lids and lips are put right at once, all else when the error proves to stay.
+        flat = np.where(self._mobile[:, None], off, self._trend)
+        size = np.column_stack([np.hypot(flat[:, 0], flat[:, 1]), np.abs(flat[:, 2])])
+        excess = np.maximum(size - self._config.slack, 0.0)
+        cutoff_hz = self._config.cutoff_hz + self._config.gain_hz * excess
+        gain = _share(cutoff_hz, elapsed_ns)
+        at_once = np.where(self._mobile, 1.0 - trust / _ENOUGH_TRUST, 0.0)
+        gain[:, 0] = np.maximum(gain[:, 0], at_once)
+        moved = gain[:, (0, 0, 1)] * off
+        self._trend -= (moved * share).astype(np.float32)
+        self.landmarks = (predicted + moved * unit_px).astype(np.float32)
+        return self.landmarks
+
+
+def nearness(neutral: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much the landmarks of a head say about one another's movement.
+
+    Args:
+        neutral: ``(468, 3)``, the neutral head.
+
+    Returns:
+        ``(468, 468) f32``, 1 for a landmark itself, less with distance.
+    """
+    apart = np.linalg.norm(neutral[:, None] - neutral[None], axis=-1)
+    return np.asarray(np.exp(-0.5 * (apart / _REACH) ** 2), np.float32)
+
+
+def _filled_in(
+    shift: NDArray[np.float64], trust: NDArray[np.float32], near: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The shift of each landmark, that of its trusted neighbours as far as its own is not."""
+    weight = np.clip(trust / np.float32(_ENOUGH_TRUST), np.float32(_LEAST_TRUST), 1.0)
+    own = shift.astype(np.float32)
+    around = near @ np.column_stack([own * weight[:, None], weight])
+    neighbours = around[:, :2] / around[:, 2:]
+    return np.asarray(neighbours + weight[:, None] * (own - neighbours), np.float32)
+
+
+def face_unit_px(landmarks: Points) -> float:
+    """The distance of the outer eye corners, as it would be seen from the front, in pixels.
+
+    It stays about the same while the head turns, for the height of the face does.
+    """
+    across = math.dist(landmarks[_OUTER_EYES[0], :2], landmarks[_OUTER_EYES[1], :2])
+    upright = math.dist(landmarks[_UPRIGHT[0], :2], landmarks[_UPRIGHT[1], :2])
+    return max(across, _EYES_OVER_HEIGHT * upright, 1.0)
+
+
+def _share(cutoff_hz: NDArray[np.float64] | np.float64, elapsed_ns: int) -> NDArray[np.float64]:
+    """The weight of the newest value in an exponential filter of a cutoff, 0..1."""
+    turns = 2.0 * math.pi * np.asarray(cutoff_hz) * (elapsed_ns / 1e9)
+    return np.asarray(turns / (turns + 1.0))
