@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from engines.models.face_finder import FACE_NETWORKS
+from engines.models.hand_finder import HAND_NETWORKS
 from engines.models.library import ModelLibrary
 from engines.session import Session
 from realtime.config import Config
@@ -28,6 +29,7 @@ from realtime.sources.synthetic import SyntheticCamera
 from realtime.sources.video import VideoFile as VideoSource
 from realtime.stage import Sink, Source, Stage
 from realtime.stages.guard import Guard
+from realtime.stages.occlude import Occlude
 from realtime.stages.swap import MeshSwap
 from realtime.stages.track import Track
 from realtime.stats_file import StatsFile
@@ -78,7 +80,7 @@ def run(
         device = choose_device(config.device.kind)
         limit_threads(config.device.threads)
         _see_consent(job, terminal)
-        plan = build_plan(job, config, _open_library(job, terminal), moments)
+        plan = build_plan(job, config, _open_library(job, config, terminal), moments)
         pipeline = Pipeline(plan)
         stats_file.figures = pipeline.stats
         title = f"{describe(job)}; {config.swapper} on {device}"
@@ -102,8 +104,11 @@ def build_plan(
 
     connections = library.path(CONNECTIONS).read_text(encoding="utf-8")
     identity = prepare_identity(job.faces, connections, open_session)
+    mesh, zones, light = identity.mesh, identity.zones, identity.light
+    occlude: tuple[Stage, ...] = (Occlude(config.occlude, open_session, mesh, zones, light),)
     stages: tuple[Stage, ...] = (
         Track(config.track, open_session),
+        *(occlude if config.occlude.enabled else ()),
         MeshSwap(config.swap, identity),
     )
     live = job.mode == "live"
@@ -236,11 +241,12 @@ def _see_consent(job: Job, terminal: Terminal) -> None:
         )
 
 
-def _open_library(job: Job, terminal: Terminal) -> ModelLibrary:
+def _open_library(job: Job, config: Config, terminal: Terminal) -> ModelLibrary:
     """The library, with everything this job needs in its cache."""
     portrait = (PORTRAIT,) if job.camera == SYNTHETIC else ()
+    hands = HAND_NETWORKS if config.occlude.enabled and config.occlude.hands else ()
     with terminal.downloading() as progress:
-        ModelLibrary(progress=progress).pull((*FACE_NETWORKS, CONNECTIONS, *portrait))
+        ModelLibrary(progress=progress).pull((*FACE_NETWORKS, *hands, CONNECTIONS, *portrait))
     return ModelLibrary()
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from realtime.errors import ConfigError
 from realtime.stages.guard import GuardConfig
+from realtime.stages.occlude import OccludeConfig
 from realtime.stages.swap import MeshSwapConfig
 from realtime.stages.track import TrackConfig
 
@@ -117,6 +118,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     device: DeviceConfig = DeviceConfig()
     pipeline: PipelineConfig = PipelineConfig()
     track: TrackConfig = TrackConfig()
+    occlude: OccludeConfig = OccludeConfig()
     swapper: Literal["mesh"] = "mesh"
     swap: MeshSwapConfig = MeshSwapConfig()
     guard: GuardConfig = GuardConfig()
