@@ -54,8 +54,6 @@ _LEARN_S, _ABSORB_S = 3.0, 20.0
 _OWN = 0.7
 """Up to this strength a cell looks like itself."""
 
-_FLAT_WEIGHT = 0.5
-
 Strength = NDArray[np.float32]
 """``(GRID, GRID) f32``, 1 from where on a cell is foreign."""
 
@@ -68,14 +66,12 @@ class PlateTables:
         normals: ``(GRID, GRID, 3) f32`` of a neutral frontal face, z away from the camera.
         judged: ``(GRID, GRID) bool`` cells whose look says something.
         inside: ``(GRID, GRID) bool`` cells of the face, but for its outermost rim.
-        flat: ``(GRID, GRID) bool`` plain skin.
         light_change: ``(GRID * GRID, 6) f32`` the smooth changes of light.
     """
 
     normals: NDArray[np.float32]
     judged: NDArray[np.bool_]
     inside: NDArray[np.bool_]
-    flat: NDArray[np.bool_]
     light_change: NDArray[np.float32]
 
 
@@ -91,7 +87,6 @@ def build_plate_tables(mesh: FaceMesh, zones: FaceZones, light: SkinLight) -> Pl
         normals=normals,
         judged=(depth > _EVIDENCE_DEPTH) & (features < _MAX_FEATURE),
         inside=depth > _EVIDENCE_DEPTH,
-        flat=light.skin > _FLAT_WEIGHT,
         light_change=np.stack(terms, axis=-1).reshape(-1, len(terms)).astype(np.float32),
     )
 
@@ -136,10 +131,7 @@ class FacePlate:
         hands: NDArray[np.bool_],
         foreign: NDArray[np.bool_],
     ) -> Comparison:
-        """How foreign each cell looks.
-
-        Where the plate does not know a cell yet, the middle tone of this face's skin and what the
-        other half of the face looks like stand in for it.
+        """How foreign each cell looks; 0 where the plate does not know the cell yet.
 
         Args:
             colours: ``(GRID, GRID, 3) f32`` BGR of this frame, as ``SkinLight.sample`` has them.
@@ -148,18 +140,19 @@ class FacePlate:
             foreign: ``(GRID, GRID) bool`` cells that something else hid a moment ago.
         """
         look, in_view = _look(colours), self._tables.inside & (facing > _MIN_FACING)
-        seen = in_view & self._tables.judged & (colours.max(axis=-1) < _CLIPPED)
-        clean = seen & ~hands & ~foreign
-        known = self.known
-        change = self._light_change(look, clean & known)
+        bright = colours.max(axis=-1) >= _CLIPPED
+        judged = in_view & self._tables.judged & self.known & ~bright
+        change = self._light_change(look, judged & ~hands & ~foreign)
         self._aligned = look - change
-        own = self._own_look(look, clean, known, change)
-        low, high = own[0] - look, look - own[1]
+        usual = self._aligned if self._usual is None else self._usual
+        window = np.ones((_REACH, _REACH), np.uint8)
+        low = cv2.erode(usual, window) - self._aligned
+        high = self._aligned - cv2.dilate(usual, window)
         off_luma = np.maximum(low[..., 0] / _DARK, high[..., 0] / _BRIGHT)
-        off = np.maximum(low, high)
-        off_tint = np.maximum(off[..., 1], off[..., 2]) / _TINT
+        outside = np.maximum(low, high)
+        off_tint = np.maximum(outside[..., 1], outside[..., 2]) / _TINT
         off = np.hypot(np.maximum(off_luma, 0.0), np.maximum(off_tint, 0.0))
-        return Comparison(np.asarray(off * seen, np.float32), look, in_view, seen, hands)
+        return Comparison(np.asarray(off * judged, np.float32), look, in_view, judged, hands)
 
     def learn(self, comparison: Comparison, foreign: NDArray[np.bool_], elapsed_s: float) -> None:
         """Takes in the look that was compared last.
@@ -180,29 +173,6 @@ class FacePlate:
             self._usual = self._aligned.copy()
         self._usual += rate[..., None] * (self._aligned - self._usual)
         self._watched_s += np.float32(elapsed_s) * own
-
-    def _own_look(
-        self,
-        look: NDArray[np.float32],
-        clean: NDArray[np.bool_],
-        known: NDArray[np.bool_],
-        change: NDArray[np.float32],
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The least and the most each cell may read in this light and still be the own face."""
-        skin = clean & self._tables.flat
-        middle = np.median(look[skin if skin.any() else self._tables.flat], axis=0)
-        if self._usual is None:
-            usual = np.broadcast_to(middle, look.shape).astype(np.float32)
-        else:
-            usual = np.where(known[..., None], self._usual + change, middle).astype(np.float32)
-        window = np.ones((_REACH, _REACH), np.uint8)
-        low, high = cv2.erode(usual, window), cv2.dilate(usual, window)
-        if (self._tables.judged & ~known).any():
-            other = np.ascontiguousarray(look[:, ::-1])
-            unknown = ~known[..., None]
-            low = np.where(unknown, np.minimum(low, cv2.erode(other, window)), low)
-            high = np.where(unknown, np.maximum(high, cv2.dilate(other, window)), high)
-        return np.asarray(low, np.float32), np.asarray(high, np.float32)
 
     def _light_change(
         self, look: NDArray[np.float32], use: NDArray[np.bool_]

@@ -12,11 +12,13 @@ _FOREIGN, _DOUBTFUL = 1.0, 0.6
 _MIN_HELD_CELLS, _MIN_FREE_CELLS = 8, 24
 """Foreign cells a region must have beside a hand, and elsewhere; the map has about 1500."""
 
-_MIN_KNOWN = 0.7
-"""Share of its cells that must have been seen clean before, elsewhere than beside a hand."""
+_HAND_REACH, _HELD_REACH = 11, 27
+"""Sides of the neighbourhoods of a hand, in cells: what comes into the first is held, and what is
+held is within the second; beyond it may be background beside a turned cheek."""
 
-_HAND_REACH = 11
-"""Side of the neighbourhood of a hand, in cells, in which a thing counts as held."""
+_FILL_REACH, _ALIKE_STRENGTH = 15, 0.3
+"""Side of the neighbourhood into which a thing is followed by its colour, and how foreign a cell
+must look for that where that can be told."""
 
 _GAP = 5
 """Gaps of fewer cells are closed."""
@@ -27,13 +29,12 @@ _ALIKE = np.array([0.3, 0.12, 0.12], np.float32)
 Cells = NDArray[np.bool_]
 
 
-def foreign_cells(comparison: Comparison, settled: Strength, known: Cells) -> Cells:
+def foreign_cells(comparison: Comparison, settled: Strength) -> Cells:
     """The cells with something in front that is no hand.
 
     Args:
         comparison: how the face looks in this frame.
         settled: how foreign each cell looked over the last few frames.
-        known: cells whose own look is known.
 
     Returns:
         ``(GRID, GRID) bool``; without the cells that hands hide.
@@ -41,18 +42,14 @@ def foreign_cells(comparison: Comparison, settled: Strength, known: Cells) -> Ce
     strength, hands, in_view = comparison.strength, comparison.hands, comparison.in_view
     chosen = np.zeros(strength.shape, bool)
     if hands.any():
-        beside = _grown(hands, _HAND_REACH)
+        beside, around = _grown(hands, _HAND_REACH), _grown(hands, _HELD_REACH)
         for region in _regions(strength, hands):
             if np.count_nonzero(region & (strength > _FOREIGN)) >= _MIN_HELD_CELLS:
-                chosen |= region & (region & beside).any()
+                chosen |= region & around & (region & beside).any()
     border = in_view & ~(cv2.erode(in_view.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
     for region in _regions(np.minimum(strength, settled), hands):
         start = region & (settled > _FOREIGN)
-        if (
-            np.count_nonzero(start) >= _MIN_FREE_CELLS
-            and known[region].mean() >= _MIN_KNOWN
-            and (region & border).any()
-        ):
+        if np.count_nonzero(start) >= _MIN_FREE_CELLS and (region & border).any():
             chosen |= region
     return _filled(chosen, comparison) if chosen.any() else chosen
 
@@ -63,6 +60,9 @@ def _filled(chosen: Cells, comparison: Comparison) -> Cells:
     middle = np.median(own, axis=0)
     spread = np.maximum(2.0 * np.median(np.abs(own - middle), axis=0), _ALIKE)
     alike = (np.abs(comparison.look - middle) < spread).all(axis=-1)
+    alike &= _grown(chosen, _FILL_REACH) & (
+        (comparison.strength > _ALIKE_STRENGTH) | ~comparison.judged
+    )
     free = comparison.in_view & ~comparison.hands
     _, labels = cv2.connectedComponents(((chosen | alike) & free).astype(np.uint8))
     whole = np.isin(labels, np.unique(labels[chosen & free])) & (labels > 0)

@@ -34,11 +34,24 @@ of the face's box; by turns, for what one of them misses another may show."""
 _PALM_SIZES = (0.22, 1.8)
 """Lengths a palm may have, in sides of the face's box; arms reach towards the camera."""
 
-_MIN_PALM_SCORE = 0.4
+_MAX_AWAY = 2.5
+"""Hands farther from a face's middle than so many sides of its box are of no concern."""
+
+_MIN_PALM_SCORE = 0.35
+_EAGER_SEARCHES = 4
+"""Hands come in pairs: after a hand has been found so many searches follow closely."""
+
 _KEEP_SCORE = 0.3
 """What the landmark network must say of a hand that was there a moment ago."""
 
-_SAME_SQUARE = 0.1
+_SURE_SCORE = 0.8
+"""A new hand below this must be seen twice before it counts."""
+
+_ON_FACE, _ON_FACE_SCORE = 0.6, 0.9
+"""A hand with this share of its points inside the face's box must have this score: an ear, a
+shadow and a jaw may look like a hand, and would let much of the face through."""
+
+_SAME_SQUARE = 0.17
 """A palm this near to a hand's place, in sides of the square, is that hand's."""
 
 _MAX_PENDING = 3
@@ -60,12 +73,14 @@ class _Hand:
         seen_ns: when.
         velocity: ``(2,) f32`` image pixels per ns; 0 unless it kept its direction.
         failures: looks that failed since.
+        sure: whether it is believed to be a hand.
     """
 
     found: LocatedHand
     seen_ns: int
     velocity: NDArray[np.float32] = field(default_factory=lambda: np.zeros(2, np.float32))
     failures: int = 0
+    sure: bool = False
 
     def at(self, now_ns: int) -> NDArray[np.float32]:
         """``(21, 3) f32``, where the hand is thought to be."""
@@ -87,7 +102,7 @@ class _Hand:
         keeps_on = float(velocity @ self.velocity) > 0.0 or not self.velocity.any()
         goes_on = np.float32(0.0 if is_jump or not keeps_on else 0.5)
         self.velocity = np.asarray(goes_on * (velocity + self.velocity), np.float32)
-        self.found, self.seen_ns, self.failures = found, now_ns, 0
+        self.found, self.seen_ns, self.failures, self.sure = found, now_ns, 0, True
 
 
 @dataclass(slots=True)
@@ -95,6 +110,7 @@ class _Turns:
     """Whose turn it is."""
 
     searches: int = 0
+    eager: int = 0
     searched_ns: int | None = None
     pending: list[CropSquare] = field(default_factory=list)
     stir: SkinStir = field(default_factory=SkinStir)
@@ -140,7 +156,7 @@ class HandWatch:
             self.reset()
             return []
         due = self._due_hand(now_ns, faces)
-        if due is not None and due.failures:
+        if due is not None and (due.failures or not due.sure):
             self._follow(due, image, now_ns, faces)
         elif self._turns.pending:
             self._take_pending(image, now_ns, faces)
@@ -149,7 +165,7 @@ class HandWatch:
         elif due is not None:
             self._follow(due, image, now_ns, faces)
         # A hand that was just missed may have gone; its mask fades while it is looked for again.
-        return [hand.at(now_ns) for hand in self._hands if not hand.failures]
+        return [hand.at(now_ns) for hand in self._hands if hand.sure and not hand.failures]
 
     def _due_hand(self, now_ns: int, faces: list[Face]) -> _Hand | None:
         """The hand that most needs a look, if any does."""
@@ -173,7 +189,7 @@ class HandWatch:
         if since_ns < _ALARMED_NS or since_ns >= self._search_ns:
             return since_ns >= self._search_ns
         if near:
-            return False
+            return self._turns.eager > 0
         return alarmed or self._turns.stir.has_come(image, [face.box for face in faces])
 
     def _search(self, image: Image, now_ns: int, faces: list[Face]) -> None:
@@ -182,6 +198,7 @@ class HandWatch:
         turn, which = divmod(turns.searches, len(faces))
         region = _region(faces[which], *_REGIONS[turn % len(_REGIONS)])
         turns.searches += 1
+        turns.eager = max(turns.eager - 1, 0)
         turns.searched_ns = now_ns
         turns.stir.mark(image, region, [face.box for face in faces])
         found = self._finder.detect(image, region, min_score=_MIN_PALM_SCORE)
@@ -195,18 +212,20 @@ class HandWatch:
         if found is None or not _is_plausible(found, faces):
             return
         if not any(is_same_hand(found, hand.found) for hand in self._hands):
-            self._hands.append(_Hand(found, now_ns))
+            self._hands.append(_Hand(found, now_ns, sure=found.score >= _SURE_SCORE))
+            self._turns.eager = _EAGER_SEARCHES
 
     def _follow(self, hand: _Hand, image: Image, now_ns: int, faces: list[Face]) -> None:
         """Looks at a hand again; one not found twice running, or found twice, is let go."""
         square = square_from_hand(hand.at(now_ns))
-        found = self._finder.locate(image, square, min_score=_KEEP_SCORE)
+        min_score = _KEEP_SCORE if hand.sure else self._min_score
+        found = self._finder.locate(image, square, min_score=min_score)
         others = [other.found for other in self._hands if other is not hand]
         if found is None or not _is_plausible(found, faces):
             hand.failures += 1
-            if hand.failures >= _MAX_FAILURES:
+            if hand.failures >= _MAX_FAILURES or not hand.sure:
                 self._hands.remove(hand)
-                self._turns.searched_ns = None
+                self._turns.searched_ns = None if hand.sure else self._turns.searched_ns
         elif any(is_same_hand(found, other) for other in others):
             self._hands.remove(hand)
         else:
@@ -215,7 +234,7 @@ class HandWatch:
 
 def _period_ns(hand: _Hand, faces: list[Face]) -> int:
     """How long a hand may go without a look."""
-    if hand.failures:
+    if hand.failures or not hand.sure:
         return 0
     if not any(_is_near(hand.found, face) for face in faces):
         return _FAR_NS
@@ -242,8 +261,10 @@ def _is_plausible(hand: LocatedHand, faces: list[Face]) -> bool:
         side_px = _side_px(face)
         least, most = (share * side_px for share in _PALM_SIZES)
         away = np.abs(hand.middle - (face.box[:2] + face.box[2:]) / 2).max()
-        if least <= palm_length(hand.points) <= most and away < 2.5 * side_px:
-            return True
+        if least <= palm_length(hand.points) <= most and away < _MAX_AWAY * side_px:
+            plane = hand.points[:, :2]
+            inside = ((plane >= face.box[:2]) & (plane <= face.box[2:])).all(axis=1)
+            return hand.score >= _ON_FACE_SCORE or float(inside.mean()) < _ON_FACE
     return False
 
 

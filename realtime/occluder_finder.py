@@ -23,7 +23,7 @@ from realtime.skin_light import GRID, SkinLight
 _LOOK_NS, _BUSY_LOOK_NS = 80_000_000, 45_000_000
 """How often a face is compared with its plate: with nothing foreign on it, and otherwise."""
 
-_RISE_MS, _FALL_MS = 25.0, 45.0
+_RISE_MS, _FALL_MS = 25.0, 25.0
 """Half-lives with which a mask comes and goes."""
 
 _SETTLE_MS = 90.0
@@ -182,7 +182,7 @@ class OccluderFinder:
         comparison = plate.compare(np.asarray(colours, np.float32), facing, hands, memory.cells)
         share = np.float32(1.0 - 0.5 ** (since_ns / 1e6 / _SETTLE_MS))
         memory.settled += share * (comparison.strength - memory.settled)
-        memory.cells = foreign_cells(comparison, memory.settled, plate.known)
+        memory.cells = foreign_cells(comparison, memory.settled)
         memory.alarmed = int(np.count_nonzero(comparison.strength > 1.0)) >= _ALARM_CELLS
         plate.learn(comparison, memory.cells, since_ns / 1e9)
 

@@ -17,7 +17,7 @@ from engines.models.hand_landmark import (
 from engines.models.square_crop import CropSquare
 from engines.session import Session
 
-HAND_NETWORKS = ("palm_detection_lite", "hand_landmark_lite")
+HAND_NETWORKS = ("palm_detection_full", "hand_landmark_lite")
 """Names in the catalogue of the two networks a finder is made of."""
 
 _SAME_HAND = 0.25

@@ -7,7 +7,7 @@ DEFAULTS = {
     "face_detection_short_range",
     "face_detection_full_range",
     "face_landmark",
-    "palm_detection_lite",
+    "palm_detection_full",
     "hand_landmark_lite",
     "face_mesh_connections",
     "portrait_astronaut",
