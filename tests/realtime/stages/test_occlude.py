@@ -143,7 +143,7 @@ def test_a_thing_within_the_face_that_does_not_reach_in_from_outside_is_none(run
     for _ in range(CLEAN):
         run.look(looks)
     for _ in range(HIDDEN):
-        face, _ = run.look(looks, (BLUE, lambda mask: cv2.circle(mask, (160, 115), 14, 255, -1)))
+        face, _ = run.look(looks, (BLUE, lambda mask: cv2.circle(mask, (160, 112), 19, 255, -1)))
         assert face.occluder is None
 
 
