@@ -14,15 +14,21 @@ from realtime.skin_stir import SkinStir
 
 _MS_NS = 1_000_000
 
-_PERIODS_NS = ((0.8, 95 * _MS_NS), (4.0, 50 * _MS_NS))
+_PERIODS_NS = ((0.8, 125 * _MS_NS), (4.0, 50 * _MS_NS))
 """How often a hand near a face is looked at while it is slower than so many palm lengths a second;
 a faster one is in every frame."""
+
+_LOOKS_FOR_SPEED = 3
+"""So many looks are needed before a slow hand is believed to be slow."""
 
 _FAR_NS = 150 * _MS_NS
 """How often other hands are."""
 
 _ALARMED_NS = 90 * _MS_NS
-"""How often hands are searched for while something foreign is seen on a face or skin comes near."""
+"""How soon hands are searched for again when something foreign is seen on a face or skin comes
+near; later the next time, and so on, for a camera that moves stirs everything."""
+
+_HURRY_LESS = 1.5
 
 _NEAR_MARGIN = 0.25
 """A hand this close to a face's box, in box sides, is near."""
@@ -74,6 +80,7 @@ class _Hand:
         velocity: ``(2,) f32`` image pixels per ns; 0 unless it kept its direction.
         failures: looks that failed since.
         sure: whether it is believed to be a hand.
+        looks: how often it was seen.
     """
 
     found: LocatedHand
@@ -81,6 +88,7 @@ class _Hand:
     velocity: NDArray[np.float32] = field(default_factory=lambda: np.zeros(2, np.float32))
     failures: int = 0
     sure: bool = False
+    looks: int = 1
 
     def at(self, now_ns: int) -> NDArray[np.float32]:
         """``(21, 3) f32``, where the hand is thought to be."""
@@ -103,6 +111,7 @@ class _Hand:
         goes_on = np.float32(0.0 if is_jump or not keeps_on else 0.5)
         self.velocity = np.asarray(goes_on * (velocity + self.velocity), np.float32)
         self.found, self.seen_ns, self.failures, self.sure = found, now_ns, 0, True
+        self.looks += 1
 
 
 @dataclass(slots=True)
@@ -112,6 +121,7 @@ class _Turns:
     searches: int = 0
     eager: int = 0
     searched_ns: int | None = None
+    hurry_ns: int = _ALARMED_NS
     pending: list[CropSquare] = field(default_factory=list)
     stir: SkinStir = field(default_factory=SkinStir)
 
@@ -185,12 +195,18 @@ class HandWatch:
             return False
         if self._turns.searched_ns is None:
             return True
-        since_ns = now_ns - self._turns.searched_ns
-        if since_ns < _ALARMED_NS or since_ns >= self._search_ns:
-            return since_ns >= self._search_ns
+        turns, since_ns = self._turns, now_ns - self._turns.searched_ns
+        if since_ns >= self._search_ns:
+            turns.hurry_ns = _ALARMED_NS
+            return True
+        if since_ns < turns.hurry_ns:
+            return False
         if near:
-            return self._turns.eager > 0
-        return alarmed or self._turns.stir.has_come(image, [face.box for face in faces])
+            return turns.eager > 0
+        if not (alarmed or turns.stir.has_come(image, [face.box for face in faces])):
+            return False
+        turns.hurry_ns = round(_HURRY_LESS * turns.hurry_ns)
+        return True
 
     def _search(self, image: Image, now_ns: int, faces: list[Face]) -> None:
         """Looks around one face; what may be hands is looked at in the frames to come."""
@@ -213,7 +229,7 @@ class HandWatch:
             return
         if not any(is_same_hand(found, hand.found) for hand in self._hands):
             self._hands.append(_Hand(found, now_ns, sure=found.score >= _SURE_SCORE))
-            self._turns.eager = _EAGER_SEARCHES
+            self._turns.eager, self._turns.hurry_ns = _EAGER_SEARCHES, _ALARMED_NS
 
     def _follow(self, hand: _Hand, image: Image, now_ns: int, faces: list[Face]) -> None:
         """Looks at a hand again; one not found twice running, or found twice, is let go."""
@@ -238,6 +254,8 @@ def _period_ns(hand: _Hand, faces: list[Face]) -> int:
         return 0
     if not any(_is_near(hand.found, face) for face in faces):
         return _FAR_NS
+    if hand.looks < _LOOKS_FOR_SPEED:
+        return _PERIODS_NS[-1][1]
     speed_per_s = hand.speed_per_s
     return next((period_ns for limit, period_ns in _PERIODS_NS if speed_per_s < limit), 0)
 

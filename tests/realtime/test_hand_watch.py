@@ -60,10 +60,15 @@ def test_without_hands_the_detector_runs_at_its_interval_only():
     assert watched.finder.looks == 0
 
 
-def test_an_alarm_makes_the_search_hurry():
+def test_an_alarm_makes_the_search_hurry_and_less_so_each_time_nothing_comes_of_it():
     watched = Watched(ScriptedFinder())
-    watched.frames(60, alarmed=True)
-    assert watched.finder.searches == 20
+    searched = []
+    for index in range(26):
+        before = watched.finder.searches
+        watched.frames(1, alarmed=True)
+        if watched.finder.searches > before:
+            searched.append(index)
+    assert np.diff(searched).tolist() == [3, 5, 7, 10]
 
 
 def test_a_doubtful_hand_must_be_seen_twice():
