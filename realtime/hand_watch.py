@@ -44,7 +44,7 @@ _MAX_AWAY = 2.5
 """Hands farther from a face's middle than so many sides of its box are of no concern."""
 
 _MIN_PALM_SCORE = 0.35
-_EAGER_SEARCHES = 4
+_EAGER_SEARCHES = 3
 """Hands come in pairs: after a hand has been found so many searches follow closely."""
 
 _KEEP_SCORE = 0.3

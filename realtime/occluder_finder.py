@@ -125,12 +125,15 @@ class OccluderFinder:
         """
         elapsed_ms = max(now_ns - memory.seen_ns, 0) / 1e6
         memory.seen_ns = now_ns
+        is_clear = not hands and memory.mask is None and not memory.cells.any()
+        if is_clear and not self._look_is_due(memory, now_ns, has_hand=False):
+            return None
         square = _square(face)
         crop_from_image = square.crop_from_image(self._crop.crop_px)
         points = np.asarray(apply(crop_from_image, face.landmarks[:, :2]), np.float32)
         has_hand = self._draw_hands(hands, crop_from_image, points)
-        look = self._objects and self._look_is_due(memory, now_ns, has_hand=has_hand)
-        if not (look or has_hand or memory.cells.any() or memory.mask is not None):
+        look = self._look_is_due(memory, now_ns, has_hand=has_hand)
+        if is_clear and not look:
             return None
         crop = self._crop.cut(image, square)
         if look:
@@ -145,6 +148,8 @@ class OccluderFinder:
 
     def _look_is_due(self, memory: OccluderMemory, now_ns: int, *, has_hand: bool) -> bool:
         """Whether this frame is compared with the plate."""
+        if not self._objects:
+            return False
         if memory.looked_ns is None:
             return True
         wait_ns = _BUSY_LOOK_NS if memory.alarmed or has_hand else _LOOK_NS

@@ -44,7 +44,7 @@ class OccludeConfig(BaseModel, frozen=True, extra="forbid"):
     hands: bool = True
     objects: bool = True
     mask_px: int = Field(160, ge=64, le=512, multiple_of=2)
-    search_ms: float = Field(500.0, ge=30.0, le=5000.0)
+    search_ms: float = Field(700.0, ge=30.0, le=5000.0)
     min_hand: float = Field(0.5, gt=0.0, lt=1.0)
 
 
