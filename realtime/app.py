@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engines.errors import ModelError
 from engines.models.face_finder import FACE_NETWORKS
+from engines.models.hand_finder import HAND_NETWORKS
 from engines.models.library import ModelLibrary
 from engines.session import Session
 from realtime.config import Config
@@ -34,6 +35,7 @@ from realtime.stages.align import Align
 from realtime.stages.composite import Composite
 from realtime.stages.fuse import Fuse
 from realtime.stages.guard import Guard
+from realtime.stages.occlude import Occlude
 from realtime.stages.swap import Identity, MeshSwap
 from realtime.stages.track import Track
 from realtime.stats_file import StatsFile
@@ -84,7 +86,7 @@ def run(
         device = choose_device(config.device.kind)
         limit_threads(config.device.threads)
         _see_consent(job, terminal)
-        plan = build_plan(job, config, _open_library(job, terminal), moments)
+        plan = build_plan(job, config, _open_library(job, config, terminal), moments)
         pipeline = Pipeline(plan)
         stats_file.figures = pipeline.stats
         title = f"{describe(job)}; {config.swapper} on {device}"
@@ -132,14 +134,17 @@ def build_finding(
     config: Config, identity: Identity, open_session: Callable[[str], Session]
 ) -> tuple[Stage, ...]:
     """The stages that find out what is in the picture."""
-    track = Track(config.track, open_session)
-    if not config.fuse.enabled:
-        return (track,)
 
     def open_flow() -> FlowProvider:
         return _open_flow(config, identity)
 
-    return (track, Align(config.fuse.align, identity.mesh.neutral, open_flow))
+    stages: list[Stage] = [Track(config.track, open_session)]
+    if config.fuse.enabled:
+        stages.append(Align(config.fuse.align, identity.mesh.neutral, open_flow))
+    if config.occlude.enabled:
+        mesh, zones, light = identity.mesh, identity.zones, identity.light
+        stages.append(Occlude(config.occlude, open_session, mesh, zones, light))
+    return tuple(stages)
 
 
 def build_swapping(config: Config, identity: Identity) -> tuple[Stage, ...]:
@@ -291,11 +296,12 @@ def _see_consent(job: Job, terminal: Terminal) -> None:
         )
 
 
-def _open_library(job: Job, terminal: Terminal) -> ModelLibrary:
+def _open_library(job: Job, config: Config, terminal: Terminal) -> ModelLibrary:
     """The library, with everything this job needs in its cache."""
     portrait = (PORTRAIT,) if job.camera == SYNTHETIC else ()
+    hands = HAND_NETWORKS if config.occlude.enabled and config.occlude.hands else ()
     with terminal.downloading() as progress:
-        ModelLibrary(progress=progress).pull((*FACE_NETWORKS, CONNECTIONS, *portrait))
+        ModelLibrary(progress=progress).pull((*FACE_NETWORKS, *hands, CONNECTIONS, *portrait))
     return ModelLibrary()
 
 

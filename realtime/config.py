@@ -19,6 +19,7 @@ from realtime.feature_memory import MemoryConfig
 from realtime.stages.align import AlignConfig
 from realtime.stages.composite import CompositeConfig
 from realtime.stages.guard import GuardConfig
+from realtime.stages.occlude import OccludeConfig
 from realtime.stages.swap import MeshSwapConfig
 from realtime.stages.track import TrackConfig
 
@@ -134,6 +135,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     device: DeviceConfig = DeviceConfig()
     pipeline: PipelineConfig = PipelineConfig()
     track: TrackConfig = TrackConfig()
+    occlude: OccludeConfig = OccludeConfig()
     swapper: Literal["mesh"] = "mesh"
     swap: MeshSwapConfig = MeshSwapConfig()
     fuse: FuseConfig = FuseConfig()

@@ -103,10 +103,12 @@ class Occluder:
     Attributes:
         mask: ``(h, w) u8``, 255 where the face is hidden.
         crop_from_image: ``(2, 3) f64``, where it belongs.
+        share: how much of the face inside its outline is hidden, 0..1.
     """
 
     mask: NDArray[np.uint8]
     crop_from_image: NDArray[np.float64]
+    share: float = 0.0
 
 
 @dataclass(slots=True)

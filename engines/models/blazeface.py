@@ -1,9 +1,8 @@
-"""BlazeFace: a face detector with six keypoints, over a loaded network of either range.
+"""BlazeFace: a detector of boxes with keypoints, over a loaded network for faces or for palms.
 
-Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs" (2019). The
-anchors, the decoding and the weighted suppression follow MediaPipe's published face detection
-graphs: short range is 128 px with two anchors per cell at stride 8 and six at stride 16, full range
-is 192 px with one anchor per cell at stride 4; both take RGB in [-1, 1].
+Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs" (2019), and
+Zhang et al., "MediaPipe Hands: On-device Real-time Hand Tracking" (2020). The anchors, the decoding
+and the weighted suppression follow MediaPipe's published graphs.
 """
 
 import math
@@ -14,23 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import ModelError
+from engines.models.blaze_kinds import FACES, Kind, anchor_centres
 from engines.models.halving import halve, num_halvings
 from engines.session import Array, Session, TensorSpec
 
-NUM_KEYPOINTS = 6
-"""Right eye, left eye, nose tip, mouth centre, right ear, left ear: the person's own sides."""
-
-_NUM_COLUMNS = 4 + 2 * NUM_KEYPOINTS
 _RAW_SCORE_LIMIT = 100.0
 
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """The faces found in one picture, best first.
+    """What was found in one picture, best first.
 
     Attributes:
         boxes: ``(N, 4) f32`` left, top, right, bottom in image pixels; may reach over the edges.
-        keypoints: ``(N, 6, 2) f32`` image pixels, in the order of ``NUM_KEYPOINTS``.
+        keypoints: ``(N, K, 2) f32`` image pixels, K as the kind says.
         scores: ``(N,) f32`` probability 0..1.
     """
 
@@ -39,7 +35,7 @@ class Detections:
     scores: NDArray[np.float32]
 
     def __len__(self) -> int:
-        """How many faces were found."""
+        """How many were found."""
         return len(self.scores)
 
 
@@ -57,16 +53,18 @@ class _Letterbox:
 
 
 class BlazeFace:
-    """Finds faces with one BlazeFace network; the range is read off the network's input size.
+    """Finds faces or palms with one network; the range is read off the network's input size.
 
     Not safe for use by two threads at once: the buffers belong to the object.
     """
 
-    def __init__(self, session: Session, *, max_iou: float = 0.3) -> None:
+    def __init__(self, session: Session, *, kind: Kind = FACES, max_iou: float = 0.3) -> None:
         """Takes a loaded network, which stays the caller's to close.
 
         Args:
-            session: ``(1, S, S, 3) f32`` in; ``(1, A, 16)`` and ``(1, A, 1) f32`` out, any order.
+            session: ``(1, S, S, 3) f32`` in; ``(1, A, 4 + 2 K)`` and ``(1, A, 1) f32`` out, any
+                order.
+            kind: what the network finds.
             max_iou: boxes that overlap the best one by more are merged into it.
 
         Raises:
@@ -74,15 +72,16 @@ class BlazeFace:
         """
         self._session = session
         self._max_iou = max_iou
-        self._input_px = _input_px(session)
-        self._anchors = anchor_centres(self._input_px)
-        num = len(self._anchors)
-        regressor = _output_with_columns(session, num, _NUM_COLUMNS)
-        classifier = _output_with_columns(session, num, 1)
+        self._kind = kind
+        self._input_px = _input_px(session, kind)
+        self._anchors = anchor_centres(self._input_px, kind)
+        num, columns = len(self._anchors), 4 + 2 * kind.num_keypoints
+        regressor = _output_with_columns(session, num, columns, kind)
+        classifier = _output_with_columns(session, num, 1, kind)
         self._canvas = np.zeros((self._input_px, self._input_px, 3), np.uint8)
         self._rgb = np.zeros_like(self._canvas)
         self._input = np.zeros((1, self._input_px, self._input_px, 3), np.float32)
-        self._raw_boxes = np.zeros((1, num, _NUM_COLUMNS), np.float32)
+        self._raw_boxes = np.zeros((1, num, columns), np.float32)
         self._raw_scores = np.zeros((1, num, 1), np.float32)
         self._inputs: dict[str, Array] = {session.inputs[0].name: self._input}
         self._outputs: dict[str, Array] = {
@@ -92,7 +91,7 @@ class BlazeFace:
 
     @property
     def input_px(self) -> int:
-        """Side of the network's square input: 128 for short range, 192 for full range."""
+        """Side of the network's square input: 128 for the short range of faces, else 192."""
         return self._input_px
 
     def detect(
@@ -118,12 +117,12 @@ class BlazeFace:
         """
         box = self._fill(image, region, quarter_turns)
         if box is None:
-            return _none()
+            return _none(self._kind)
         self._session.enqueue(self._inputs, out=self._outputs, stream=0)
         limit = _logit(min_score)
         chosen = np.flatnonzero(self._raw_scores[0, :, 0] >= limit)
         if not len(chosen):
-            return _none()
+            return _none(self._kind)
         raw = np.clip(self._raw_scores[0, chosen, 0], -_RAW_SCORE_LIMIT, _RAW_SCORE_LIMIT)
         scores = 1.0 / (1.0 + np.exp(-raw.astype(np.float64)))
         points = self._decode(chosen)
@@ -157,8 +156,9 @@ class BlazeFace:
         self._canvas[pad_y : pad_y + size[1], pad_x : pad_x + size[0]] = small
         turned = np.ascontiguousarray(np.rot90(self._canvas, turns))
         cv2.cvtColor(turned, cv2.COLOR_BGR2RGB, dst=self._rgb)
-        np.multiply(self._rgb, np.float32(1 / 127.5), out=self._input[0])
-        self._input -= 1.0
+        black = np.float32(self._kind.black)
+        np.multiply(self._rgb, np.float32((1 - black) / 255), out=self._input[0])
+        self._input += black
         per_px_x, per_px_y = (right - left) / size[0], (bottom - top) / size[1]
         return _Letterbox(
             left - pad_x * per_px_x - 0.5,
@@ -168,8 +168,9 @@ class BlazeFace:
         )
 
     def _decode(self, chosen: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Box corners, then keypoints of the chosen anchors: ``(N, 8, 2)`` in 0..1 of the input."""
-        raw = self._raw_boxes[0, chosen].astype(np.float64).reshape(-1, 2 + NUM_KEYPOINTS, 2)
+        """Corners, then keypoints of the chosen anchors: ``(N, 2 + K, 2)`` in 0..1 of the input."""
+        shape = (-1, 2 + self._kind.num_keypoints, 2)
+        raw = self._raw_boxes[0, chosen].astype(np.float64).reshape(shape)
         raw /= self._input_px
         half = raw[:, 1:2] / 2
         points: NDArray[np.float64] = raw + self._anchors[chosen][:, None, :]
@@ -177,33 +178,6 @@ class BlazeFace:
         points[:, 0:1] = middle - half
         points[:, 1:2] = middle + half
         return points
-
-
-def anchor_centres(input_px: int) -> NDArray[np.float64]:
-    """Centres of the network's anchors, in the order of its outputs.
-
-    Args:
-        input_px: 128 (short range) or 192 (full range).
-
-    Returns:
-        ``(896, 2)`` or ``(2304, 2) f64`` x, y in 0..1 of the input.
-
-    Raises:
-        ModelError: there is no BlazeFace of this input size.
-    """
-    layouts = {128: ((8, 2), (16, 6)), 192: ((4, 1),)}
-    if input_px not in layouts:
-        raise ModelError(
-            f"blazeface: the input must be 128 or 192 px, got {input_px} px. "
-            "Use the short-range or the full-range face detection model."
-        )
-    parts = []
-    for stride, per_cell in layouts[input_px]:
-        cells = input_px // stride
-        axis = (np.arange(cells) + 0.5) / cells
-        grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-        parts.append(np.repeat(grid, per_cell, axis=0))
-    return np.concatenate(parts)
 
 
 def _suppress(
@@ -250,11 +224,11 @@ def _in_image(
     )
 
 
-def _none() -> Detections:
-    """No face."""
+def _none(kind: Kind) -> Detections:
+    """Nothing was found."""
     return Detections(
         np.zeros((0, 4), np.float32),
-        np.zeros((0, NUM_KEYPOINTS, 2), np.float32),
+        np.zeros((0, kind.num_keypoints, 2), np.float32),
         np.zeros(0, np.float32),
     )
 
@@ -268,24 +242,24 @@ def _logit(probability: float) -> float:
     return math.log(probability / (1.0 - probability))
 
 
-def _input_px(session: Session) -> int:
+def _input_px(session: Session, kind: Kind) -> int:
     """Side of the square input."""
     shape = session.inputs[0].shape
     if len(session.inputs) != 1 or len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3:
         raise ModelError(
-            f"blazeface: the network must have one input (1, S, S, 3), got {shape}. "
-            "Use the short-range or the full-range face detection model."
+            f"{kind.what}: the network must have one input (1, S, S, 3), got {shape}. {kind.cure}"
         )
     return int(shape[1])
 
 
-def _output_with_columns(session: Session, num_anchors: int, columns: int) -> TensorSpec:
+def _output_with_columns(
+    session: Session, num_anchors: int, columns: int, kind: Kind
+) -> TensorSpec:
     """The output with one row per anchor and so many columns; names differ between converters."""
     for spec in session.outputs:
         if tuple(spec.shape[-2:]) == (num_anchors, columns):
             return spec
     raise ModelError(
-        f"blazeface: the network must have an output (1, {num_anchors}, {columns}), "
-        f"got {[spec.shape for spec in session.outputs]}. "
-        "Use the short-range or the full-range face detection model."
+        f"{kind.what}: the network must have an output (1, {num_anchors}, {columns}), "
+        f"got {[spec.shape for spec in session.outputs]}. {kind.cure}"
     )

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from engines.models.blazeface import BlazeFace, Detections
 from engines.models.face_landmark import (
     NUM_LANDMARKS,
-    CropSquare,
     FaceLandmark,
     square_from_detection,
     square_from_landmarks,
 )
+from engines.models.square_crop import CropSquare
 from engines.session import Session
 
 FACE_NETWORKS = ("face_detection_short_range", "face_detection_full_range", "face_landmark")

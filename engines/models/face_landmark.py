@@ -6,14 +6,12 @@ the line between the eyes lies level.
 """
 
 import math
-from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import ModelError
-from engines.models.halving import halve, num_halvings
+from engines.models.square_crop import CropSquare, SquareCrop
 from engines.session import Array, Session, TensorSpec
 
 NUM_LANDMARKS = 468
@@ -21,42 +19,6 @@ CROP_SCALE = 1.5
 """Side of the crop over the long side of the face's box."""
 
 _EYE_CORNERS = (33, 263)
-_MAX_HALVINGS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class CropSquare:
-    """A turned square of a picture.
-
-    Attributes:
-        x_px, y_px: centre in image pixels.
-        side_px: length of a side in image pixels.
-        angle_rad: clockwise turn of its upper edge, as seen in the picture.
-    """
-
-    x_px: float
-    y_px: float
-    side_px: float
-    angle_rad: float
-
-    def crop_from_image(self, crop_px: int) -> NDArray[np.float64]:
-        """The map from image pixels to the pixels of a crop of this square.
-
-        Args:
-            crop_px: side of the crop in its own pixels.
-
-        Returns:
-            ``(2, 3) f64``; pixel centres are whole numbers on both sides.
-        """
-        scale = crop_px / self.side_px
-        cos, sin = scale * math.cos(self.angle_rad), scale * math.sin(self.angle_rad)
-        middle = (crop_px - 1) / 2
-        return np.array(
-            [
-                [cos, sin, middle - cos * self.x_px - sin * self.y_px],
-                [-sin, cos, middle + sin * self.x_px - cos * self.y_px],
-            ]
-        )
 
 
 def square_from_detection(box: NDArray[np.float32], keypoints: NDArray[np.float32]) -> CropSquare:
@@ -116,12 +78,10 @@ class FaceLandmark:
                 "Use the face_landmark model."
             )
         self._session = session
-        self._crop_px = int(shape[1])
+        self._crop = SquareCrop(int(shape[1]))
         points = _output_of_size(session, NUM_LANDMARKS * 3)
         presence = _output_of_size(session, 1)
-        self._crop = np.zeros((self._crop_px, self._crop_px, 3), np.uint8)
-        self._rgb = np.zeros_like(self._crop)
-        self._input = np.zeros((1, self._crop_px, self._crop_px, 3), np.float32)
+        self._input = np.zeros(shape, np.float32)
         self._points = np.zeros(points.shape, np.float32)
         self._presence = np.zeros(presence.shape, np.float32)
         self._inputs: dict[str, Array] = {session.inputs[0].name: self._input}
@@ -133,7 +93,7 @@ class FaceLandmark:
     @property
     def crop_px(self) -> int:
         """Side of the network's square input."""
-        return self._crop_px
+        return self._crop.crop_px
 
     def locate(
         self,
@@ -153,71 +113,11 @@ class FaceLandmark:
         Returns:
             Probability 0..1 that the crop shows a face; below a half the points mean little.
         """
-        self._fill(image, square)
+        self._crop.fill(image, square, out=self._input[0])
         self._session.enqueue(self._inputs, out=self._outputs, stream=0)
-        self._to_image(square, out)
+        self._crop.to_image(self._points.reshape(NUM_LANDMARKS, 3), square, out=out)
         logit = float(np.clip(self._presence.reshape(-1)[0], -80.0, 80.0))
         return 1.0 / (1.0 + math.exp(-logit))
-
-    def _fill(self, image: NDArray[np.uint8], square: CropSquare) -> None:
-        """Writes the crop into the network's input."""
-        crop_from_image = square.crop_from_image(self._crop_px)
-        halvings = min(num_halvings(square.side_px, self._crop_px), _MAX_HALVINGS)
-        if halvings:
-            image, crop_from_image = _shrunk(image, square, crop_from_image, halvings)
-        if image.size:
-            cv2.warpAffine(
-                image,
-                crop_from_image,
-                (self._crop_px, self._crop_px),
-                dst=self._crop,
-                flags=cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_CONSTANT,
-            )
-        else:
-            self._crop.fill(0)
-        cv2.cvtColor(self._crop, cv2.COLOR_BGR2RGB, dst=self._rgb)
-        np.multiply(self._rgb, np.float32(1.0 / 255.0), out=self._input[0])
-
-    def _to_image(self, square: CropSquare, out: NDArray[np.float32]) -> None:
-        """Maps the network's points from the crop to the picture."""
-        scale = square.side_px / self._crop_px
-        cos, sin = scale * math.cos(square.angle_rad), scale * math.sin(square.angle_rad)
-        points = self._points.reshape(NUM_LANDMARKS, 3)
-        # The network measures from the crop's edge, 0..crop_px.
-        x, y = points[:, 0] - self._crop_px / 2, points[:, 1] - self._crop_px / 2
-        out[:, 0] = cos * x - sin * y + square.x_px
-        out[:, 1] = sin * x + cos * y + square.y_px
-        out[:, 2] = scale * points[:, 2]
-
-
-def _shrunk(
-    image: NDArray[np.uint8],
-    square: CropSquare,
-    crop_from_image: NDArray[np.float64],
-    halvings: int,
-) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """The part of the picture around a large square, made smaller.
-
-    Bilinear sampling of a large face would alias, and the landmarks would tremble.
-    """
-    half = square.side_px / 2
-    half *= abs(math.cos(square.angle_rad)) + abs(math.sin(square.angle_rad))
-    height, width = image.shape[:2]
-    block = 2**halvings
-    # The grid of blocks stays where it is in the picture when the face moves by less than one.
-    left = max(math.floor((square.x_px - half) / block) * block, 0)
-    top = max(math.floor((square.y_px - half) / block) * block, 0)
-    columns = (min(math.ceil(square.x_px + half), width) - left) // block
-    rows = (min(math.ceil(square.y_px + half), height) - top) // block
-    if columns < 1 or rows < 1:
-        return image[:0], crop_from_image
-    small = halve(image[top : top + rows * block, left : left + columns * block], halvings)
-    offset = (block - 1) / 2
-    image_from_small = np.array(
-        [[block, 0.0, left + offset], [0.0, block, top + offset], [0.0, 0.0, 1.0]]
-    )
-    return small, crop_from_image @ image_from_small
 
 
 def _angle_rad(right_eye: NDArray[np.float32], left_eye: NDArray[np.float32]) -> float:

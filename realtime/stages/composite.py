@@ -18,6 +18,9 @@ _UPRIGHT = 1e-9
 """A layer turned by less than this is only scaled and shifted, which takes half the time."""
 
 _ALL_DETAIL = 0.98
+_MOST = 0.65
+"""With more than this share of a face hidden its landmarks cannot be relied on, and what is laid
+over them may leave the person's own face beside it."""
 
 
 class CompositeConfig(BaseModel, frozen=True, extra="forbid"):
@@ -48,7 +51,8 @@ class _Track:
 class Composite:
     """Lays each face's layer over the picture, the farthest first.
 
-    What stands in front of a face stays in front. A face counts as swapped from here on.
+    What stands in front of a face stays in front. A face counts as swapped from here on, but not
+    one most of which is hidden, so that the guard covers it.
     """
 
     def __init__(self, config: CompositeConfig) -> None:
@@ -70,7 +74,7 @@ class Composite:
         present = {face.track_id for face in frame.faces}
         self._tracks = {number: t for number, t in self._tracks.items() if number in present}
         for face in reversed(frame.faces):
-            if face.layer is not None:
+            if face.layer is not None and _share_hidden(face) <= _MOST:
                 self._lay(face, face.layer, frame)
                 face.swapped = True
 
@@ -150,6 +154,11 @@ def lay(face: Image, alpha: NDArray[np.uint8], crop_from_image: Matrix, *, out: 
     weight = np.multiply(alpha, np.float32(1 / 255))
     rest = np.float32(1.0) - weight
     region[:] = cv2.blendLinear(face, np.ascontiguousarray(region), weight, rest)
+
+
+def _share_hidden(face: Face) -> float:
+    """The share of a face that something stands in front of."""
+    return 0.0 if face.occluder is None else face.occluder.share
 
 
 def _in_front(layer: Layer, occluder: Occluder) -> NDArray[np.uint8]:

@@ -7,6 +7,8 @@ DEFAULTS = {
     "face_detection_short_range",
     "face_detection_full_range",
     "face_landmark",
+    "palm_detection_full",
+    "hand_landmark_lite",
     "face_mesh_connections",
     "portrait_astronaut",
 }

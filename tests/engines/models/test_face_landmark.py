@@ -6,11 +6,11 @@ import pytest
 from engines.errors import ModelError
 from engines.fake import FakeSession
 from engines.models.face_landmark import (
-    CropSquare,
     FaceLandmark,
     square_from_detection,
     square_from_landmarks,
 )
+from engines.models.square_crop import CropSquare
 from engines.session import TensorSpec
 
 F32 = np.dtype(np.float32)

@@ -1,0 +1,155 @@
+"""A turned square of a picture, cut out for a network and taken back to the picture."""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.models.halving import halve, num_halvings
+
+_MAX_HALVINGS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class CropSquare:
+    """A turned square of a picture.
+
+    Attributes:
+        x_px, y_px: centre in image pixels.
+        side_px: length of a side in image pixels.
+        angle_rad: clockwise turn of its upper edge, as seen in the picture.
+    """
+
+    x_px: float
+    y_px: float
+    side_px: float
+    angle_rad: float
+
+    def crop_from_image(self, crop_px: int) -> NDArray[np.float64]:
+        """The map from image pixels to the pixels of a crop of this square.
+
+        Args:
+            crop_px: side of the crop in its own pixels.
+
+        Returns:
+            ``(2, 3) f64``; pixel centres are whole numbers on both sides.
+        """
+        scale = crop_px / self.side_px
+        cos, sin = scale * math.cos(self.angle_rad), scale * math.sin(self.angle_rad)
+        middle = (crop_px - 1) / 2
+        return np.array(
+            [
+                [cos, sin, middle - cos * self.x_px - sin * self.y_px],
+                [-sin, cos, middle + sin * self.x_px - cos * self.y_px],
+            ]
+        )
+
+
+class SquareCrop:
+    """Cuts turned squares out of pictures, without aliasing, into a buffer of its own.
+
+    Not safe for use by two threads at once.
+    """
+
+    def __init__(self, crop_px: int) -> None:
+        """Takes the buffers.
+
+        Args:
+            crop_px: side of the crop in its own pixels.
+        """
+        self._crop_px = crop_px
+        self._crop = np.zeros((crop_px, crop_px, 3), np.uint8)
+        self._rgb = np.zeros_like(self._crop)
+
+    @property
+    def crop_px(self) -> int:
+        """Side of the crop."""
+        return self._crop_px
+
+    def cut(self, image: NDArray[np.uint8], square: CropSquare) -> NDArray[np.uint8]:
+        """The picture inside a square.
+
+        Args:
+            image: ``(H, W, 3) u8 BGR``.
+            square: where; what lies outside the picture is black.
+
+        Returns:
+            ``(S, S, 3) u8 BGR``, valid until the next call.
+        """
+        crop_from_image = square.crop_from_image(self._crop_px)
+        halvings = min(num_halvings(square.side_px, self._crop_px), _MAX_HALVINGS)
+        if halvings:
+            image, crop_from_image = _shrunk(image, square, crop_from_image, halvings)
+        if image.size:
+            cv2.warpAffine(
+                image,
+                crop_from_image,
+                (self._crop_px, self._crop_px),
+                dst=self._crop,
+                flags=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_CONSTANT,
+            )
+        else:
+            self._crop.fill(0)
+        return self._crop
+
+    def fill(
+        self, image: NDArray[np.uint8], square: CropSquare, *, out: NDArray[np.float32]
+    ) -> None:
+        """Writes a square into a network's input.
+
+        Args:
+            image: ``(H, W, 3) u8 BGR``.
+            square: where; what lies outside the picture is black.
+            out: ``(S, S, 3) f32`` is written: RGB 0..1.
+        """
+        cv2.cvtColor(self.cut(image, square), cv2.COLOR_BGR2RGB, dst=self._rgb)
+        np.multiply(self._rgb, np.float32(1.0 / 255.0), out=out)
+
+    def to_image(
+        self, points: NDArray[np.float32], square: CropSquare, *, out: NDArray[np.float32]
+    ) -> None:
+        """Takes a network's points from the crop to the picture.
+
+        Args:
+            points: ``(N, 3) f32``, x and y measured from the crop's edge, 0..crop_px.
+            square: where the crop was cut.
+            out: ``(N, 3) f32`` is written: image pixels, z in the scale of x.
+        """
+        scale = square.side_px / self._crop_px
+        cos, sin = scale * math.cos(square.angle_rad), scale * math.sin(square.angle_rad)
+        x, y = points[:, 0] - self._crop_px / 2, points[:, 1] - self._crop_px / 2
+        out[:, 0] = cos * x - sin * y + square.x_px
+        out[:, 1] = sin * x + cos * y + square.y_px
+        out[:, 2] = scale * points[:, 2]
+
+
+def _shrunk(
+    image: NDArray[np.uint8],
+    square: CropSquare,
+    crop_from_image: NDArray[np.float64],
+    halvings: int,
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """The part of the picture around a large square, made smaller.
+
+    Bilinear sampling of a large square would alias, and what is found in it would tremble.
+    """
+    half = square.side_px / 2
+    half *= abs(math.cos(square.angle_rad)) + abs(math.sin(square.angle_rad))
+    height, width = image.shape[:2]
+    block = 2**halvings
+    # The grid of blocks stays where it is in the picture when the face moves by less than one.
+    left = max(math.floor((square.x_px - half) / block) * block, 0)
+    top = max(math.floor((square.y_px - half) / block) * block, 0)
+    columns = (min(math.ceil(square.x_px + half), width) - left) // block
+    rows = (min(math.ceil(square.y_px + half), height) - top) // block
+    if columns < 1 or rows < 1:
+        return image[:0], crop_from_image
+    small = halve(image[top : top + rows * block, left : left + columns * block], halvings)
+    offset = (block - 1) / 2
+    image_from_small = np.array(
+        [[block, 0.0, left + offset], [0.0, block, top + offset], [0.0, 0.0, 1.0]]
+    )
+    return small, crop_from_image @ image_from_small
