@@ -271,8 +271,10 @@ def test_the_first_and_largest_face_is_drawn_over_the_others(opened, sitter):
     solid = cv2.warpAffine(layer.alpha, image_from_crop, size) == 255
     covered = solid & hull(far, image.shape)
     assert covered.sum() > 500
-    np.testing.assert_array_equal(both.image[solid], alone.image[solid])
-    assert (both.image != alone.image).any()
+    # The eyes of the face behind lie in the picture whose light is measured.
+    apart = np.abs(both.image.astype(int) - alone.image).max(axis=2)
+    assert apart[solid].max() <= 2
+    assert apart.max() > 20
 
 
 def test_lost_faces_are_left_alone(opened, target):
