@@ -34,6 +34,9 @@ _BRIGHTEST = 0.8
 _DARK_HAIR_LUMA = 110.0
 """Skin this light gives brows and lashes their usual contrast; on darker skin they have less."""
 
+_ONE_SIDED = 0.04
+"""How coarse a difference between the sides of a face is taken for light, in map widths."""
+
 Map = NDArray[np.float32]
 
 
@@ -93,7 +96,7 @@ class TextureMaker:
             np.asarray(cv2.resize(units, (side, side), interpolation=cv2.INTER_AREA), np.uint16)
             for side in (MAP_PX, MAP_PX // 2, MAP_PX // 4)
         )
-        return FaceTexture(levels, self._cover(unusable), shape.astype(np.float32))
+        return FaceTexture(levels, self._cover(), shape.astype(np.float32))
 
     def _unroll(self, image: Image, landmarks: Points) -> _Sheet:
         skin, facing = self._flatten(image, landmarks)
@@ -103,6 +106,7 @@ class TextureMaker:
         light = np.maximum(_finer(self._light.measure(small, weights)), np.float32(4.0))
         detail = self._detail(skin, light, unusable)
         usable = coarse(np.asarray(1.0 - unusable, np.float32))
+        detail -= self._one_sided(detail, usable * smoothstep(coarse(facing), 0.1, 0.35))
         detail -= self._tone_error(detail, weights * usable)
         fit = fit_similarity(landmarks, self._mesh.neutral)
         shape = fit.scale * landmarks @ fit.rotation.T + fit.shift
@@ -213,7 +217,9 @@ class TextureMaker:
         gain = float(np.clip(_USUAL_CONTRAST / max(contrast, 1e-3), 0.4, 1.2))
         hairy = cv2.GaussianBlur(np.maximum(zones.brows, zones.eyes), (0, 0), 4)
         hairy = hairy * smoothstep(-shade, 0.1, 0.35)
-        gains = gain + (1.0 - gain) * hairy
+        shaped = 1.0 - np.maximum(zones.flat, zones.cheeks)
+        gains = gain + (max(gain, 1.0) - gain) * shaped
+        gains = gains + (1.0 - gains) * hairy
         tint_limit = np.where(
             np.maximum.reduce([zones.brows, zones.eyes, zones.lips]) > 0.25, 0.4, 0.15
         )
@@ -235,6 +241,17 @@ class TextureMaker:
         error = 0.95 * above / (below + 0.02)[..., None] * self._light.flat[..., None]
         return _finer(np.asarray(error, np.float32))
 
+    def _one_sided(self, detail: Map, weights: Weights) -> Map:
+        """What the skin of one side has and the other lacks.
+
+        Faces are alike on both sides, lamps and windows are not: what is left of the light differs
+        from side to side, what is the person's own does so only in small things.
+        """
+        above, below = weighted_blur(coarse(detail), weights * self._light.skin, _ONE_SIDED)
+        mean = above / (below + 0.05)[..., None]
+        known = smoothstep(np.minimum(below, below[:, ::-1]), 0.05, 0.3)[..., None]
+        return _finer(np.asarray(0.5 * (mean - mean[:, ::-1]) * known, np.float32))
+
     def _mend(self, factor: Map, unusable: Mask) -> Map:
         """Fills what no picture shows from the other side of the face, else with plain skin."""
         other = np.asarray(cv2.dilate(unusable, np.ones((21, 21), np.uint8))[:, ::-1, None])
@@ -242,11 +259,10 @@ class TextureMaker:
         lost = unusable[..., None]
         return np.asarray(factor * (1.0 - lost) + mirrored * lost, np.float32)
 
-    def _cover(self, unusable: Mask) -> NDArray[np.uint8]:
+    def _cover(self) -> NDArray[np.uint8]:
         """The masks that are drawn with the texture."""
         zones = self._zones
-        inner = smoothstep(zones.depth, 0.03, 0.12)
-        alpha = smoothstep(zones.depth, 0.003, 0.03) * (1.0 - unusable * (1.0 - inner))
+        alpha = smoothstep(zones.depth, 0.0, 0.02)
         # Beyond the outline too: over it hair comes in, and no pixel on it may stop the hair.
         beyond = (zones.face < 1.0) & (zones.down < 0.3)
         above = np.asarray((zones.forehead > 0) | beyond, np.float32)
