@@ -37,6 +37,13 @@ _DARK_HAIR_LUMA = 110.0
 _ONE_SIDED = 0.04
 """How coarse a difference between the sides of a face is taken for light, in map widths."""
 
+_BESIDE_SKIN = np.float32(0.15)
+"""What brows, eyes and lips weigh against plain skin where the two sides are compared."""
+
+_STRAND, _STRAND_PX = (0.4, 0.55), 61
+"""Log shade by which a spot of the forehead is darker than the skin around when it begins to be
+hair and when it surely is, and the width up to which hair is bridged, in pixels of the map."""
+
 Map = NDArray[np.float32]
 
 
@@ -226,14 +233,41 @@ class TextureMaker:
         tint = (ratio - shade[..., None]) * gains[..., None]
         tint = tint_limit[..., None] * np.tanh(tint / tint_limit[..., None])
         shade = shade * gains
-        bright = _BRIGHTEST * np.tanh(shade / _BRIGHTEST)
-        shade = np.where(shade > 0, bright, shade)
+        shade = self._without_glare(shade)
+        bridged, strands = self._strands(shade)
+        shade = shade + strands * (bridged - shade)
+        tint = tint * (1.0 - strands)[..., None]
         # Beside hair and towards the ears what is left is shadow.
         edge = cv2.GaussianBlur(_grown(unusable, 31), (0, 0), 6) * (1.0 - zones.sockets)
-        edge = edge * smoothstep(zones.aside, 0.16, 0.24)
-        shade = np.where(shade < 0, shade * (1.0 - 0.2 * edge * (1.0 - features)), shade)
+        edge = edge * np.maximum(0.2 * smoothstep(zones.aside, 0.16, 0.24), 0.4 * zones.forehead)
+        shade = np.where(shade < 0, shade * (1.0 - edge * (1.0 - features)), shade)
         darker = np.minimum(np.log((light @ LUMA + 4) / (_DARK_HAIR_LUMA + 4)), 0.0) * 0.8
         return np.asarray((shade + hairy * darker)[..., None] + tint, np.float32)
+
+    def _without_glare(self, shade: Map) -> Map:
+        """The shade with highlights limited, most of all at the very outline.
+
+        What shines there is an earring or the wall behind.
+        """
+        limit = 0.15 + (_BRIGHTEST - 0.15) * smoothstep(self._zones.depth, 0.0, 0.06)
+        bright = np.minimum(_BRIGHTEST * np.tanh(shade / _BRIGHTEST), limit)
+        return np.asarray(np.where(shade > 0, bright, shade), np.float32)
+
+    def _strands(self, shade: Map) -> tuple[Map, Mask]:
+        """The shade of the forehead and temples between strands of hair, and where strands are.
+
+        A closing bridges what is dark and narrow (Serra 1982). Wrinkles are not as dark and stay.
+        """
+        zones = self._zones
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_STRAND_PX, _STRAND_PX))
+        closed = cv2.GaussianBlur(cv2.morphologyEx(shade, cv2.MORPH_CLOSE, disc), (0, 0), 6)
+        bridged = np.clip(np.asarray(closed, np.float32), -0.1, 0.05)
+        hair = cv2.dilate(smoothstep(bridged - shade, *_STRAND), np.ones((5, 5), np.uint8))
+        brow = int(np.argmax(zones.brow_hair.max(axis=0) > 0.5))
+        temple = smoothstep(zones.aside, 0.5 - brow / MAP_PX - 0.02, 0.5 - brow / MAP_PX + 0.01)
+        bare = np.maximum(zones.forehead * (1.0 - zones.brows), temple * (zones.down < 0.45))
+        bare = cv2.GaussianBlur(bare * (1.0 - zones.eyes), (0, 0), 2)
+        return bridged, np.asarray(bare * cv2.GaussianBlur(hair, (0, 0), 1.5), np.float32)
 
     def _tone_error(self, detail: Map, weights: Weights) -> Map:
         """The mean detail of plain skin; without it the skin keeps the target's tone."""
@@ -247,7 +281,8 @@ class TextureMaker:
         Faces are alike on both sides, lamps and windows are not: what is left of the light differs
         from side to side, what is the person's own does so only in small things.
         """
-        above, below = weighted_blur(coarse(detail), weights * self._light.skin, _ONE_SIDED)
+        trust = weights * np.maximum(self._light.skin, _BESIDE_SKIN)
+        above, below = weighted_blur(coarse(detail), trust, _ONE_SIDED)
         mean = above / (below + 0.05)[..., None]
         known = smoothstep(np.minimum(below, below[:, ::-1]), 0.05, 0.3)[..., None]
         return _finer(np.asarray(0.5 * (mean - mean[:, ::-1]) * known, np.float32))
@@ -262,7 +297,7 @@ class TextureMaker:
     def _cover(self) -> NDArray[np.uint8]:
         """The masks that are drawn with the texture."""
         zones = self._zones
-        alpha = smoothstep(zones.depth, 0.0, 0.02)
+        alpha = smoothstep(zones.depth, 0.002, 0.02)
         # Beyond the outline too: over it hair comes in, and no pixel on it may stop the hair.
         beyond = (zones.face < 1.0) & (zones.down < 0.3)
         above = np.asarray((zones.forehead > 0) | beyond, np.float32)
