@@ -115,6 +115,7 @@ class TextureMaker:
         usable = coarse(np.asarray(1.0 - unusable, np.float32))
         detail -= self._one_sided(detail, usable * smoothstep(coarse(facing), 0.1, 0.35))
         detail -= self._tone_error(detail, weights * usable)
+        detail = self._without_glare(detail)
         fit = fit_similarity(landmarks, self._mesh.neutral)
         shape = fit.scale * landmarks @ fit.rotation.T + fit.shift
         worth = np.asarray(np.maximum(facing, 0.0) * (1.0 - unusable), np.float32)
@@ -233,8 +234,9 @@ class TextureMaker:
         tint = (ratio - shade[..., None]) * gains[..., None]
         tint = tint_limit[..., None] * np.tanh(tint / tint_limit[..., None])
         shade = shade * gains
-        shade = self._without_glare(shade)
-        bridged, strands = self._strands(shade)
+        bright = _BRIGHTEST * np.tanh(shade / _BRIGHTEST)
+        shade = np.where(shade > 0, bright, shade)
+        bridged, strands = self._strands(np.asarray(shade, np.float32))
         shade = shade + strands * (bridged - shade)
         tint = tint * (1.0 - strands)[..., None]
         # Beside hair and towards the ears what is left is shadow.
@@ -244,14 +246,13 @@ class TextureMaker:
         darker = np.minimum(np.log((light @ LUMA + 4) / (_DARK_HAIR_LUMA + 4)), 0.0) * 0.8
         return np.asarray((shade + hairy * darker)[..., None] + tint, np.float32)
 
-    def _without_glare(self, shade: Map) -> Map:
-        """The shade with highlights limited, most of all at the very outline.
-
-        What shines there is an earring or the wall behind.
-        """
-        limit = 0.15 + (_BRIGHTEST - 0.15) * smoothstep(self._zones.depth, 0.0, 0.06)
-        bright = np.minimum(_BRIGHTEST * np.tanh(shade / _BRIGHTEST), limit)
-        return np.asarray(np.where(shade > 0, bright, shade), np.float32)
+    def _without_glare(self, detail: Map) -> Map:
+        """The detail without what shines at the outline: an earring, or the wall behind."""
+        zones = self._zones
+        jaw = smoothstep(zones.down, 0.5, 0.56) * smoothstep(zones.aside, 0.15, 0.2)
+        rim = smoothstep(zones.depth / (1.0 + jaw), 0.0, 0.06)
+        limit = 0.15 + (_BRIGHTEST - 0.15) * rim
+        return np.asarray(np.minimum(detail, limit[..., None]), np.float32)
 
     def _strands(self, shade: Map) -> tuple[Map, Mask]:
         """The shade of the forehead and temples between strands of hair, and where strands are.

@@ -24,8 +24,8 @@ _MOUTH_SHAPE, _MOUTH_REACH = 0.6, 0.06
 picture of a smile is not told from a wide mouth, so little of it is."""
 
 _SHRINKAGE = 0.83
-"""Share of the true difference between two faces that the landmarks show: a network that is not
-sure places a point where most faces have it."""
+"""Share of the difference between two faces that the landmarks are taken to show: a network that
+is not sure places a point where most faces have it. Chosen by the likeness that results."""
 
 _FORGET_S = 3.0
 """Half-life of what is remembered of the target's own shape."""
