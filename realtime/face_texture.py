@@ -34,6 +34,16 @@ _BRIGHTEST = 0.8
 _DARK_HAIR_LUMA = 110.0
 """Skin this light gives brows and lashes their usual contrast; on darker skin they have less."""
 
+_ONE_SIDED = 0.04
+"""How coarse a difference between the sides of a face is taken for light, in map widths."""
+
+_BESIDE_SKIN = np.float32(0.15)
+"""What brows, eyes and lips weigh against plain skin where the two sides are compared."""
+
+_STRAND, _STRAND_PX = (0.4, 0.55), 61
+"""Log shade by which a spot of the forehead is darker than the skin around when it begins to be
+hair and when it surely is, and the width up to which hair is bridged, in pixels of the map."""
+
 Map = NDArray[np.float32]
 
 
@@ -93,7 +103,7 @@ class TextureMaker:
             np.asarray(cv2.resize(units, (side, side), interpolation=cv2.INTER_AREA), np.uint16)
             for side in (MAP_PX, MAP_PX // 2, MAP_PX // 4)
         )
-        return FaceTexture(levels, self._cover(unusable), shape.astype(np.float32))
+        return FaceTexture(levels, self._cover(), shape.astype(np.float32))
 
     def _unroll(self, image: Image, landmarks: Points) -> _Sheet:
         skin, facing = self._flatten(image, landmarks)
@@ -103,7 +113,9 @@ class TextureMaker:
         light = np.maximum(_finer(self._light.measure(small, weights)), np.float32(4.0))
         detail = self._detail(skin, light, unusable)
         usable = coarse(np.asarray(1.0 - unusable, np.float32))
+        detail -= self._one_sided(detail, usable * smoothstep(coarse(facing), 0.1, 0.35))
         detail -= self._tone_error(detail, weights * usable)
+        detail = self._without_glare(detail)
         fit = fit_similarity(landmarks, self._mesh.neutral)
         shape = fit.scale * landmarks @ fit.rotation.T + fit.shift
         worth = np.asarray(np.maximum(facing, 0.0) * (1.0 - unusable), np.float32)
@@ -213,7 +225,9 @@ class TextureMaker:
         gain = float(np.clip(_USUAL_CONTRAST / max(contrast, 1e-3), 0.4, 1.2))
         hairy = cv2.GaussianBlur(np.maximum(zones.brows, zones.eyes), (0, 0), 4)
         hairy = hairy * smoothstep(-shade, 0.1, 0.35)
-        gains = gain + (1.0 - gain) * hairy
+        shaped = 1.0 - np.maximum(zones.flat, zones.cheeks)
+        gains = gain + (max(gain, 1.0) - gain) * shaped
+        gains = gains + (1.0 - gains) * hairy
         tint_limit = np.where(
             np.maximum.reduce([zones.brows, zones.eyes, zones.lips]) > 0.25, 0.4, 0.15
         )
@@ -222,18 +236,57 @@ class TextureMaker:
         shade = shade * gains
         bright = _BRIGHTEST * np.tanh(shade / _BRIGHTEST)
         shade = np.where(shade > 0, bright, shade)
+        bridged, strands = self._strands(np.asarray(shade, np.float32))
+        shade = shade + strands * (bridged - shade)
+        tint = tint * (1.0 - strands)[..., None]
         # Beside hair and towards the ears what is left is shadow.
         edge = cv2.GaussianBlur(_grown(unusable, 31), (0, 0), 6) * (1.0 - zones.sockets)
-        edge = edge * smoothstep(zones.aside, 0.16, 0.24)
-        shade = np.where(shade < 0, shade * (1.0 - 0.2 * edge * (1.0 - features)), shade)
+        edge = edge * np.maximum(0.2 * smoothstep(zones.aside, 0.16, 0.24), 0.4 * zones.forehead)
+        shade = np.where(shade < 0, shade * (1.0 - edge * (1.0 - features)), shade)
         darker = np.minimum(np.log((light @ LUMA + 4) / (_DARK_HAIR_LUMA + 4)), 0.0) * 0.8
         return np.asarray((shade + hairy * darker)[..., None] + tint, np.float32)
+
+    def _without_glare(self, detail: Map) -> Map:
+        """The detail without what shines at the outline: an earring, or the wall behind."""
+        zones = self._zones
+        jaw = smoothstep(zones.down, 0.5, 0.56) * smoothstep(zones.aside, 0.15, 0.2)
+        rim = smoothstep(zones.depth / (1.0 + jaw), 0.0, 0.06)
+        limit = 0.15 + (_BRIGHTEST - 0.15) * rim
+        return np.asarray(np.minimum(detail, limit[..., None]), np.float32)
+
+    def _strands(self, shade: Map) -> tuple[Map, Mask]:
+        """The shade of the forehead and temples between strands of hair, and where strands are.
+
+        A closing bridges what is dark and narrow (Serra 1982). Wrinkles are not as dark and stay.
+        """
+        zones = self._zones
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_STRAND_PX, _STRAND_PX))
+        closed = cv2.GaussianBlur(cv2.morphologyEx(shade, cv2.MORPH_CLOSE, disc), (0, 0), 6)
+        bridged = np.clip(np.asarray(closed, np.float32), -0.1, 0.05)
+        hair = cv2.dilate(smoothstep(bridged - shade, *_STRAND), np.ones((5, 5), np.uint8))
+        brow = int(np.argmax(zones.brow_hair.max(axis=0) > 0.5))
+        temple = smoothstep(zones.aside, 0.5 - brow / MAP_PX - 0.02, 0.5 - brow / MAP_PX + 0.01)
+        bare = np.maximum(zones.forehead * (1.0 - zones.brows), temple * (zones.down < 0.45))
+        bare = cv2.GaussianBlur(bare * (1.0 - zones.eyes), (0, 0), 2)
+        return bridged, np.asarray(bare * cv2.GaussianBlur(hair, (0, 0), 1.5), np.float32)
 
     def _tone_error(self, detail: Map, weights: Weights) -> Map:
         """The mean detail of plain skin; without it the skin keeps the target's tone."""
         above, below = weighted_blur(coarse(detail), np.asarray(weights, np.float32), 0.04)
         error = 0.95 * above / (below + 0.02)[..., None] * self._light.flat[..., None]
         return _finer(np.asarray(error, np.float32))
+
+    def _one_sided(self, detail: Map, weights: Weights) -> Map:
+        """What the skin of one side has and the other lacks.
+
+        Faces are alike on both sides, lamps and windows are not: what is left of the light differs
+        from side to side, what is the person's own does so only in small things.
+        """
+        trust = weights * np.maximum(self._light.skin, _BESIDE_SKIN)
+        above, below = weighted_blur(coarse(detail), trust, _ONE_SIDED)
+        mean = above / (below + 0.05)[..., None]
+        known = smoothstep(np.minimum(below, below[:, ::-1]), 0.05, 0.3)[..., None]
+        return _finer(np.asarray(0.5 * (mean - mean[:, ::-1]) * known, np.float32))
 
     def _mend(self, factor: Map, unusable: Mask) -> Map:
         """Fills what no picture shows from the other side of the face, else with plain skin."""
@@ -242,11 +295,10 @@ class TextureMaker:
         lost = unusable[..., None]
         return np.asarray(factor * (1.0 - lost) + mirrored * lost, np.float32)
 
-    def _cover(self, unusable: Mask) -> NDArray[np.uint8]:
+    def _cover(self) -> NDArray[np.uint8]:
         """The masks that are drawn with the texture."""
         zones = self._zones
-        inner = smoothstep(zones.depth, 0.03, 0.12)
-        alpha = smoothstep(zones.depth, 0.003, 0.03) * (1.0 - unusable * (1.0 - inner))
+        alpha = smoothstep(zones.depth, 0.002, 0.02)
         # Beyond the outline too: over it hair comes in, and no pixel on it may stop the hair.
         beyond = (zones.face < 1.0) & (zones.down < 0.3)
         above = np.asarray((zones.forehead > 0) | beyond, np.float32)

@@ -253,9 +253,11 @@ class MeshPainter:
         """How far the texture covers each pixel of the half-sized crop, ``(h/2, w/2) u8``."""
         # The silhouette of a turned head is where the surface ends; it gets a soft edge too.
         solid = cv2.addWeighted(seen, 255.0, seen, 0.0, 0.0, dtype=cv2.CV_8U)
-        side = 2 * max(1, int(0.008 * width_px)) + 1
-        solid = cv2.blur(cv2.erode(solid, np.ones((3, 3), np.uint8)), (side, side))
-        solid = cv2.addWeighted(solid, 2.0, solid, 0.0, -255.0)
+        reach = max(1, int(0.006 * width_px))
+        solid = cv2.blur(solid, (2 * reach + 1, 2 * reach + 1))
+        # 0 at the outermost pixel of the surface, so that enlarging carries nothing beyond it.
+        gain, rest = (2 * reach + 1) / reach, 255.0 * (reach + 1) / reach
+        solid = cv2.addWeighted(solid, gain, solid, 0.0, -rest)
         alpha = cv2.min(cv2.extractChannel(cover, _COVERED), solid)
         foreign = _foreign(_plane(self._half, crop.half, 3), seen, tone, cover)
         return np.asarray(cv2.multiply(alpha, cv2.bitwise_not(foreign), scale=1 / 255), np.uint8)

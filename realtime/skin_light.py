@@ -47,7 +47,8 @@ class LightScale:
             up a person's features stays with the features.
         flat: brightness on the cheeks and the sides, and in part on other flat skin; fine, so
             that the tone follows the target.
-        colour: colour everywhere.
+        colour: colour on flat skin; around features it is as coarse as brightness there, so that
+            the tints that make up a person's features stay with them.
     """
 
     features: float = 0.26
@@ -143,9 +144,8 @@ class SkinLight:
         coarse_tones = _normalised(tones, weights, self._scale.features, backstop, 0.02)
         fine_tones = _normalised(tones, weights, self._scale.flat, coarse_tones, 0.08)
         tint = _normalised(tones, weights, self._scale.colour, coarse_tones, 0.08)
-        light = tint
-        light[..., 0] = coarse_tones[..., 0]
-        light[..., 0] += (fine_tones - coarse_tones)[..., 0] * self.flat
+        fine_tones[..., 1:] = tint[..., 1:]
+        light = coarse_tones + (fine_tones - coarse_tones) * self.flat[..., None]
         return np.asarray(np.maximum(light @ _BGR_FROM_YCC.T, 1.0), np.float32)
 
 

@@ -103,9 +103,34 @@ def test_hair_over_the_forehead_is_not_part_of_the_person(make, sitter, zones, u
     looks[bangs] = HAIR
     texture = make((looks, sitter.landmarks()))
     assert factor(texture)[bangs].min() > 0.9
-    outermost = bangs & (zones.depth > 0.015) & (zones.depth < 0.035)
-    assert usual.cover[..., COVERED][outermost].mean() > 150
-    assert texture.cover[..., COVERED][outermost].max() < 30
+    np.testing.assert_array_equal(texture.cover, usual.cover)
+
+
+def test_single_strands_of_a_fringe_leave_plain_skin(make, sitter, zones):
+    strands = (zones.forehead > 0.9) & (zones.brows < 0.01) & (np.abs(ACROSS - 0.5) < 0.12)
+    strands &= (np.abs((ACROSS * MAP_PX) % 24 - 12) < 2.5) & (DOWN > 0.19)
+    looks = sitter.looks()
+    looks[strands] *= 0.35
+    assert strands.sum() > 300
+    assert factor(make((looks, sitter.landmarks())))[strands].mean() > 0.85
+
+
+def test_light_from_one_side_is_taken_out(make, sitter, plain_skin):
+    shadow = 1.0 - 0.35 * np.exp(-(((ACROSS - 0.64) / 0.1) ** 2))
+    looks = np.asarray(sitter.looks() * shadow[..., None], np.float32)
+    shaded = plain_skin & (shadow < 0.75) & (DOWN > 0.3)
+    texture = factor(make((looks, sitter.landmarks()))).mean(axis=-1)
+    assert shaded.sum() > 500
+    assert texture[shaded].mean() == pytest.approx(texture[:, ::-1][shaded].mean(), abs=0.05)
+
+
+def test_what_shines_below_the_chin_does_not(make, sitter, zones):
+    rim = (zones.depth > 0.004) & (zones.depth < 0.015) & (np.abs(ACROSS - 0.5) < 0.06)
+    rim &= DOWN > 0.6
+    looks = sitter.looks()
+    looks[rim] *= 1.6
+    assert rim.sum() > 50
+    assert factor(make((looks, sitter.landmarks())))[rim].mean() < 1.3
 
 
 def test_a_strand_beside_the_cheek_is_not_part_of_the_person(make, sitter, zones):
