@@ -13,7 +13,6 @@ from realtime.config import Config
 from realtime.consent import ConsentLog, default_consent_path, require_consent
 from realtime.contact_sheet import Moments
 from realtime.device import choose_device, limit_threads
-from realtime.identity import prepare_identity
 from realtime.job import DISCARD, SYNTHETIC, Job, is_picture
 from realtime.metrics import Json
 from realtime.pipeline import Pipeline, Plan, Report
@@ -28,9 +27,9 @@ from realtime.sources.synthetic import SyntheticCamera
 from realtime.sources.video import VideoFile as VideoSource
 from realtime.stage import Sink, Source, Stage
 from realtime.stages.guard import Guard
-from realtime.stages.swap import MeshSwap
 from realtime.stages.track import Track
 from realtime.stats_file import StatsFile
+from realtime.swappers import needed_models, open_swapper
 from realtime.terminal import Terminal
 
 CONNECTIONS = "face_mesh_connections"
@@ -78,7 +77,7 @@ def run(
         device = choose_device(config.device.kind)
         limit_threads(config.device.threads)
         _see_consent(job, terminal)
-        plan = build_plan(job, config, _open_library(job, terminal), moments)
+        plan = build_plan(job, config, _open_library(job, config, terminal), moments)
         pipeline = Pipeline(plan)
         stats_file.figures = pipeline.stats
         title = f"{describe(job)}; {config.swapper} on {device}"
@@ -101,10 +100,9 @@ def build_plan(
         return library.session(name, threads=config.device.threads)
 
     connections = library.path(CONNECTIONS).read_text(encoding="utf-8")
-    identity = prepare_identity(job.faces, connections, open_session)
     stages: tuple[Stage, ...] = (
         Track(config.track, open_session),
-        MeshSwap(config.swap, identity),
+        open_swapper([job.faces], config, library, connections),
     )
     live = job.mode == "live"
     # A recording alone needs no steady rate: it keeps the time of each picture instead.
@@ -236,11 +234,13 @@ def _see_consent(job: Job, terminal: Terminal) -> None:
         )
 
 
-def _open_library(job: Job, terminal: Terminal) -> ModelLibrary:
+def _open_library(job: Job, config: Config, terminal: Terminal) -> ModelLibrary:
     """The library, with everything this job needs in its cache."""
     portrait = (PORTRAIT,) if job.camera == SYNTHETIC else ()
     with terminal.downloading() as progress:
-        ModelLibrary(progress=progress).pull((*FACE_NETWORKS, CONNECTIONS, *portrait))
+        library = ModelLibrary(progress=progress)
+        swapper = needed_models(config, library)
+        library.pull((*FACE_NETWORKS, CONNECTIONS, *portrait, *swapper))
     return ModelLibrary()
 
 

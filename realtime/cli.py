@@ -37,12 +37,6 @@ rt-swap puts another face into a camera's picture or into a video.
 All options: rt-swap --help"""
 
 
-class Swapper(StrEnum):
-    """The ways to put a face in."""
-
-    MESH = "mesh"
-
-
 class Device(StrEnum):
     """What does the computing."""
 
@@ -175,7 +169,10 @@ def swap(
         list[str] | None,
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="One value of the configuration."),
     ] = None,
-    swapper: Annotated[Swapper | None, typer.Option(help="How the face is put in.")] = None,
+    swapper: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="'mesh' or a swapping network of the models list."),
+    ] = None,
     device: Annotated[Device | None, typer.Option(help="What does the computing.")] = None,
     seconds: Annotated[
         float | None, typer.Option(metavar="N", min=0.1, help="End after this time.")

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from realtime.errors import ConfigError
 from realtime.stages.guard import GuardConfig
+from realtime.stages.neural_swap import NeuralSwapConfig
 from realtime.stages.swap import MeshSwapConfig
 from realtime.stages.track import TrackConfig
 
@@ -117,8 +118,9 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     device: DeviceConfig = DeviceConfig()
     pipeline: PipelineConfig = PipelineConfig()
     track: TrackConfig = TrackConfig()
-    swapper: Literal["mesh"] = "mesh"
+    swapper: str = Field("mesh", pattern=r"^[a-z0-9_.]+$")
     swap: MeshSwapConfig = MeshSwapConfig()
+    neural: NeuralSwapConfig = NeuralSwapConfig()
     guard: GuardConfig = GuardConfig()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 from onnx import helper
 
 from engines.errors import ModelError
@@ -78,7 +79,7 @@ def inspect_model(data: bytes, *, where: str, folder: Path) -> Inspected:
     )
 
 
-def last_initializer(model: bytes, *, name: str) -> np.ndarray:
+def last_initializer(model: bytes, *, name: str) -> NDArray[np.float32]:
     """The last constant of a graph, in which some swappers keep a matrix for the embedding.
 
     Args:

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import platformdirs
+from numpy.typing import NDArray
 
 from engines.errors import ModelError
 from engines.families.specs import Family
@@ -195,6 +197,17 @@ class ModelLibrary:
         if entry.format == "onnx":
             return self._original(name)
         return self._converted(name) or self._convert(name)
+
+    def last_constant(self, name: str) -> NDArray[np.float32]:
+        """The last constant of a model's graph, in which some swappers keep a matrix.
+
+        Raises:
+            ModelError: the model cannot be had, or has no constants.
+        """
+        # onnx is slow to import, and few models need this.
+        from engines.models.inspection import last_initializer
+
+        return last_initializer(self.load(name), name=name)
 
     def path(self, name: str) -> Path:
         """The original file on disk, verified; for data such as the demo's portrait.
