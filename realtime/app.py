@@ -29,7 +29,7 @@ from realtime.stage import Sink, Source, Stage
 from realtime.stages.guard import Guard
 from realtime.stages.track import Track
 from realtime.stats_file import StatsFile
-from realtime.swappers import needed_models, open_swapper
+from realtime.swappers import needed_models, open_chooser, open_swapper
 from realtime.terminal import Terminal
 
 CONNECTIONS = "face_mesh_connections"
@@ -100,9 +100,11 @@ def build_plan(
         return library.session(name, threads=config.device.threads)
 
     connections = library.path(CONNECTIONS).read_text(encoding="utf-8")
+    chooser = open_chooser(job.maps, config, library, has_default=job.faces is not None)
     stages: tuple[Stage, ...] = (
         Track(config.track, open_session),
-        open_swapper([job.faces], config, library, connections),
+        *((chooser,) if chooser else ()),
+        open_swapper(job.people, config, library, connections),
     )
     live = job.mode == "live"
     # A recording alone needs no steady rate: it keeps the time of each picture instead.
@@ -225,9 +227,10 @@ def summary(report: Report, *, live: bool) -> str:
 
 
 def _see_consent(job: Job, terminal: Terminal) -> None:
-    if job.faces:
+    faces = [face.path for person in job.people for face in person]
+    if faces:
         require_consent(
-            [face.path for face in job.faces],
+            faces,
             ConsentLog(default_consent_path()),
             given=job.consent,
             ask=terminal.ask_consent if terminal.interactive else None,
@@ -239,7 +242,7 @@ def _open_library(job: Job, config: Config, terminal: Terminal) -> ModelLibrary:
     portrait = (PORTRAIT,) if job.camera == SYNTHETIC else ()
     with terminal.downloading() as progress:
         library = ModelLibrary(progress=progress)
-        swapper = needed_models(config, library)
+        swapper = needed_models(config, library, mapped=bool(job.maps))
         library.pull((*FACE_NETWORKS, CONNECTIONS, *portrait, *swapper))
     return ModelLibrary()
 

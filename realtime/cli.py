@@ -45,6 +45,14 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class Faces(StrEnum):
+    """Which faces are swapped."""
+
+    ONE = "one"
+    ALL = "all"
+    MAPPED = "mapped"
+
+
 class OnLoss(StrEnum):
     """What is shown while no face is found."""
 
@@ -146,6 +154,19 @@ def swap(
             "Several pictures of one person may be given.",
         ),
     ] = None,
+    maps: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="PERSON=FACE",
+            help="Look for the person of one picture and give them the face of another. "
+            "May be given several times.",
+        ),
+    ] = None,
+    faces: Annotated[
+        Faces | None,
+        typer.Option(help="Which faces are swapped; the others are hidden."),
+    ] = None,
     output: Annotated[
         str | None, typer.Option(metavar="FILE", help="Video or picture to write, or 'null'.")
     ] = None,
@@ -200,6 +221,7 @@ def swap(
         camera=camera,
         input_path=input_path,
         faces=tuple(face or ()),
+        maps=tuple(maps or ()),
         output=output,
         virtual_camera="" if virtual_camera == "auto" else virtual_camera,
         force=force,
@@ -209,6 +231,7 @@ def swap(
     )
     flags: dict[str, object] = {
         "swapper": swapper,
+        "choose.faces": faces or (Faces.MAPPED if maps and not face else None),
         "device.kind": device,
         "guard.on_loss": on_loss,
         "output.size": size,

@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from realtime.errors import ConfigError
+from realtime.stages.choose import ChooseConfig
 from realtime.stages.guard import GuardConfig
 from realtime.stages.neural_swap import NeuralSwapConfig
 from realtime.stages.swap import MeshSwapConfig
@@ -118,6 +119,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     device: DeviceConfig = DeviceConfig()
     pipeline: PipelineConfig = PipelineConfig()
     track: TrackConfig = TrackConfig()
+    choose: ChooseConfig = ChooseConfig()
     swapper: str = Field("mesh", pattern=r"^[a-z0-9_.]+$")
     swap: MeshSwapConfig = MeshSwapConfig()
     neural: NeuralSwapConfig = NeuralSwapConfig()

@@ -17,6 +17,7 @@ from engines.families.recogniser import (
     Recogniser,
     mean_embedding,
     source_vector,
+    unit,
 )
 from engines.families.specs import (
     ConverterFamily,
@@ -38,8 +39,9 @@ from realtime.errors import ConfigError
 from realtime.five_points import five_points
 from realtime.geometry import fit_head, head_pose
 from realtime.identity import Portrait, find_portraits, prepare_identity
-from realtime.job import FaceChoice
+from realtime.job import FaceChoice, FaceMap
 from realtime.stage import Stage
+from realtime.stages.choose import ChooseMapped, ChooseOne
 from realtime.stages.neural_swap import Networks, NeuralSwap, NeuralSwapConfig, Source
 from realtime.stages.swap import MeshSwap
 
@@ -51,16 +53,24 @@ NeuralFamily = SwapperFamily | DeepFaceFamily
 F = TypeVar("F", ConverterFamily, MaskFamily, RecogniserFamily)
 
 
-def needed_models(config: Config, library: ModelLibrary) -> tuple[str, ...]:
+def needed_models(
+    config: Config, library: ModelLibrary, *, mapped: bool = False
+) -> tuple[str, ...]:
     """Names of the networks that the chosen swapper needs, for fetching them beforehand.
+
+    Args:
+        config: names the swapper and its helpers.
+        library: knows what each of them is.
+        mapped: whether people must be told apart.
 
     Raises:
         ConfigError: what was chosen is no swapper.
     """
+    names = [config.choose.recogniser] if mapped else []
     if config.swapper == MESH:
-        return ()
+        return tuple(names)
     family = neural_family(config.swapper, library)
-    names = [config.swapper]
+    names.append(config.swapper)
     if isinstance(family, SwapperFamily) and isinstance(family.source, EmbeddingSource):
         names += _helpers(family.source, config.neural)
     if config.neural.mask is not None:
@@ -103,6 +113,43 @@ def open_swapper(
     people = read_people(name, family, portraits, config, library)
     networks = partial(_open_networks, name, family, config, library)
     return NeuralSwap(networks, people, max_faces=config.track.max_faces)
+
+
+def open_chooser(
+    maps: Sequence[FaceMap], config: Config, library: ModelLibrary, *, has_default: bool
+) -> Stage | None:
+    """The stage that decides which faces are swapped; None where all are.
+
+    Args:
+        maps: people to look for; each becomes the person of the same place.
+        config: says which faces are swapped, and which network tells them apart.
+        library: has it.
+        has_default: whether there is a face for those who are nobody of the maps; it comes
+            after theirs.
+
+    Raises:
+        ConfigError: mapped faces are asked for and there is no map, or the other way round.
+        MediaError: a picture cannot be read, or shows no usable face.
+        ModelError: a network is missing or unusable.
+    """
+    faces = config.choose.faces
+    if not maps:
+        if faces == "mapped":
+            raise ConfigError(
+                "choose.faces", "mapped faces need somebody to look for, got no --map. Add one."
+            )
+        return ChooseOne() if faces == "one" else None
+    if faces == "one" or (faces == "all" and not has_default):
+        raise ConfigError(
+            "choose.faces",
+            f"with --map must be 'mapped', or 'all' with a --face for the others, got {faces!r}.",
+        )
+    threads = config.device.threads
+    recogniser = partial(open_recogniser, config.choose.recogniser, library, threads)
+    with open_face_finder(partial(library.session, threads=threads)) as finder, recogniser() as net:
+        people = [unit(embed(net, find_portraits([item.who], finder)[0])) for item in maps]
+    default = len(maps) if faces == "all" else None
+    return ChooseMapped(config.choose, recogniser, people, default=default)
 
 
 def neural_family(name: str, library: ModelLibrary) -> NeuralFamily:
