@@ -2,16 +2,18 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 from engines.models.face_finder import FACE_NETWORKS
 from engines.models.library import ModelLibrary
 from engines.session import Session
 from realtime.config import Config
-from realtime.consent import ConsentLog, default_consent_path, require_consent
+from realtime.consent import ConsentKind, ConsentLog, default_consent_path, require_consent
 from realtime.contact_sheet import Moments
+from realtime.control import SwapControl
 from realtime.device import choose_device, limit_threads
 from realtime.job import DISCARD, SYNTHETIC, Job, is_picture
 from realtime.metrics import Json
@@ -27,6 +29,7 @@ from realtime.sources.synthetic import SyntheticCamera
 from realtime.sources.video import VideoFile as VideoSource
 from realtime.stage import Sink, Source, Stage
 from realtime.stages.guard import Guard
+from realtime.stages.switch import Switch
 from realtime.stages.track import Track
 from realtime.stats_file import StatsFile
 from realtime.swappers import needed_models, open_chooser, open_swapper
@@ -37,6 +40,10 @@ PORTRAIT = "portrait_astronaut"
 
 ENDLESS_S = 5.0
 """Length of a video made from what has no end, where nobody says how long."""
+
+
+OnControl = Callable[[SwapControl], None]
+"""Told how to change what is put in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,7 @@ def run(
     signals: StopSignals,
     *,
     moments: Moments | None = None,
+    on_control: OnControl | None = None,
 ) -> Outcome:
     """Does one job from start to end; the statistics are written however it ends.
 
@@ -68,6 +76,7 @@ def run(
         terminal: the person's side.
         signals: what ends the run early.
         moments: keeps pictures from before and after the swap.
+        on_control: told before the first frame how to change the face and the swapper.
 
     Raises:
         RtSwapError, ModelError: the job cannot be done, or failed on the way.
@@ -77,7 +86,8 @@ def run(
         device = choose_device(config.device.kind)
         limit_threads(config.device.threads)
         _see_consent(job, terminal)
-        plan = build_plan(job, config, _open_library(job, config, terminal), moments)
+        library = _open_library(job, config, terminal)
+        plan = build_plan(job, config, library, moments, on_control)
         pipeline = Pipeline(plan)
         stats_file.figures = pipeline.stats
         title = f"{describe(job)}; {config.swapper} on {device}"
@@ -88,9 +98,20 @@ def run(
 
 
 def build_plan(
-    job: Job, config: Config, library: ModelLibrary, moments: Moments | None = None
+    job: Job,
+    config: Config,
+    library: ModelLibrary,
+    moments: Moments | None = None,
+    on_control: OnControl | None = None,
 ) -> Plan:
     """Constructs every part of a run; nothing in it is open yet.
+
+    Args:
+        job: what to do.
+        config: how to do it.
+        library: has the networks.
+        moments: keeps pictures from before and after the swap.
+        on_control: told how to change the face and the swapper while it runs.
 
     Raises:
         MediaError, ModelError: a face cannot be used, or a model is missing.
@@ -100,12 +121,15 @@ def build_plan(
         return library.session(name, threads=config.device.threads)
 
     connections = library.path(CONNECTIONS).read_text(encoding="utf-8")
+    switch = Switch(open_swapper(job.people, config, library, connections))
     chooser = open_chooser(job.maps, config, library, has_default=job.faces is not None)
     stages: tuple[Stage, ...] = (
         Track(config.track, open_session),
         *((chooser,) if chooser else ()),
-        open_swapper(job.people, config, library, connections),
+        switch,
     )
+    if on_control is not None:
+        on_control(SwapControl(switch, job.people, config, library, connections, _allow))
     live = job.mode == "live"
     # A recording alone needs no steady rate: it keeps the time of each picture instead.
     paced = live and (job.virtual_camera is not None or job.output is None)
@@ -235,6 +259,11 @@ def _see_consent(job: Job, terminal: Terminal) -> None:
             given=job.consent,
             ask=terminal.ask_consent if terminal.interactive else None,
         )
+
+
+def _allow(faces: Sequence[Path], given: ConsentKind | None) -> None:
+    """Makes sure that new faces may be used; while the engine runs nobody can be asked."""
+    require_consent(faces, ConsentLog(default_consent_path()), given=given, ask=None)
 
 
 def _open_library(job: Job, config: Config, terminal: Terminal) -> ModelLibrary:

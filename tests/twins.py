@@ -65,11 +65,15 @@ def swapper(
     names=("target", "source", "output"),
     source_first=False,
     seed=0,
+    strength=1.0,
 ):
-    """picture = 0.5 * target + tint(source); see ``swapped``. The mask is all ones."""
+    """picture = 0.5 * target + tint(source); see ``swapped``. The mask is all ones.
+
+    With more ``strength`` the source tints more than ``swapped`` says.
+    """
     g = Graph(dtype)
     target, given, result = names
-    weights = tint_weights(int(np.prod(source)), seed)
+    weights = strength * tint_weights(int(np.prod(source)), seed)
     flat = g.node("Reshape", given, g.constant(np.array([-1, weights.shape[0]])))
     tint = g.node("MatMul", flat, g.constant(weights))
     tint = g.node("Reshape", tint, g.constant(np.array([-1, 3, 1, 1])))
