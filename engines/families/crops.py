@@ -61,6 +61,9 @@ def feathered_box(size_px: int, feather: float = FEATHER) -> NDArray[np.uint8]:
         box = np.asarray(
             cv2.GaussianBlur(box, (0, 0), width_px * 0.25, borderType=cv2.BORDER_CONSTANT)
         )
+        # What the blur leaves at the very edge would be seen as a line.
+        left_over = box[0].max()
+        box = np.clip((box - left_over) * (255.0 / (255.0 - left_over)), 0.0, 255.0)
     return np.rint(box).astype(np.uint8)
 
 
