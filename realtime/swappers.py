@@ -165,12 +165,14 @@ def neural_family(name: str, library: ModelLibrary) -> NeuralFamily:
         raise ConfigError(
             "swapper", f"must be {MESH!r} or the name of a swapping network, got {name!r}. {hint}"
         )
-    family = library.family(name)
+    is_choosable = library.describe(name).entry.family in library.families
+    family = library.family(name) if is_choosable else None
     if not isinstance(family, SwapperFamily | DeepFaceFamily):
+        what = f", a {family.role}" if family else ""
         raise ConfigError(
             "swapper",
-            f"must be {MESH!r} or the name of a swapping network, got {name!r}, a "
-            f"{family.role}. See: rt-swap models list",
+            f"must be {MESH!r} or the name of a swapping network, got {name!r}{what}. "
+            "See: rt-swap models list",
         )
     return family
 

@@ -168,11 +168,11 @@ def _cells(g, source, channel, stride):
     return g.node("Reshape", picked, g.constant(np.array([1, -1, 1])))
 
 
-def scrfd(size_px=None, *, ranked=False):
+def scrfd(size_px=None, *, ranked=False, open_input=False):
     """Sees a face wherever the first pixel of a cell is red; the second anchor sees nothing."""
     g = Graph()
     parts = {"score": [], "bbox": [], "kps": []}
-    extent = size_px
+    extent = None if open_input else size_px
     for stride in STRIDES:
         red = _cells(g, "input.1", 0, stride)
         sure = g.node(

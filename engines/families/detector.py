@@ -4,6 +4,7 @@ SCRFD: Guo et al. 2021, distances from anchor points in units of the stride. YuN
 2023, one prior to a cell. YOLO-face: YOLOv8 with a pose head, decoded inside the graph.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,14 +58,14 @@ def bind_detector(
     """
     expect_count(inputs, (1,), where=where, role="input")
     picture = find(inputs, (ANY, 3, ANY, ANY), where=where, role="an input")
-    size_px = _square_px(picture, family, where)
+    size_px = _square_px(picture, outputs, family, where)
     if family.layout == "yolo_face":
         cells = sum((size_px // stride) ** 2 for stride in STRIDES)
         output = find(outputs, (ANY, _YOLO_ROWS, cells), where=where, role="an output")
         return DetectorTensors(picture, size_px, ((output, (1, _YOLO_ROWS, cells)),), 1)
     widths = _LEVELS[family.layout]
     expect_count(outputs, (len(widths) * len(STRIDES),), where=where, role="outputs")
-    anchors = _num_anchors(outputs[0], size_px, family)
+    anchors = _num_anchors(outputs, size_px, family)
     bound = []
     for index, spec in enumerate(outputs):
         stride = STRIDES[index % len(STRIDES)]
@@ -164,10 +165,18 @@ def _joined(levels: Sequence[Decoded]) -> Decoded:
     return boxes, points, scores
 
 
-def _square_px(picture: TensorSpec, family: DetectorFamily, where: str) -> int:
+def _square_px(
+    picture: TensorSpec, outputs: Sequence[TensorSpec], family: DetectorFamily, where: str
+) -> int:
+    """Side of the input: from the input, else from the outputs, else the family's usual one."""
     height, width = picture.shape[2:]
-    size_px = next((extent for extent in (height, width) if extent != ANY), family.size_px)
-    if {height, width} - {ANY, size_px} or size_px % STRIDES[-1]:
+    rows = _num_rows(outputs)
+    usual_px = family.size_px
+    if rows != ANY and family.layout != "yolo_face":
+        # Some graphs take any size and state the outputs of one: that size is meant.
+        usual_px = STRIDES[0] * math.isqrt(rows // _usual_anchors(family))
+    size_px = next((extent for extent in (height, width) if extent != ANY), usual_px)
+    if {height, width} - {ANY, size_px} or size_px % STRIDES[-1] or not size_px:
         raise ModelError(
             f"{where}: the input must be a square whose side is a multiple of {STRIDES[-1]}, "
             f"got {shown(picture.shape)}. Use another export."
@@ -175,10 +184,19 @@ def _square_px(picture: TensorSpec, family: DetectorFamily, where: str) -> int:
     return size_px
 
 
-def _num_anchors(scores: TensorSpec, size_px: int, family: DetectorFamily) -> int:
+def _num_anchors(outputs: Sequence[TensorSpec], size_px: int, family: DetectorFamily) -> int:
     """Boxes for each cell: read off the graph where it says, else the family's usual number."""
-    cells = (size_px // STRIDES[0]) ** 2
-    count = scores.shape[-2] if len(scores.shape) > 1 else ANY
-    if count == ANY:
-        return _SCRFD_ANCHORS if family.layout == "scrfd" else 1
-    return max(1, count // cells)
+    rows = _num_rows(outputs)
+    if rows == ANY:
+        return _usual_anchors(family)
+    return max(1, rows // (size_px // STRIDES[0]) ** 2)
+
+
+def _num_rows(outputs: Sequence[TensorSpec]) -> int:
+    """How many boxes the first output lists, those of the finest stride."""
+    shape = outputs[0].shape if outputs else ()
+    return shape[-2] if len(shape) > 1 else ANY
+
+
+def _usual_anchors(family: DetectorFamily) -> int:
+    return _SCRFD_ANCHORS if family.layout == "scrfd" else 1

@@ -117,6 +117,13 @@ class Swapper:
         mean, std = (family.mean, family.std) if family.denormalise else ((0.0,) * 3, (1.0,) * 3)
         self._reader = PictureReader(mean, std, size_px)
         self._alpha = feathered_box(self.crop_px)
+        tiles = [
+            (slice(row, None, boost), slice(column, None, boost))
+            for row in range(boost)
+            for column in range(boost)
+        ]
+        # The tiles that go through the network together.
+        self._groups = [tiles] if self._is_batched else [[tile] for tile in tiles]
 
     @property
     def crop_px(self) -> int:
@@ -160,13 +167,7 @@ class Swapper:
             ModelError: the network fails or gives no picture.
         """
         self._source[...] = source
-        tiles = [
-            (slice(row, None, self._boost), slice(column, None, self._boost))
-            for row in range(self._boost)
-            for column in range(self._boost)
-        ]
-        groups = [tiles] if self._is_batched else [[tile] for tile in tiles]
-        for group in groups:
+        for group in self._groups:
             for place, tile in enumerate(group):
                 self._writer.write(crop[tile], planes=self._target[place])
             self._session.enqueue(self._inputs, out=self._outputs, stream=0)

@@ -6,9 +6,8 @@ manifest's; whatever does not match is made or fetched again, never used. Networ
 imported without a known hash lie in a folder of their own, with the hash they had then.
 """
 
-import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +27,10 @@ from engines.models.cache_files import (
     write_atomically,
 )
 from engines.models.catalogue import Catalogue, Entry, bundled_catalogue
+from engines.models.conversions import read_conversion, write_conversion
 from engines.models.imports import ImportedModels, ImportRecord
 from engines.models.originals import Wanted, fetch_originals
 from engines.session import Session
-
-IMPORTER_VERSION = 3
-"""Raised whenever the TFLite importer would write different bytes for the same file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +41,6 @@ class Description:
     entry: Entry
     is_cached: bool
     is_imported: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Manifest:
-    """What is recorded beside a converted model."""
-
-    source_sha256: str
-    importer_version: int
-    onnx_sha256: str
 
 
 def default_cache_dir() -> Path:
@@ -105,6 +93,11 @@ class ModelLibrary:
         entry = self._entry(name)
         is_cached = self._original_path(name).is_file()
         return Description(name, entry, is_cached, self._record(name) is not None)
+
+    @property
+    def families(self) -> Mapping[str, Family]:
+        """The families of networks that can be chosen, by name."""
+        return self._catalogue.families
 
     def family(self, name: str) -> Family:
         """What a network expects and gives.
@@ -196,7 +189,8 @@ class ModelLibrary:
             )
         if entry.format == "onnx":
             return self._original(name)
-        return self._converted(name) or self._convert(name)
+        converted = read_conversion(self._cache_dir, name, known=entry.hashes)
+        return converted or self._convert(name)
 
     def last_constant(self, name: str) -> NDArray[np.float32]:
         """The last constant of a model's graph, in which some swappers keep a matrix.
@@ -294,16 +288,6 @@ class ModelLibrary:
         wanted = [Wanted(name, self._entry(name), self._original_path(name)) for name in names]
         fetch_originals(wanted, self._catalogue, self._cache_dir, self._progress)
 
-    def _converted(self, name: str) -> bytes | None:
-        """The ONNX file from the cache, if it is what its manifest says and up to date."""
-        data = read_if_present(self._cache_dir / f"{name}.onnx")
-        text = read_if_present(self._cache_dir / f"{name}.json")
-        if data is None or text is None:
-            return None
-        manifest = _parse_manifest(text)
-        wanted = _Manifest(self._entry(name).files[0].sha256, IMPORTER_VERSION, sha256_of(data))
-        return data if manifest == wanted else None
-
     def _convert(self, name: str) -> bytes:
         original = self._original(name)
         # Needed only when a model is new; onnx and the TFLite schema are slow to import.
@@ -311,29 +295,8 @@ class ModelLibrary:
 
         self._progress(Progress("convert", name))
         data = onnx_from_tflite(original, name=name)
-        manifest = {
-            "source_sha256": self._entry(name).files[0].sha256,
-            "importer_version": IMPORTER_VERSION,
-            "onnx_sha256": sha256_of(data),
-        }
-        write_atomically(self._cache_dir / f"{name}.onnx", data)
-        write_atomically(
-            self._cache_dir / f"{name}.json", json.dumps(manifest, indent=2).encode("utf-8")
-        )
+        write_conversion(self._cache_dir, name, data, source_sha256=sha256_of(original))
         return data
-
-
-def _parse_manifest(text: bytes) -> _Manifest | None:
-    """None where the manifest cannot be read; the model is then converted again."""
-    try:
-        values = json.loads(text)
-        return _Manifest(
-            str(values["source_sha256"]),
-            int(values["importer_version"]),
-            str(values["onnx_sha256"]),
-        )
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 def _silent(_: Progress) -> None:

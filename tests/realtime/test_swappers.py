@@ -126,6 +126,7 @@ def test_what_a_swapper_needs_beside_itself_is_known_beforehand(library, name, n
         ("in_twim", {}, "swapper: must be 'mesh' or .*, got 'in_twim'. Did you mean in_twin?"),
         ("meshh", {}, "Did you mean mesh?"),
         ("arc_twin", {}, "got 'arc_twin', a recogniser"),
+        ("face_landmark", {}, "got 'face_landmark'. See: rt-swap models list"),
         ("in_twin", {"recogniser": "mask_twin"}, "neural.recogniser: .* 'mask_twin', a mask"),
         ("ghost_twin", {"converter": "arc_twin"}, "neural.converter: .* 'arc_twin', a recogniser"),
     ],

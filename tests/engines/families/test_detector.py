@@ -32,9 +32,18 @@ def anchored(twins, x, y, stride):
     return np.array([x, y]) + twins.POINTS.reshape(5, 2) * stride
 
 
-@pytest.mark.parametrize(("size_px", "ranked"), [(None, False), (640, True), (640, False)])
-def test_scrfd_reads_distances_from_anchors(twins, size_px, ranked):
-    found = detector(twins, "scrfd", twins.scrfd(size_px, ranked=ranked))
+@pytest.mark.parametrize(
+    ("size_px", "options"),
+    [
+        (None, {}),
+        (640, {"ranked": True}),
+        (640, {}),
+        # The 10 GFLOPs detector takes any size, and states its outputs for 640 px.
+        (640, {"open_input": True}),
+    ],
+)
+def test_scrfd_reads_distances_from_anchors(twins, size_px, options):
+    found = detector(twins, "scrfd", twins.scrfd(size_px, **options))
     side = size_px or FAMILIES["scrfd"].size_px
     assert found.input_px == side
     # Only the finest stride has a cell that begins at (200, 120): 8 divides it, 16 does not.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engines.errors import ModelError
-from engines.models import library as library_module
+from engines.models import conversions
 from engines.models.catalogue import Catalogue
 from engines.models.library import ModelLibrary, default_cache_dir
 
@@ -94,7 +94,7 @@ def test_a_converted_model_that_does_not_match_its_manifest_is_made_again(offlin
 
 def test_a_newer_importer_converts_again(cache, catalogue, monkeypatch):
     ModelLibrary(cache, offline=True, catalogue=catalogue).load("rectifier")
-    monkeypatch.setattr(library_module, "IMPORTER_VERSION", 10_000)
+    monkeypatch.setattr(conversions, "IMPORTER_VERSION", 10_000)
     seen = []
     ModelLibrary(cache, seen.append, offline=True, catalogue=catalogue).load("rectifier")
     assert [progress.phase for progress in seen] == ["convert"]
