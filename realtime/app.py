@@ -10,6 +10,7 @@ from pathlib import Path
 from engines.models.face_finder import FACE_NETWORKS
 from engines.models.library import ModelLibrary
 from engines.session import Session
+from realtime.choosers import open_chooser
 from realtime.config import Config
 from realtime.consent import ConsentKind, ConsentLog, default_consent_path, require_consent
 from realtime.contact_sheet import Moments
@@ -32,7 +33,7 @@ from realtime.stages.guard import Guard
 from realtime.stages.switch import Switch
 from realtime.stages.track import Track
 from realtime.stats_file import StatsFile
-from realtime.swappers import needed_models, open_chooser, open_swapper
+from realtime.swappers import needed_models, open_swapper
 from realtime.terminal import Terminal
 
 CONNECTIONS = "face_mesh_connections"

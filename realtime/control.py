@@ -8,8 +8,9 @@ from realtime.config import Config
 from realtime.consent import ConsentKind
 from realtime.errors import UsageError
 from realtime.job import FaceChoice
+from realtime.stages.neural_swap import NeuralSwap
 from realtime.stages.switch import Switch
-from realtime.swappers import open_swapper
+from realtime.swappers import open_swapper, read_faces
 
 SeeConsent = Callable[[Sequence[Path], ConsentKind | None], None]
 """Makes sure that faces may be used, given what was said of them, or raises ``ConsentError``."""
@@ -73,7 +74,13 @@ class SwapControl:
                 f"{len(people)}. Start again with another --map."
             )
         self._see_consent([face.path for person in people for face in person], consent)
-        self._change(tuple(tuple(pictures) for pictures in people), self._config)
+        stage = self._switch.stage
+        if isinstance(stage, NeuralSwap):
+            # The network stays; only what it is told of the people changes.
+            stage.give(read_faces(people, self._config, self._library))
+            self._people = tuple(tuple(pictures) for pictures in people)
+        else:
+            self._change(tuple(tuple(pictures) for pictures in people), self._config)
 
     def change_swapper(self, name: str) -> None:
         """Draws with another network, or with none, from the next frame on.

@@ -17,7 +17,6 @@ from engines.families.recogniser import (
     Recogniser,
     mean_embedding,
     source_vector,
-    unit,
 )
 from engines.families.specs import (
     ConverterFamily,
@@ -33,15 +32,13 @@ from engines.families.swapper import FaceNetwork, Swapper
 from engines.families.templates import fit_template
 from engines.models.face_finder import open_face_finder
 from engines.models.library import ModelLibrary
-from engines.session import Session
 from realtime.config import Config
 from realtime.errors import ConfigError
 from realtime.five_points import five_points
 from realtime.geometry import fit_head, head_pose
 from realtime.identity import Portrait, find_portraits, prepare_identity
-from realtime.job import FaceChoice, FaceMap
+from realtime.job import FaceChoice
 from realtime.stage import Stage
-from realtime.stages.choose import ChooseMapped, ChooseOne
 from realtime.stages.neural_swap import Networks, NeuralSwap, NeuralSwapConfig, Source
 from realtime.stages.swap import MeshSwap
 
@@ -95,9 +92,6 @@ def open_swapper(
         ModelError: a network is missing or unusable.
     """
 
-    def open_session(name: str) -> Session:
-        return library.session(name, threads=config.device.threads)
-
     if config.swapper == MESH:
         if len(faces) > 1:
             raise ConfigError(
@@ -105,51 +99,32 @@ def open_swapper(
                 f"several people need a swapping network, got {MESH!r}. "
                 "Choose one with --swapper, see rt-swap models list.",
             )
+        open_session = partial(library.session, threads=config.device.threads)
         return MeshSwap(config.swap, prepare_identity(faces[0], connections, open_session))
-    name = config.swapper
-    family = neural_family(name, library)
-    with open_face_finder(open_session) as finder:
-        portraits = [find_portraits(choices, finder) for choices in faces]
-    people = read_people(name, family, portraits, config, library)
-    networks = partial(_open_networks, name, family, config, library)
+    people = read_faces(faces, config, library)
+    networks = partial(_open_networks, config, library)
     return NeuralSwap(networks, people, max_faces=config.track.max_faces)
 
 
-def open_chooser(
-    maps: Sequence[FaceMap], config: Config, library: ModelLibrary, *, has_default: bool
-) -> Stage | None:
-    """The stage that decides which faces are swapped; None where all are.
+def read_faces(
+    faces: Sequence[Sequence[FaceChoice]], config: Config, library: ModelLibrary
+) -> tuple[Source, ...]:
+    """What the configured swapping network is told about each person.
 
     Args:
-        maps: people to look for; each becomes the person of the same place.
-        config: says which faces are swapped, and which network tells them apart.
-        library: has it.
-        has_default: whether there is a face for those who are nobody of the maps; it comes
-            after theirs.
+        faces: pictures of each person; no picture for the face that comes with the program.
+        config: names the network.
+        library: has it and its helpers.
 
     Raises:
-        ConfigError: mapped faces are asked for and there is no map, or the other way round.
         MediaError: a picture cannot be read, or shows no usable face.
+        ConfigError: the name is not that of a swapping network.
         ModelError: a network is missing or unusable.
     """
-    faces = config.choose.faces
-    if not maps:
-        if faces == "mapped":
-            raise ConfigError(
-                "choose.faces", "mapped faces need somebody to look for, got no --map. Add one."
-            )
-        return ChooseOne() if faces == "one" else None
-    if faces == "one" or (faces == "all" and not has_default):
-        raise ConfigError(
-            "choose.faces",
-            f"with --map must be 'mapped', or 'all' with a --face for the others, got {faces!r}.",
-        )
-    threads = config.device.threads
-    recogniser = partial(open_recogniser, config.choose.recogniser, library, threads)
-    with open_face_finder(partial(library.session, threads=threads)) as finder, recogniser() as net:
-        people = [unit(embed(net, find_portraits([item.who], finder)[0])) for item in maps]
-    default = len(maps) if faces == "all" else None
-    return ChooseMapped(config.choose, recogniser, people, default=default)
+    family = neural_family(config.swapper, library)
+    with open_face_finder(partial(library.session, threads=config.device.threads)) as finder:
+        portraits = [find_portraits(choices, finder) for choices in faces]
+    return read_people(config.swapper, family, portraits, config, library)
 
 
 def neural_family(name: str, library: ModelLibrary) -> NeuralFamily:
@@ -245,10 +220,9 @@ def embed(recogniser: Recogniser, portrait: Portrait) -> Embedding:
 
 
 @contextmanager
-def _open_networks(
-    name: str, family: NeuralFamily, config: Config, library: ModelLibrary
-) -> Iterator[Networks]:
-    threads = config.device.threads
+def _open_networks(config: Config, library: ModelLibrary) -> Iterator[Networks]:
+    name, threads = config.swapper, config.device.threads
+    family = neural_family(name, library)
     with ExitStack() as opened:
         session = opened.enter_context(closing(library.session(name, threads=threads)))
         swapper: FaceNetwork

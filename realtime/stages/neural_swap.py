@@ -12,7 +12,7 @@ from engines.families.crops import cut_crop
 from engines.families.mask import MaskNetwork
 from engines.families.swapper import FaceNetwork
 from realtime.five_points import five_points
-from realtime.frame import Face, FaceState, Frame, Image, Layer, PictureSpec
+from realtime.frame import FaceState, Frame, Image, Layer, PictureSpec
 from realtime.memory import Memory
 
 Source = NDArray[np.float32]
@@ -118,24 +118,38 @@ class NeuralSwap:
         if networks is None or buffers is None:
             raise RuntimeError("NeuralSwap.process: the stage must be open, got a closed one.")
         self._turn = (self._turn + 1) % _FRAMES_KEPT
+        # Read once: another thread may give other people at any moment.
+        people = self._people
         wanted = [face for face in frame.faces if face.state is FaceState.SEEN and face.chosen]
         for face, layer in zip(wanted, buffers.layers[self._turn], strict=False):
-            self._swap(networks, buffers, frame.image, face, layer)
+            layer.crop_from_image = networks.swapper.fit(five_points(face.landmarks))
+            cut_crop(frame.image, layer.crop_from_image, out=buffers.crop)
+            self._swap(networks, buffers, people[face.person], layer)
             face.layer = layer
+
+    def give(self, people: Sequence[Source]) -> None:
+        """Swaps other people in, from the next frame on; may be called from any thread.
+
+        Args:
+            people: as many as before, told as this stage's network wants it.
+
+        Raises:
+            ValueError: there are more or fewer.
+        """
+        if len(people) != len(self._people):
+            raise ValueError(
+                f"NeuralSwap.give: there must be {len(self._people)} people, got {len(people)}."
+            )
+        self._people = tuple(people)
 
     def close(self) -> None:
         """Lets the networks and the scratch go."""
         self._networks = self._buffers = None
         self._opened.close()
 
-    def _swap(
-        self, networks: Networks, buffers: _Buffers, image: Image, face: Face, layer: Layer
-    ) -> None:
-        swapper = networks.swapper
-        layer.crop_from_image = swapper.fit(five_points(face.landmarks))
-        cut_crop(image, layer.crop_from_image, out=buffers.crop)
-        person = self._people[face.person]
-        swapper.swap(buffers.crop, person, face=layer.face, alpha=layer.alpha)
+    def _swap(self, networks: Networks, buffers: _Buffers, person: Source, layer: Layer) -> None:
+        """Fills a layer from the crop in the scratch."""
+        networks.swapper.swap(buffers.crop, person, face=layer.face, alpha=layer.alpha)
         if networks.mask is not None:
             networks.mask.mask(buffers.crop, out=buffers.mask)
             np.minimum(layer.alpha, buffers.mask, out=layer.alpha)

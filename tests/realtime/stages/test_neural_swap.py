@@ -139,6 +139,20 @@ def test_each_face_becomes_the_person_that_was_chosen_for_it(open_stage):
     np.testing.assert_array_equal(both.faces[2].layer.face, alone[0])
 
 
+def test_other_people_are_given_between_two_frames(open_stage):
+    stage, other = open_stage((SOURCE,)), open_stage((OTHER,))
+    frames = [frame_of(face_at()) for _ in range(3)]
+    stage.process(frames[0])
+    stage.give((OTHER,))
+    stage.process(frames[1])
+    other.process(frames[2])
+    before, after, expected = (frame.faces[0].layer.face for frame in frames)
+    np.testing.assert_array_equal(after, expected)
+    assert (before != after).any()
+    with pytest.raises(ValueError, match="there must be 1 people, got 2"):
+        stage.give((SOURCE, OTHER))
+
+
 def test_faces_that_are_lost_or_not_chosen_get_no_layer(open_stage):
     frame = frame_of(face_at(state=FaceState.LOST), face_at(chosen=False), face_at())
     open_stage().process(frame)

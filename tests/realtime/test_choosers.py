@@ -10,6 +10,7 @@ import pytest
 
 from engines.models.face_finder import FACE_NETWORKS
 from engines.models.library import ModelLibrary
+from realtime.choosers import open_chooser
 from realtime.config import load_config
 from realtime.errors import ConfigError
 from realtime.frame import Frame, PictureSpec
@@ -17,7 +18,6 @@ from realtime.job import FaceChoice, FaceMap
 from realtime.memory import Memory
 from realtime.stages.choose import ChooseOne
 from realtime.stages.track import Track
-from realtime.swappers import open_chooser
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "assets"
 pytestmark = [pytest.mark.models, pytest.mark.shared]
