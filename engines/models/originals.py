@@ -76,9 +76,10 @@ def _download(item: Wanted, catalogue: Catalogue, progress: ProgressCallback) ->
             reasons.append(str(error))
         else:
             return
+    if reasons:
+        raise ModelError(f"{' '.join(reasons)} If you have the file: rt-swap models import FILE")
     raise ModelError(
-        " ".join(reasons)
-        or f"{item.name}: there must be a place to fetch it from and a hash to check it with, "
+        f"{item.name}: there must be a place to fetch it from and a hash to check it with, "
         "got none. Import a file you have: rt-swap models import FILE "
         f"--family {item.entry.family} --name {item.name}"
     )
