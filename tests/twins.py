@@ -8,6 +8,10 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from tools.swapper_twin import make_swapper as published_swapper
+
+__all__ = ["published_swapper"]
+
 FLOAT, HALF, DOUBLE = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE
 STRIDES = (8, 16, 32)
 BOX = np.array([1.5, 2.0, 2.5, 3.0], np.float32)
@@ -297,69 +301,3 @@ def restorer(size_px=512, *, weighted=False):
         g.node("Mul", result, weight, name="1288")
         inputs.append(("weight", DOUBLE, [1]))
     return g.model(inputs, [("1288", shape)])
-
-
-def published_swapper(widths=(128, 256, 512, 1024), blocks=6, size_px=128, seed=3):
-    """The architecture of the published 128 px swapper with random weights; 554 MB at full width.
-
-    Downsampling convolutions, residual blocks whose instance normalisation is styled by the
-    source, bilinear upsampling; the matrix for the embedding comes last.
-    """
-    g, rng = Graph(), np.random.default_rng(seed)
-
-    def convolve(x, given, wanted, kernel=3, stride=1, pad=None):
-        fan = given * kernel * kernel
-        weights = rng.standard_normal((wanted, given, kernel, kernel), np.float32) / np.sqrt(fan)
-        pads = [kernel // 2 if pad is None else pad] * 4
-        return g.node(
-            "Conv",
-            x,
-            g.constant(weights),
-            kernel_shape=[kernel] * 2,
-            strides=[stride] * 2,
-            pads=pads,
-        )
-
-    def leak(x):
-        return g.node("LeakyRelu", x, alpha=0.2)
-
-    def reflect(x):
-        pads = np.array([0, 0, 3, 3, 0, 0, 3, 3])
-        return g.node("Pad", x, g.constant(pads), mode="reflect")
-
-    def styled(x, channels):
-        centred = g.node("Sub", x, g.node("ReduceMean", x, axes=[2, 3]))
-        power = g.node("ReduceMean", g.node("Mul", centred, centred), axes=[2, 3])
-        spread = g.node("Sqrt", g.node("Add", power, g.constant(np.array(1e-6))))
-        style = g.constant(rng.standard_normal((512, 2 * channels), np.float32) / 22.6)
-        both = g.node(
-            "Reshape", g.node("MatMul", "source", style), g.constant(np.array([1, -1, 1, 1]))
-        )
-        halves = [f"{both}_gain", f"{both}_bias"]
-        g.nodes.append(helper.make_node("Split", [both], halves, axis=1))
-        gain, bias = halves
-        return g.node("Add", g.node("Mul", g.node("Div", centred, spread), gain), bias)
-
-    def twice(x):
-        scales = g.constant(np.array([1, 1, 2, 2], np.float32), np.float32)
-        return g.node("Resize", x, "", scales, mode="linear")
-
-    a, b, c, d = widths
-    x = leak(convolve(reflect("target"), 3, a, 7, pad=0))
-    x = leak(convolve(x, a, b))
-    x = leak(convolve(x, b, c, stride=2))
-    x = leak(convolve(x, c, d, stride=2))
-    for _ in range(blocks):
-        inner = g.node("Relu", styled(convolve(x, d, d), d))
-        x = g.node("Add", x, styled(convolve(inner, d, d), d))
-    x = leak(convolve(twice(x), d, c))
-    x = leak(convolve(twice(x), c, b))
-    x = leak(convolve(x, b, a))
-    x = g.node("Tanh", convolve(reflect(x), a, 3, 7, pad=0))
-    x = g.node("Add", x, g.constant(np.array(1.0)))
-    g.node("Mul", x, g.constant(np.array(0.5)), name="output")
-    g.constants.append(numpy_helper.from_array(emap_matrix(seed), "buff2fs"))
-    return g.model(
-        [("target", [1, 3, size_px, size_px]), ("source", [1, 512])],
-        [("output", [1, 3, size_px, size_px])],
-    )
