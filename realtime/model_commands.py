@@ -22,7 +22,8 @@ def list_models() -> int:
     """Lists everything that can be used, and whether it is here already."""
     from engines.models.library import ModelLibrary, default_cache_dir
 
-    for description in ModelLibrary().list():
+    # What the program cannot do without comes first.
+    for description in sorted(ModelLibrary().list(), key=lambda item: not item.entry.default):
         entry = description.entry
         size = f"{entry.bytes / 1e6:.1f} MB" if entry.bytes else "?"
         about = f"{entry.title} ({entry.licence})"

@@ -27,7 +27,7 @@ class NeuralSwapConfig(BaseModel, frozen=True, extra="forbid"):
 
     Attributes:
         boost: the crop gets so many times the network's pixels along each side; time grows with
-            its square.
+            its square. Without meaning for models of one person (``.dfm``).
         recogniser: the network that reads the identity; None for the one the swapper's family
             was trained on.
         converter: the network that translates the embedding; None for the family's own.
