@@ -55,7 +55,7 @@ def library(twins, tmp_path_factory):
     library = ModelLibrary(cache, offline=True)
     models = {
         "quick": ("inswapper", twins.published_swapper((8, 8, 16, 16), blocks=1)),
-        "slow": ("inswapper", twins.published_swapper((32, 64, 128, 128), blocks=2)),
+        "slow": ("inswapper", twins.published_swapper((48, 96, 192, 192), blocks=2)),
         "arc_twin": ("arcface", twins.recogniser()),
     }
     for name, (family, model) in models.items():
@@ -65,10 +65,11 @@ def library(twins, tmp_path_factory):
     return library
 
 
-def run(library, swapper, *, unpaced, seconds, size="640x480"):
+def run(library, swapper, *, unpaced, seconds, size="640x480", rate_hz=30):
     """Runs the synthetic camera through a swapper; returns the report."""
+    camera = [f"camera.size={size}", f"camera.rate_hz={rate_hz}"]
     config = load_config(
-        settings=["neural.recogniser=arc_twin", f"camera.size={size}"],
+        settings=["neural.recogniser=arc_twin", *camera],
         flags={"swapper": swapper},
     )
     job = Job(
@@ -97,7 +98,7 @@ def test_every_picture_of_a_film_is_swapped_and_none_fails(library):
 
 
 def test_a_network_too_slow_for_the_camera_drops_pictures_and_stays_current(library):
-    report = run(library, "slow", unpaced=False, seconds=2.5)
+    report = run(library, "slow", unpaced=False, seconds=2.5, rate_hz=60)
     frames, latency = report.stats["frames"], report.stats["latency_ms"]
     ends = ("delivered", "dropped_stale", "dropped_overrun", "failed")
     assert frames["captured"] == sum(frames[end] for end in ends)
@@ -106,7 +107,7 @@ def test_a_network_too_slow_for_the_camera_drops_pictures_and_stays_current(libr
     dropped = frames["dropped_stale"] + frames["dropped_overrun"]
     assert dropped > frames["delivered"]
     swap_ms = report.stats["stages"]["swap"]["worked_ms"]["p50"]
-    assert swap_ms > 60
+    assert swap_ms > 2 * 1000 / 60
     # One picture in the network, one that waits for it; the rest is margin for a loaded machine.
     assert latency["p50"] < 4 * swap_ms
 
