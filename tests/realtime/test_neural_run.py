@@ -55,7 +55,7 @@ def library(twins, tmp_path_factory):
     library = ModelLibrary(cache, offline=True)
     models = {
         "quick": ("inswapper", twins.published_swapper((8, 8, 16, 16), blocks=1)),
-        "slow": ("inswapper", twins.published_swapper((48, 96, 192, 192), blocks=2)),
+        "slow": ("inswapper", twins.published_swapper((32, 64, 128, 128), blocks=2)),
         "arc_twin": ("arcface", twins.recogniser()),
     }
     for name, (family, model) in models.items():
