@@ -98,13 +98,22 @@ class NeuralSwap:
         return "swap"
 
     def open(self, spec: PictureSpec, memory: Memory) -> None:  # noqa: ARG002
-        """Loads the networks and takes the scratch.
+        """Loads the networks, takes the scratch, and lets the networks work once.
+
+        The first run of a network takes the memory for all others, and shows whether it can work
+        at all: better here than on a frame that somebody waits for.
 
         Raises:
             ModelError: a network is missing or unusable.
         """
-        self._networks = self._opened.enter_context(self._open_networks())
-        self._buffers = self._take(memory, self._networks.swapper.crop_px)
+        with ExitStack() as opening:
+            networks = opening.enter_context(self._open_networks())
+            buffers = self._take(memory, networks.swapper.crop_px)
+            noise = np.random.default_rng(0).integers(0, 256, buffers.crop.shape)
+            buffers.crop[...] = noise
+            self._swap(networks, buffers, self._people[0], buffers.layers[0][0])
+            self._networks, self._buffers = networks, buffers
+            self._opened = opening.pop_all()
 
     def process(self, frame: Frame) -> None:
         """Swaps every chosen face that was seen in this frame, the largest first.

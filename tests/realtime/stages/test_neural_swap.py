@@ -57,9 +57,11 @@ def open_stage(twins):
         @contextmanager
         def networks():
             session = OnnxRuntimeSession(model or twins.swapper(128))
-            yield Networks(Swapper(session, FAMILIES["inswapper"]), mask)
-            session.close()
-            closed.append(session)
+            try:
+                yield Networks(Swapper(session, FAMILIES["inswapper"]), mask)
+            finally:
+                session.close()
+                closed.append(session)
 
         stage = NeuralSwap(networks, people, max_faces=max_faces)
         stage.open(SPEC, Memory())
@@ -207,6 +209,12 @@ def test_a_network_that_fails_fails_the_frame(open_stage, twins):
         open_stage(model=broken[: len(broken) // 2])
     with pytest.raises(RuntimeError, match="must be open"):
         NeuralSwap(lambda: None, (SOURCE,), max_faces=1).process(frame_of(face_at()))
+
+
+def test_a_network_that_gives_no_numbers_is_refused_before_the_first_frame(open_stage, twins):
+    with pytest.raises(ModelError, match="must consist of numbers"):
+        open_stage(model=twins.swapper(128, strength=np.nan))
+    assert len(open_stage.closed) == 1
 
 
 def test_closing_lets_the_network_go_and_opening_loads_it_again(open_stage):
