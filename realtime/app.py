@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,12 +12,15 @@ from engines.models.face_finder import FACE_NETWORKS
 from engines.models.hand_finder import HAND_NETWORKS
 from engines.models.library import ModelLibrary
 from engines.session import Session
+from realtime.choosers import open_chooser
 from realtime.config import Config
-from realtime.consent import ConsentLog, default_consent_path, require_consent
+from realtime.consent import ConsentKind, ConsentLog, default_consent_path, require_consent
 from realtime.contact_sheet import Moments
+from realtime.control import SwapControl
 from realtime.device import choose_device, limit_threads
+from realtime.face_mesh import FaceMesh, load_face_mesh
+from realtime.face_zones import draw_zones
 from realtime.flow import DisFlow, FlowProvider, MeshFlow, NetworkFlow
-from realtime.identity import prepare_identity
 from realtime.job import DISCARD, SYNTHETIC, Job, is_picture
 from realtime.metrics import Json
 from realtime.pipeline import Pipeline, Plan, Report
@@ -26,6 +29,7 @@ from realtime.sinks.null import Null
 from realtime.sinks.picture import PictureFile
 from realtime.sinks.video import VideoFile as VideoSink
 from realtime.sinks.virtual_camera import VirtualCamera
+from realtime.skin_light import LightScale, SkinLight
 from realtime.sources.camera import Camera
 from realtime.sources.still import StillPicture
 from realtime.sources.synthetic import SyntheticCamera
@@ -36,9 +40,10 @@ from realtime.stages.composite import Composite
 from realtime.stages.fuse import Fuse
 from realtime.stages.guard import Guard
 from realtime.stages.occlude import Occlude
-from realtime.stages.swap import Identity, MeshSwap
+from realtime.stages.switch import Switch
 from realtime.stages.track import Track
 from realtime.stats_file import StatsFile
+from realtime.swappers import needed_models, open_swapper
 from realtime.terminal import Terminal
 
 CONNECTIONS = "face_mesh_connections"
@@ -46,6 +51,10 @@ PORTRAIT = "portrait_astronaut"
 
 ENDLESS_S = 5.0
 """Length of a video made from what has no end, where nobody says how long."""
+
+
+OnControl = Callable[[SwapControl], None]
+"""Told how to change what is put in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,7 @@ def run(
     signals: StopSignals,
     *,
     moments: Moments | None = None,
+    on_control: OnControl | None = None,
 ) -> Outcome:
     """Does one job from start to end; the statistics are written however it ends.
 
@@ -77,6 +87,7 @@ def run(
         terminal: the person's side.
         signals: what ends the run early.
         moments: keeps pictures from before and after the swap.
+        on_control: told before the first frame how to change the face and the swapper.
 
     Raises:
         RtSwapError, ModelError: the job cannot be done, or failed on the way.
@@ -86,7 +97,8 @@ def run(
         device = choose_device(config.device.kind)
         limit_threads(config.device.threads)
         _see_consent(job, terminal)
-        plan = build_plan(job, config, _open_library(job, config, terminal), moments)
+        library = _open_library(job, config, terminal)
+        plan = build_plan(job, config, library, moments, on_control)
         pipeline = Pipeline(plan)
         stats_file.figures = pipeline.stats
         title = f"{describe(job)}; {config.swapper} on {device}"
@@ -97,9 +109,20 @@ def run(
 
 
 def build_plan(
-    job: Job, config: Config, library: ModelLibrary, moments: Moments | None = None
+    job: Job,
+    config: Config,
+    library: ModelLibrary,
+    moments: Moments | None = None,
+    on_control: OnControl | None = None,
 ) -> Plan:
     """Constructs every part of a run; nothing in it is open yet.
+
+    Args:
+        job: what to do.
+        config: how to do it.
+        library: has the networks.
+        moments: keeps pictures from before and after the swap.
+        on_control: told how to change the face and the swapper while it runs.
 
     Raises:
         MediaError, ModelError: a face cannot be used, or a model is missing.
@@ -109,15 +132,18 @@ def build_plan(
         return library.session(name, threads=config.device.threads)
 
     connections = library.path(CONNECTIONS).read_text(encoding="utf-8")
-    identity = prepare_identity(job.faces, connections, open_session)
+    switch = Switch(open_swapper(job.people, config, library, connections))
+    chooser = open_chooser(job.maps, config, library, has_default=job.faces is not None)
+    if on_control is not None:
+        on_control(SwapControl(switch, job.people, config, library, connections, _allow))
     live = job.mode == "live"
     # A recording alone needs no steady rate: it keeps the time of each picture instead.
     paced = live and (job.virtual_camera is not None or job.output is None)
     return Plan(
         source=build_source(job, config, library, open_session),
         lanes=spread(
-            build_finding(config, identity, open_session),
-            build_swapping(config, identity),
+            (*build_finding(config, connections, open_session), *((chooser,) if chooser else ())),
+            build_swapping(config, switch),
             num_lanes(config, live=live),
             moments,
         ),
@@ -131,34 +157,36 @@ def build_plan(
 
 
 def build_finding(
-    config: Config, identity: Identity, open_session: Callable[[str], Session]
+    config: Config, connections: str, open_session: Callable[[str], Session]
 ) -> tuple[Stage, ...]:
     """The stages that find out what is in the picture."""
+    mesh = load_face_mesh(connections)
 
     def open_flow() -> FlowProvider:
-        return _open_flow(config, identity)
+        return _open_flow(config, mesh)
 
     stages: list[Stage] = [Track(config.track, open_session)]
     if config.fuse.enabled:
-        stages.append(Align(config.fuse.align, identity.mesh.neutral, open_flow))
+        stages.append(Align(config.fuse.align, mesh.neutral, open_flow))
     if config.occlude.enabled:
-        mesh, zones, light = identity.mesh, identity.zones, identity.light
+        zones = draw_zones(mesh)
+        light = SkinLight(mesh, zones, LightScale())
         stages.append(Occlude(config.occlude, open_session, mesh, zones, light))
     return tuple(stages)
 
 
-def build_swapping(config: Config, identity: Identity) -> tuple[Stage, ...]:
+def build_swapping(config: Config, swap: Stage) -> tuple[Stage, ...]:
     """The stages that make another picture of it."""
-    swap, composite = MeshSwap(config.swap, identity), Composite(config.composite)
+    composite = Composite(config.composite)
     if config.fuse.enabled and config.fuse.memory.enabled:
         return (swap, Fuse(config.fuse.memory), composite)
     return (swap, composite)
 
 
-def _open_flow(config: Config, identity: Identity) -> FlowProvider:
+def _open_flow(config: Config, mesh: FaceMesh) -> FlowProvider:
     align = config.fuse.align
     if align.flow == "mesh":
-        return MeshFlow(identity.mesh.closed)
+        return MeshFlow(mesh.closed)
     if align.network is not None and align.flow == "network":
         return NetworkFlow(_open_file(align.network, config.device.threads))
     return DisFlow()
@@ -287,13 +315,19 @@ def summary(report: Report, *, live: bool) -> str:
 
 
 def _see_consent(job: Job, terminal: Terminal) -> None:
-    if job.faces:
+    faces = [face.path for person in job.people for face in person]
+    if faces:
         require_consent(
-            [face.path for face in job.faces],
+            faces,
             ConsentLog(default_consent_path()),
             given=job.consent,
             ask=terminal.ask_consent if terminal.interactive else None,
         )
+
+
+def _allow(faces: Sequence[Path], given: ConsentKind | None) -> None:
+    """Makes sure that new faces may be used; while the engine runs nobody can be asked."""
+    require_consent(faces, ConsentLog(default_consent_path()), given=given, ask=None)
 
 
 def _open_library(job: Job, config: Config, terminal: Terminal) -> ModelLibrary:
@@ -301,7 +335,9 @@ def _open_library(job: Job, config: Config, terminal: Terminal) -> ModelLibrary:
     portrait = (PORTRAIT,) if job.camera == SYNTHETIC else ()
     hands = HAND_NETWORKS if config.occlude.enabled and config.occlude.hands else ()
     with terminal.downloading() as progress:
-        ModelLibrary(progress=progress).pull((*FACE_NETWORKS, *hands, CONNECTIONS, *portrait))
+        library = ModelLibrary(progress=progress)
+        swapper = needed_models(config, library, mapped=bool(job.maps))
+        library.pull((*FACE_NETWORKS, *hands, CONNECTIONS, *portrait, *swapper))
     return ModelLibrary()
 
 

@@ -37,18 +37,20 @@ rt-swap puts another face into a camera's picture or into a video.
 All options: rt-swap --help"""
 
 
-class Swapper(StrEnum):
-    """The ways to put a face in."""
-
-    MESH = "mesh"
-
-
 class Device(StrEnum):
     """What does the computing."""
 
     AUTO = "auto"
     CPU = "cpu"
     CUDA = "cuda"
+
+
+class Faces(StrEnum):
+    """Which faces are swapped."""
+
+    ONE = "one"
+    ALL = "all"
+    MAPPED = "mapped"
 
 
 class OnLoss(StrEnum):
@@ -152,6 +154,19 @@ def swap(
             "Several pictures of one person may be given.",
         ),
     ] = None,
+    maps: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="PERSON=FACE",
+            help="Look for the person of one picture and give them the face of another. "
+            "May be given several times.",
+        ),
+    ] = None,
+    faces: Annotated[
+        Faces | None,
+        typer.Option(help="Which faces are swapped; the others are hidden."),
+    ] = None,
     output: Annotated[
         str | None, typer.Option(metavar="FILE", help="Video or picture to write, or 'null'.")
     ] = None,
@@ -175,7 +190,10 @@ def swap(
         list[str] | None,
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="One value of the configuration."),
     ] = None,
-    swapper: Annotated[Swapper | None, typer.Option(help="How the face is put in.")] = None,
+    swapper: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="'mesh' or a swapping network of the models list."),
+    ] = None,
     device: Annotated[Device | None, typer.Option(help="What does the computing.")] = None,
     seconds: Annotated[
         float | None, typer.Option(metavar="N", min=0.1, help="End after this time.")
@@ -203,6 +221,7 @@ def swap(
         camera=camera,
         input_path=input_path,
         faces=tuple(face or ()),
+        maps=tuple(maps or ()),
         output=output,
         virtual_camera="" if virtual_camera == "auto" else virtual_camera,
         force=force,
@@ -212,6 +231,7 @@ def swap(
     )
     flags: dict[str, object] = {
         "swapper": swapper,
+        "choose.faces": faces or (Faces.MAPPED if maps and not face else None),
         "device.kind": device,
         "guard.on_loss": on_loss,
         "output.size": size,

@@ -17,8 +17,10 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from realtime.errors import ConfigError
 from realtime.feature_memory import MemoryConfig
 from realtime.stages.align import AlignConfig
+from realtime.stages.choose import ChooseConfig
 from realtime.stages.composite import CompositeConfig
 from realtime.stages.guard import GuardConfig
+from realtime.stages.neural_swap import NeuralSwapConfig
 from realtime.stages.occlude import OccludeConfig
 from realtime.stages.swap import MeshSwapConfig
 from realtime.stages.track import TrackConfig
@@ -136,10 +138,12 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     pipeline: PipelineConfig = PipelineConfig()
     track: TrackConfig = TrackConfig()
     occlude: OccludeConfig = OccludeConfig()
-    swapper: Literal["mesh"] = "mesh"
-    swap: MeshSwapConfig = MeshSwapConfig()
     fuse: FuseConfig = FuseConfig()
     composite: CompositeConfig = CompositeConfig()
+    choose: ChooseConfig = ChooseConfig()
+    swapper: str = Field("mesh", pattern=r"^[a-z0-9_.]+$")
+    swap: MeshSwapConfig = MeshSwapConfig()
+    neural: NeuralSwapConfig = NeuralSwapConfig()
     guard: GuardConfig = GuardConfig()
 
 

@@ -145,12 +145,26 @@ class Crew:
                 deadline_s += CANCEL_S
         if not all(worker.wait_end(deadline_s - time.monotonic()) for worker in self._workers):
             self._cancel()
-        stuck = tuple(worker.name for worker in self._workers if not worker.wait_end(CANCEL_S))
+        deadline_s = time.monotonic() + self._patience_s()
+        stuck = tuple(
+            worker.name
+            for worker in self._workers
+            if not worker.wait_end(deadline_s - time.monotonic())
+        )
         leftovers = self._metrics.tally()
         leftovers.failed += sum(lane.holding for lane in self._lanes) + self.sender.holding
         for ring in self._rings:
             ring.settle()
         return stuck
+
+    def _patience_s(self) -> float:
+        """How long a cancelled thread may take: a stage at work cannot be interrupted.
+
+        A large network on a small machine takes seconds for one picture, and then the next stage
+        comes; what has been seen of this run says how long that can be.
+        """
+        longest_ns = max(times.worked.max_ns for times in self._metrics.stages.values())
+        return CANCEL_S + 2 * longest_ns / 1e9
 
     def _cancel(self) -> None:
         for ring in self._rings:

@@ -89,11 +89,14 @@ class Layer:
         face: ``(h, w, 3) u8 BGR``.
         alpha: ``(h, w) u8``, how far it covers the picture.
         crop_from_image: ``(2, 3) f64``, where it belongs.
+        origin: counts the swappers and faces used in a run; of another one nothing is to be
+            remembered.
     """
 
     face: Image
     alpha: NDArray[np.uint8]
     crop_from_image: NDArray[np.float64]
+    origin: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,7 @@ class Face:
         lost_ns: time since the face was last seen; 0 while it is seen.
         chosen: whether the face may be swapped; one face too many, or a newcomer of whom it is not
             sure yet whether it is a face, is not, and so gets hidden.
+        person: which of the people that are given the face becomes, from 0.
         swapped: set when this face has been replaced in the picture.
         motion: set by the align stage from the second frame of a track on.
         occluder: set by the occlude stage where something stands in front.
@@ -140,6 +144,7 @@ class Face:
     state: FaceState = FaceState.SEEN
     lost_ns: int = 0
     chosen: bool = True
+    person: int = 0
     swapped: bool = False
     motion: Motion | None = None
     occluder: Occluder | None = None

@@ -42,6 +42,9 @@ _WIDEST_PX = 1.2 * MAP_PX
 
 OpenSession = Callable[[str], Session]
 
+Portrait = tuple[Image, Points]
+"""A picture of a person, and where the landmarks of their face are in it."""
+
 
 def prepare_identity(
     choices: Sequence[FaceChoice], connections: str, open_session: OpenSession
@@ -61,10 +64,7 @@ def prepare_identity(
     zones = draw_zones(mesh)
     light = SkinLight(mesh, zones, LightScale())
     with open_face_finder(open_session) as finder:
-        if choices:
-            faces = [_choose_face(choice, finder) for choice in choices]
-        else:
-            faces = [_synthetic_face(finder)]
+        faces = find_portraits(choices, finder)
     best_yaw = min(abs(head_pose(fit_head(landmarks)).yaw) for _, landmarks in faces)
     if best_yaw > MAX_BEST_YAW:
         raise MediaError(
@@ -75,13 +75,28 @@ def prepare_identity(
     return Identity(mesh, zones, light, texture)
 
 
-def _synthetic_face(finder: FaceFinder) -> tuple[Image, Points]:
+def find_portraits(choices: Sequence[FaceChoice], finder: FaceFinder) -> list[Portrait]:
+    """The pictures of one person with their landmarks.
+
+    Args:
+        choices: the pictures; none for the synthetic face that comes with the program.
+        finder: places the landmarks.
+
+    Raises:
+        MediaError: a picture cannot be read, or shows no usable face.
+    """
+    if not choices:
+        return [_synthetic_face(finder)]
+    return [_choose_face(choice, finder) for choice in choices]
+
+
+def _synthetic_face(finder: FaceFinder) -> Portrait:
     packaged = resources.files("realtime").joinpath("synthetic_face.jpg")
     with resources.as_file(packaged) as path:
         return _choose_face(FaceChoice(path), finder)
 
 
-def _choose_face(choice: FaceChoice, finder: FaceFinder) -> tuple[Image, Points]:
+def _choose_face(choice: FaceChoice, finder: FaceFinder) -> Portrait:
     """The picture and the landmarks of the face that is meant."""
     image = load_picture(choice.path)
     faces = find_faces(image, finder)

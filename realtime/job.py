@@ -1,5 +1,6 @@
 """What one run is asked to do: the part of the command line that is not configuration."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,6 +31,19 @@ class FaceChoice:
 
 
 @dataclass(frozen=True, slots=True)
+class FaceMap:
+    """One person to look for, and whom they become.
+
+    Attributes:
+        who: a picture of the person to look for.
+        becomes: pictures of the face that goes in, at least one.
+    """
+
+    who: FaceChoice
+    becomes: tuple[FaceChoice, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """Where pictures come from, whose face goes in, and where they go.
 
@@ -38,7 +52,8 @@ class Job:
     Attributes:
         camera: index, device path or name, or ``synthetic``.
         input: a video or a still picture.
-        faces: pictures of one person; empty for the synthetic face.
+        faces: pictures of one person; None where only mapped people are swapped, empty for the
+            synthetic face.
         output: a file to write.
         discard: count the pictures and throw them away.
         virtual_camera: device to show them on; "" for the first one there is.
@@ -47,11 +62,12 @@ class Job:
         consent: why the faces may be used, where the command line says so.
         stats: file for the figures of the run.
         unpaced: the synthetic camera gives its pictures as fast as they can be worked on.
+        maps: people to look for, and whom each becomes.
     """
 
     camera: str | None
     input: Path | None
-    faces: tuple[FaceChoice, ...]
+    faces: tuple[FaceChoice, ...] | None
     output: Path | None
     discard: bool
     virtual_camera: str | None
@@ -60,6 +76,13 @@ class Job:
     consent: ConsentKind | None = None
     stats: Path | None = None
     unpaced: bool = False
+    maps: tuple[FaceMap, ...] = ()
+
+    @property
+    def people(self) -> tuple[tuple[FaceChoice, ...], ...]:
+        """Pictures of everybody who goes in: of each map, then of ``faces``."""
+        own = () if self.faces is None else (self.faces,)
+        return (*(item.becomes for item in self.maps), *own)
 
     @property
     def mode(self) -> Literal["live", "file", "picture"]:
@@ -116,11 +139,31 @@ def parse_face(text: str) -> FaceChoice:
     return FaceChoice(Path(name), int(number))
 
 
+def parse_maps(texts: Iterable[str]) -> tuple[FaceMap, ...]:
+    """Reads ``person.png=me.png``; several for the same person add pictures of the face.
+
+    Raises:
+        UsageError: there is no ``=`` with a picture on both sides.
+    """
+    maps: dict[FaceChoice, tuple[FaceChoice, ...]] = {}
+    for text in texts:
+        who, equals, becomes = text.partition("=")
+        if not equals or not who or not becomes:
+            raise UsageError(
+                f"--map {text}: must be two pictures, like person.png=me.png: the person to look "
+                "for, and the face they get."
+            )
+        key = parse_face(who)
+        maps[key] = (*maps.get(key, ()), parse_face(becomes))
+    return tuple(FaceMap(who, becomes) for who, becomes in maps.items())
+
+
 def plan_job(
     *,
     camera: str | None,
     input_path: Path | None,
     faces: tuple[str, ...],
+    maps: tuple[str, ...] = (),
     output: str | None,
     virtual_camera: str | None,
     force: bool,
@@ -134,7 +177,7 @@ def plan_job(
         UsageError: they do not.
     """
     _check_origin(camera, input_path)
-    _check_faces(faces)
+    _check_faces(faces, maps)
     if output is None and virtual_camera is None:
         if camera is None:
             raise UsageError(
@@ -147,7 +190,7 @@ def plan_job(
     return Job(
         camera=camera,
         input=input_path,
-        faces=() if faces == (SYNTHETIC,) else tuple(parse_face(face) for face in faces),
+        faces=_parse_faces(faces),
         output=path,
         discard=output == DISCARD,
         virtual_camera=virtual_camera,
@@ -155,7 +198,14 @@ def plan_job(
         seconds=seconds,
         consent=consent,
         stats=stats,
+        maps=parse_maps(maps),
     )
+
+
+def _parse_faces(faces: tuple[str, ...]) -> tuple[FaceChoice, ...] | None:
+    if not faces:
+        return None
+    return () if faces == (SYNTHETIC,) else tuple(parse_face(face) for face in faces)
 
 
 def _check_origin(camera: str | None, input_path: Path | None) -> None:
@@ -167,8 +217,8 @@ def _check_origin(camera: str | None, input_path: Path | None) -> None:
         )
 
 
-def _check_faces(faces: tuple[str, ...]) -> None:
-    if not faces:
+def _check_faces(faces: tuple[str, ...], maps: tuple[str, ...]) -> None:
+    if not faces and not maps:
         raise UsageError(
             "--face: a picture of the face must be given, got none. "
             "Add --face me.png, or --face synthetic to try it without one."

@@ -1,27 +1,33 @@
-"""``rt-swap models``: what is in the catalogue, fetching it, where one thing comes from."""
+"""``rt-swap models``: what there is, fetching, importing and removing it, where it comes from."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from engines.models.catalogue import Entry
+    from engines.models.catalogue import Entry, KnownFile
+    from engines.models.library import Description
 
 models_app = typer.Typer(
-    no_args_is_help=False, help="The networks this program downloads: list, pull, show."
+    no_args_is_help=False,
+    help="The networks this program can use: list, pull, import, show, remove.",
 )
+
+Names = Annotated[list[str], typer.Argument(help="Names from the list.")]
 
 
 @models_app.command("list")
 def list_models() -> int:
-    """Lists everything that can be fetched, and whether it is here already."""
+    """Lists everything that can be used, and whether it is here already."""
     from engines.models.library import ModelLibrary, default_cache_dir
 
-    for description in ModelLibrary().list():
+    # What the program cannot do without comes first.
+    for description in sorted(ModelLibrary().list(), key=lambda item: not item.entry.default):
         entry = description.entry
-        here = "here" if description.is_cached else "default" if entry.default else "-"
-        size = f"{entry.bytes / 1e6:.1f} MB"
-        print(f"{description.name:28} {here:8} {size:>8}  {entry.licence:14} {entry.title}")
+        size = f"{entry.bytes / 1e6:.1f} MB" if entry.bytes else "?"
+        about = f"{entry.title} ({entry.licence})"
+        print(f"{description.name:28} {_state(description):8} {size:>8}  {about}")
     print(f"kept in {default_cache_dir()}")
     return 0
 
@@ -43,32 +49,90 @@ def pull_models(
     return 0
 
 
-@models_app.command("show")
-def show_models(
-    names: Annotated[list[str], typer.Argument(help="Names from the list.")],
+@models_app.command("import")
+def import_model(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A network, .onnx or .dfm.")],
+    family: Annotated[
+        str | None,
+        typer.Option(metavar="F", help="What a file of unknown hash is; left out: what fits."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="N", help="What to call it; left out: as the file.")
+    ] = None,
 ) -> int:
+    """Takes a network you have into the library, by its hash or as what you say it is."""
+    from engines.models.library import ModelLibrary
+    from realtime.terminal import Terminal
+
+    description = ModelLibrary().import_file(file, family=family, name=name)
+    entry, terminal = description.entry, Terminal()
+    terminal.line(f"licence of {description.name}: {entry.licence}, {entry.licence_url}")
+    how = f"as {entry.family}, hash not known" if description.is_imported else "hash known"
+    terminal.line(f"{description.name} imported, {how}")
+    return 0
+
+
+@models_app.command("show")
+def show_models(names: Names) -> int:
     """Says what a model is, where it comes from and under which licence."""
     from engines.models.library import ModelLibrary
 
     library = ModelLibrary()
     for description in [library.describe(name) for name in names]:
         entry = description.entry
-        facts = {
-            "name": description.name,
-            "title": entry.title,
-            "licence": f"{entry.licence}, {entry.licence_url}",
-            "attribution": entry.attribution,
-            "source": _origin(entry),
-            "bytes": str(entry.bytes),
-            "sha256": entry.sha256,
-            "here": "yes" if description.is_cached else "no",
-        }
-        print("\n".join(f"{key:12} {value}" for key, value in facts.items()))
+        facts = [
+            ("name", description.name),
+            ("title", entry.title),
+            ("family", entry.family),
+            ("licence", f"{entry.licence}, {entry.licence_url}"),
+            ("attribution", entry.attribution),
+        ]
+        for file in entry.files:
+            facts += [
+                ("sha256", file.sha256),
+                ("bytes", str(file.bytes or "not known")),
+                ("source", _origin(file)),
+            ]
+        if not entry.files:
+            facts.append(("source", _import_hint(description.name, entry)))
+        facts.append(("here", "yes" if description.is_cached else "no"))
+        print("\n".join(f"{key:12} {value}" for key, value in facts))
     return 0
 
 
-def _origin(entry: "Entry") -> str:
-    source = entry.source
+@models_app.command("remove")
+def remove_models(names: Names) -> int:
+    """Deletes models from the folder they are kept in; the file you imported stays."""
+    from engines.models.library import ModelLibrary
+    from realtime.terminal import Terminal
+
+    library = ModelLibrary()
+    for name in names:
+        library.remove(name)
+        Terminal().line(f"{name} removed")
+    return 0
+
+
+def _state(description: "Description") -> str:
+    if description.is_imported:
+        return "imported"
+    if description.is_cached:
+        return "here"
+    if description.entry.default:
+        return "default"
+    return "-" if description.entry.can_be_pulled else "import"
+
+
+def _origin(file: "KnownFile") -> str:
+    from engines.models.catalogue import bundled_catalogue
+
+    source = file.source
+    if source is None:
+        return "a file you have"
     if source.kind == "wheel_member":
         return f"{source.member} in the wheel {source.wheel}"
-    return ", ".join(source.urls)
+    return ", ".join(bundled_catalogue().urls(source))
+
+
+def _import_hint(name: str, entry: "Entry") -> str:
+    return f"a file you have: rt-swap models import FILE --family {entry.family} --name {name}"

@@ -141,16 +141,24 @@ class Terminal:
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
         with ProgressBar(*columns, console=self._console, transient=True) as bar:
             task = bar.add_task("", total=None)
-            yield lambda progress: bar.update(
-                task,
-                description=escape(f"{progress.phase} {progress.name}"),
-                completed=progress.done_bytes,
-                total=progress.total_bytes or None,
-            )
+            yield lambda progress: self._move_download(bar, task, progress)
+
+    def _move_download(self, bar: ProgressBar, task: TaskID, progress: "Progress") -> None:
+        if progress.phase == "licence":
+            self.line(f"licence of {progress.name}")
+            return
+        bar.update(
+            task,
+            description=escape(f"{progress.phase} {progress.name}"),
+            completed=progress.done_bytes,
+            total=progress.total_bytes or None,
+        )
 
     def _say_once(self, said: set[str], progress: "Progress") -> None:
-        """One line for each download, and none for what takes no time."""
-        if progress.phase == "download" and progress.name not in said:
+        """One line for each licence and download, and none for what takes no time."""
+        if progress.phase == "licence":
+            self.line(f"licence of {progress.name}")
+        elif progress.phase == "download" and progress.name not in said:
             said.add(progress.name)
             self.line(f"downloading {progress.name}")
 

@@ -26,6 +26,7 @@ ADAPTERS = {
     "cupy": (),
     "cv2_enumerate_cameras": ("realtime.sources.devices",),
     "onnx": ("engines.models",),
+    "google": ("engines.models.inspection",),
     "onnxruntime": ("engines.onnxruntime",),
     "platformdirs": ("engines.models.library", "realtime.consent"),
     "psutil": ("realtime.machine",),

@@ -26,8 +26,8 @@ class Progress:
     """How far a fetch has come.
 
     Attributes:
-        phase: ``download``, ``verify``, ``convert`` or ``ready``.
-        name: the file or model it is about.
+        phase: ``licence``, ``download``, ``verify``, ``convert`` or ``ready``.
+        name: the file or model it is about; with ``licence``, the sentence to show.
         done_bytes: so far; 0 in phases without a length.
         total_bytes: expected; 0 if unknown.
     """

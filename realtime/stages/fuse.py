@@ -22,10 +22,11 @@ _MIN_TRUST = 0.25
 
 @dataclass(slots=True)
 class _Track:
-    """What is remembered of one face."""
+    """What is remembered of one face, and whose it became."""
 
     seen_ns: int
     memory: FeatureMemory
+    origin: tuple[int, int] | None = None
 
 
 class Fuse:
@@ -67,9 +68,11 @@ class Fuse:
         elapsed_ns = now_ns - track.seen_ns
         track.seen_ns = now_ns
         motion = face.motion
-        if motion is None or elapsed_ns > _GAP_NS:
+        origin = track.origin if face.layer is None else (face.layer.origin, face.person)
+        if motion is None or elapsed_ns > _GAP_NS or origin != track.origin:
             track.memory.reset()
             motion = None
+        track.origin = origin
         if face.layer is not None:
             face.layer = _fused(face, face.layer, track.memory, motion, elapsed_ns)
         elif motion is not None and track.memory.trust >= _MIN_TRUST:
@@ -89,14 +92,17 @@ def _fused(
         elapsed_ns=elapsed_ns,
         reliability=min(max(sure, 0.0), 1.0),
     )
-    return _layer(fused, layer.crop_from_image)
+    return _layer(fused, layer.crop_from_image, layer.origin)
 
 
-def _layer(features: NDArray[np.float32], crop_from_image: NDArray[np.float64]) -> Layer:
+def _layer(
+    features: NDArray[np.float32], crop_from_image: NDArray[np.float64], origin: int = 0
+) -> Layer:
     """The layer that colours and coverage make."""
     pixels = np.clip(np.rint(features), 0.0, 255.0).astype(np.uint8)
     return Layer(
         np.ascontiguousarray(pixels[..., :3]),
         np.ascontiguousarray(pixels[..., 3]),
         crop_from_image,
+        origin,
     )

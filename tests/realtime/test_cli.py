@@ -72,6 +72,9 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]):
         (["--camera", "0", "--face", "b", "--config", "none.yaml"], "none.yaml: must be a YAML"),
         (["--camera", "0", "--face", "b", "--device", "cuda"], "device.kind: this version"),
         (["--input", "a", "--output", "b", "--face", "c", "--fps", "30"], "--fps: a file keeps"),
+        (["--camera", "0", "--map", "a.png"], "--map a.png: must be two pictures"),
+        (["--camera", "0", "--face", "b", "--faces", "some"], "'some' is not one of 'one'"),
+        (["--camera", "0", "--face", "b", "--swapper", "Mesh!"], "swapper: "),
         (["--camera", "0", "models", "list"], "options of the main command cannot be used"),
     ],
 )

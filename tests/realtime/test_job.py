@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from realtime.errors import UsageError
-from realtime.job import FaceChoice, Job, parse_face, plan_job
+from realtime.job import FaceChoice, FaceMap, Job, parse_face, parse_maps, plan_job
 
 
 def plan(**options: object) -> Job:
@@ -98,3 +98,32 @@ def test_the_input_is_never_written_over(tmp_path: Path):
     for name in ("a.mp4", "b.mp4", "../" + tmp_path.name + "/a.mp4"):
         with pytest.raises(UsageError, match="must not be the input"):
             plan(input_path=clip, output=str(tmp_path / name), virtual_camera="", force=True)
+
+
+def test_a_map_is_a_person_and_the_faces_they_get():
+    maps = parse_maps(["a.png#2=me.png", "b.png=other.png", "a.png#2=me2.png"])
+    assert maps == (
+        FaceMap(
+            FaceChoice(Path("a.png"), 2), (FaceChoice(Path("me.png")), FaceChoice(Path("me2.png")))
+        ),
+        FaceMap(FaceChoice(Path("b.png")), (FaceChoice(Path("other.png")),)),
+    )
+
+
+@pytest.mark.parametrize("text", ["a.png", "=me.png", "a.png=", "="])
+def test_a_map_without_two_pictures_is_refused(text: str):
+    with pytest.raises(UsageError, match="must be two pictures"):
+        parse_maps([text])
+
+
+def test_people_are_those_of_the_maps_and_then_the_face_for_all_others():
+    def people(faces: tuple[str, ...] = (), maps: tuple[str, ...] = ()) -> object:
+        return plan(camera="0", faces=faces, maps=maps).people
+
+    me, other = (FaceChoice(Path("me.png")),), (FaceChoice(Path("other.png")),)
+    assert people(("me.png",)) == (me,)
+    assert people(("synthetic",)) == ((),)
+    assert people((), ("a.png=me.png",)) == (me,)
+    assert people(("other.png",), ("a.png=me.png",)) == (me, other)
+    with pytest.raises(UsageError, match="--face: a picture of the face must be given"):
+        people()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from realtime import crew
 from realtime.errors import CameraError, EngineError, MediaError, SinkError
 from realtime.metrics import RunState
 from realtime.pipeline import Pipeline, Plan
@@ -356,6 +357,23 @@ def test_a_stage_that_never_comes_back_is_reported_and_left_open():
     for thread in threading.enumerate():
         if thread.name == "rt-swap lane 1":
             thread.join()
+
+
+def test_a_stage_that_is_merely_slow_is_waited_for_and_closed(monkeypatch):
+    """As a large network on a small machine: its pictures take longer than the end of a run."""
+    monkeypatch.setattr(crew, "DRAIN_S", 0.1)
+    monkeypatch.setattr(crew, "CANCEL_S", 0.01)
+    work = threading.Event()
+
+    def stop_in_the_second_picture():
+        run.stop.set()
+        work.wait(0.4)
+
+    stage = Swap(actions={0: lambda: work.wait(0.4), 1: stop_in_the_second_picture})
+    run = Run(ScriptedSource(1000), (stage,))
+    assert run.go().reason == "stopped"
+    assert stage.num_closed == 1
+    assert run.frames["failed"] > 0
 
 
 def test_an_interrupted_end_closes_nothing_that_a_thread_may_be_using():

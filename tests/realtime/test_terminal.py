@@ -78,6 +78,16 @@ def test_a_download_is_a_bar_on_a_terminal():
     assert "download a.whl" in text.getvalue()
 
 
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_a_licence_is_a_line_that_stays(is_terminal: bool):
+    terminal, text = screen(terminal=is_terminal)
+    with terminal.downloading() as report:
+        report(Progress("licence", "a, b: MIT, https://example.org"))
+        report(Progress("download", "a", 1, 10))
+    lines = [line.strip() for line in text.getvalue().splitlines()]
+    assert any("rt-swap: licence of a, b: MIT, https://example.org" in line for line in lines)
+
+
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [("1\n", ConsentKind.SELF), (" 3 \n", ConsentKind.SYNTHETIC), ("licensed\n", "licensed")],

@@ -33,8 +33,54 @@ def catalogue_with(**changes):
 def test_the_bundled_catalogue_is_valid_and_complete():
     catalogue = bundled_catalogue()
     assert {name for name, entry in catalogue.models.items() if entry.default} == DEFAULTS
-    assert len(catalogue.models) == 11
-    assert all(isinstance(entry.source, WheelMember) for entry in catalogue.models.values())
+    for name, entry in catalogue.models.items():
+        if entry.default:
+            assert isinstance(entry.files[0].source, WheelMember), name
+        if entry.format == "onnx":
+            assert entry.family in catalogue.families, name
+
+
+def test_every_published_swapper_and_helper_is_there():
+    """What people own files of, with the networks that those need beside them."""
+    catalogue = bundled_catalogue()
+    wanted = {
+        *("inswapper_128", "inswapper_128_fp16", "simswap_256", "simswap_unofficial_512"),
+        *(f"hyperswap_1{letter}_256" for letter in "abc"),
+        *(f"ghost_{number}_256" for number in (1, 2, 3)),
+        *("hififace_unofficial_256", "uniface_256", "blendswap_256"),
+        *("retinaface_10g", "scrfd_2.5g", "yunet", "yoloface_8n", "mobilefacenet"),
+        *("2dfan4", "2d106det", "xseg_1", "xseg_2", "xseg_3", "bisenet_resnet_34"),
+        *("gfpgan_1.4", "codeformer", "gpen_bfr_512", "restoreformer_plus_plus"),
+    }
+    assert wanted <= catalogue.models.keys()
+    assert {"reswapper_128", "reswapper_256", "dfm"} <= catalogue.families.keys()
+    for family in catalogue.families.values():
+        if family.role == "swapper" and family.source.kind == "embedding":
+            needed = {family.source.recogniser, family.source.converter} - {None}
+            assert needed <= catalogue.models.keys()
+            assert ("converted" in family.source.rule) == (family.source.converter is not None)
+
+
+def test_no_hash_stands_for_two_models():
+    models = bundled_catalogue().models
+    known = [sha256 for entry in models.values() for sha256 in entry.hashes]
+    assert len(known) == len(set(known))
+    assert max(len(entry.hashes) for entry in models.values()) >= 3
+
+
+def test_a_release_is_a_list_of_mirrors():
+    catalogue = bundled_catalogue()
+    source = catalogue.models["hyperswap_1a_256"].files[0].source
+    urls = catalogue.urls(source)
+    assert len(urls) == 2
+    assert all(url.endswith("/hyperswap_1a_256.onnx") for url in urls)
+
+
+def test_a_model_is_known_by_each_of_its_hashes():
+    catalogue = bundled_catalogue()
+    for name, entry in catalogue.models.items():
+        assert all(catalogue.name_of(sha256) == name for sha256 in entry.hashes)
+    assert catalogue.name_of("0" * 64) is None
 
 
 def test_every_pinned_wheel_is_the_version_it_says():
@@ -60,6 +106,9 @@ def test_a_catalogue_of_the_least_is_accepted():
         ({"source": "{kind: url, urls: []}"}, "urls"),
         ({"source": "{kind: torrent}"}, "source"),
         ({"source": "{kind: wheel_member, wheel: none, member: x}"}, "wheel 'none'"),
+        ({"source": "{kind: release, release: none, file: x}"}, "release 'none'"),
+        ({"source": "{kind: release, release: none, file: ../x}"}, "file"),
+        ({"files": "[]"}, "bytes"),
     ],
 )
 def test_a_mistake_is_named_in_one_line(changes, key):

@@ -72,6 +72,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def serve_pointer(self):
         self.reply(LFS_POINTER, kind="text/plain")
 
+    def serve_finished(self):
+        if self.start() == len(CONTENT):
+            self.reply(b"", status=416)
+        else:
+            self.serve_breaking()
+
     def serve_missing(self):
         self.reply(b"", status=404)
 
@@ -97,11 +103,11 @@ def server():
 def fetch(server, tmp_path):
     """Fetches from the named pages of the server, in order; returns the destination."""
 
-    def run(*pages, progress=lambda _: None):
+    def run(*pages, progress=lambda _: None, num_bytes=1 << 20):
         urls = [f"http://127.0.0.1:{server.server_port}/{page}" for page in pages]
         destination = tmp_path / "cache" / "model.onnx"
         sha256 = hashlib.sha256(CONTENT).hexdigest()
-        fetch_url(Download(urls, len(CONTENT), sha256, destination), progress, timeout_s=10)
+        fetch_url(Download(urls, num_bytes, sha256, destination), progress, timeout_s=10)
         return destination
 
     return run
@@ -222,3 +228,37 @@ def test_two_fetches_at_once_both_end_with_the_whole_file(fetch):
         thread.join()
     assert failures == []
     assert fetch("good").read_bytes() == CONTENT
+
+
+def test_a_file_of_unknown_size_is_held_to_what_the_server_says(fetch):
+    seen = []
+    assert fetch("good", progress=seen.append, num_bytes=None).read_bytes() == CONTENT
+    downloads = [progress for progress in seen if progress.phase == "download"]
+    assert {progress.total_bytes for progress in downloads} == {len(CONTENT)}
+
+
+def test_a_file_of_unknown_size_is_resumed_where_it_broke_off(fetch, server):
+    for _ in range(3):
+        with pytest.raises(ModelError, match=r"bytes"):
+            fetch("breaking", num_bytes=None)
+    assert fetch("breaking", num_bytes=None).read_bytes() == CONTENT
+    assert [start for _, start in server.requests] == [
+        None,
+        *(f"bytes={count}-" for count in (300_000, 600_000, 900_000)),
+    ]
+
+
+def test_a_server_that_has_no_more_bytes_means_that_the_file_is_complete(fetch, tmp_path):
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    part = tmp_path / "cache" / f"{TEMPORARY_PREFIX}model.onnx.{sha256[:16]}.part"
+    part.parent.mkdir()
+    part.write_bytes(CONTENT)
+    assert fetch("finished", num_bytes=None).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("page", ["page", "page-in-disguise", "pointer", "wrong", "missing"])
+def test_of_a_file_of_unknown_size_nothing_else_is_taken(fetch, tmp_path, page):
+    with pytest.raises(ModelError, match=f"{page} gave"):
+        fetch(page, num_bytes=None)
+    assert not (tmp_path / "cache" / "model.onnx").exists()
+    assert fetch("good", num_bytes=None).read_bytes() == CONTENT

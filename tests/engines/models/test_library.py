@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engines.errors import ModelError
-from engines.models import library as library_module
+from engines.models import conversions
 from engines.models.catalogue import Catalogue
 from engines.models.library import ModelLibrary, default_cache_dir
 
@@ -94,7 +94,7 @@ def test_a_converted_model_that_does_not_match_its_manifest_is_made_again(offlin
 
 def test_a_newer_importer_converts_again(cache, catalogue, monkeypatch):
     ModelLibrary(cache, offline=True, catalogue=catalogue).load("rectifier")
-    monkeypatch.setattr(library_module, "IMPORTER_VERSION", 10_000)
+    monkeypatch.setattr(conversions, "IMPORTER_VERSION", 10_000)
     seen = []
     ModelLibrary(cache, seen.append, offline=True, catalogue=catalogue).load("rectifier")
     assert [progress.phase for progress in seen] == ["convert"]
@@ -112,8 +112,35 @@ def test_offline_a_missing_model_names_the_command_that_fetches_it(tmp_path, cat
         library.path("picture")
 
 
+def test_the_licence_is_shown_before_anything_is_fetched(tmp_path, catalogue):
+    seen = []
+    with pytest.raises(ModelError, match="no connection"):
+        ModelLibrary(tmp_path, seen.append, catalogue=catalogue).pull(["rectifier", "picture"])
+    assert (seen[0].phase, seen[0].name) == (
+        "licence",
+        "rectifier, picture: MIT, https://example.org/licence",
+    )
+    assert [progress.phase for progress in seen].count("licence") == 1
+
+
+def test_any_file_of_a_known_hash_serves(tmp_path, catalogue, tflite_model):
+    values = entry(tflite_model, "tflite")
+    others = [{"sha256": "0" * 64}, {key: values.pop(key) for key in ("sha256", "bytes", "source")}]
+    several = Catalogue.model_validate({"models": {"rectifier": values | {"files": others}}})
+    (tmp_path / "rectifier.tflite").write_bytes(tflite_model)
+    assert ModelLibrary(tmp_path, offline=True, catalogue=several).load("rectifier")
+
+
+def test_a_model_without_a_known_file_says_how_to_import_one(tmp_path, tflite_model):
+    values = entry(tflite_model, "onnx") | {"files": []}
+    del values["sha256"], values["bytes"], values["source"]
+    catalogue = Catalogue.model_validate({"models": {"rectifier": values}})
+    with pytest.raises(ModelError, match="models import FILE --family tiny --name rectifier"):
+        ModelLibrary(tmp_path, catalogue=catalogue).pull(["rectifier"])
+
+
 def test_a_fetch_without_a_network_is_a_one_line_error(tmp_path, catalogue):
-    with pytest.raises(ModelError, match="no connection") as caught:
+    with pytest.raises(ModelError, match=r"no connection.* rt-swap models import FILE") as caught:
         ModelLibrary(tmp_path, catalogue=catalogue).pull()
     assert "\n" not in str(caught.value)
 

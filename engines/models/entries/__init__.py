@@ -1,0 +1,1 @@
+"""The catalogue's data: families and models by what they do, one YAML file each."""

@@ -1,0 +1,94 @@
+"""The folder of imported networks: for each the file and a record of what it was found to be.
+
+The file is held to the record's hash whenever it is read.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from engines.families.specs import Name
+from engines.models.cache_files import disk_errors, read_if_present, write_atomically
+from engines.models.catalogue import Entry, KnownFile, Sha256
+
+_NAME = re.compile(r"[a-z0-9_.]+")
+
+
+class ImportRecord(BaseModel):
+    """What an imported file was found to be.
+
+    Attributes:
+        family: how it is read.
+        sha256: hash of the stored file.
+        bytes: its size.
+        file_name: what it was called.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    family: Name
+    sha256: Sha256
+    bytes: int = Field(gt=0)
+    file_name: str
+
+    def entry(self) -> Entry:
+        """The record in the form of the catalogue; only its owner knows the licence."""
+        return Entry(
+            title=f"imported from {self.file_name}",
+            family=self.family,
+            format="onnx",
+            licence="Unknown; ask whoever made the file",
+            licence_url="https://choosealicense.com/no-permission/",
+            attribution="unknown",
+            files=(KnownFile(sha256=self.sha256, bytes=self.bytes),),
+        )
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can name a network, and so be part of a file's name."""
+    return _NAME.fullmatch(text) is not None
+
+
+class ImportedModels:
+    """The folder of imported networks; files appear in it by renaming only."""
+
+    def __init__(self, folder: Path) -> None:
+        """Touches nothing yet.
+
+        Args:
+            folder: where the files and records are.
+        """
+        self._folder = folder
+
+    def names(self) -> tuple[str, ...]:
+        """The networks with a readable record, in alphabetical order."""
+        found = sorted(path.stem for path in self._folder.glob("*.json"))
+        return tuple(name for name in found if self.read(name) is not None)
+
+    def path(self, name: str) -> Path:
+        """Where the file of a network is."""
+        return self._folder / f"{name}.onnx"
+
+    def read(self, name: str) -> ImportRecord | None:
+        """What is known of a network; None where nothing readable is."""
+        if not is_name(name):
+            return None
+        text = read_if_present(self._folder / f"{name}.json")
+        try:
+            return None if text is None else ImportRecord.model_validate_json(text)
+        except ValidationError:
+            return None
+
+    def write(self, name: str, record: ImportRecord, model: bytes) -> None:
+        """Keeps a network; the record comes last, so that it never speaks of another file."""
+        write_atomically(self.path(name), model)
+        text = json.dumps(record.model_dump(), indent=2)
+        write_atomically(self._folder / f"{name}.json", text.encode("utf-8"))
+
+    def remove(self, name: str) -> None:
+        """Forgets a network."""
+        for path in (self._folder / f"{name}.json", self.path(name)):
+            with disk_errors(path):
+                path.unlink(missing_ok=True)

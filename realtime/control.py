@@ -1,0 +1,100 @@
+"""Changes what is put in while the engine runs: the face, or the network that draws it."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from engines.models.library import ModelLibrary
+from realtime.config import Config
+from realtime.consent import ConsentKind
+from realtime.errors import UsageError
+from realtime.job import FaceChoice
+from realtime.stages.neural_swap import NeuralSwap
+from realtime.stages.switch import Switch
+from realtime.swappers import open_swapper, read_faces
+
+SeeConsent = Callable[[Sequence[Path], ConsentKind | None], None]
+"""Makes sure that faces may be used, given what was said of them, or raises ``ConsentError``."""
+
+
+class SwapControl:
+    """The handle on a running swap. Calls may come from any thread, one at a time.
+
+    Pictures are read and networks loaded on the caller's thread; the engine goes on meanwhile
+    and changes over between two frames. If anything fails, all stays as it was.
+    """
+
+    def __init__(
+        self,
+        switch: Switch,
+        people: Sequence[Sequence[FaceChoice]],
+        config: Config,
+        library: ModelLibrary,
+        connections: str,
+        see_consent: SeeConsent,
+    ) -> None:
+        """Takes what is running.
+
+        Args:
+            switch: the place of the swap stage.
+            people: pictures of everybody who goes in now.
+            config: names the swapper.
+            library: has its networks.
+            connections: text of the landmark model's list of connections.
+            see_consent: asked before a new face is used.
+        """
+        self._switch = switch
+        self._people = tuple(tuple(pictures) for pictures in people)
+        self._config = config
+        self._library = library
+        self._connections = connections
+        self._see_consent = see_consent
+
+    @property
+    def swapper(self) -> str:
+        """Name of the swapper that works."""
+        return self._config.swapper
+
+    def change_faces(
+        self, people: Sequence[Sequence[FaceChoice]], *, consent: ConsentKind | None = None
+    ) -> None:
+        """Gives other faces, from the next frame on.
+
+        Args:
+            people: pictures of as many people as there are; no picture for the built-in face.
+            consent: why these faces may be used; None where that has been recorded before.
+
+        Raises:
+            UsageError: there are more or fewer people than before.
+            ConsentError: nobody says that a face may be used.
+            MediaError, ModelError: a picture or network cannot be used.
+        """
+        if len(people) != len(self._people):
+            raise UsageError(
+                f"faces: must be given for {len(self._people)} people as before, got "
+                f"{len(people)}. Start again with another --map."
+            )
+        self._see_consent([face.path for person in people for face in person], consent)
+        stage = self._switch.stage
+        if isinstance(stage, NeuralSwap):
+            # The network stays; only what it is told of the people changes.
+            stage.give(read_faces(people, self._config, self._library))
+            self._people = tuple(tuple(pictures) for pictures in people)
+        else:
+            self._change(tuple(tuple(pictures) for pictures in people), self._config)
+
+    def change_swapper(self, name: str) -> None:
+        """Draws with another network, or with none, from the next frame on.
+
+        Args:
+            name: ``mesh``, or a swapping network of the library.
+
+        Raises:
+            ConfigError: there is no such swapper.
+            MediaError, ModelError: a picture or network cannot be used.
+        """
+        self._change(self._people, self._config.model_copy(update={"swapper": name}))
+
+    def _change(self, people: tuple[tuple[FaceChoice, ...], ...], config: Config) -> None:
+        stage = open_swapper(people, config, self._library, self._connections)
+        self._switch.replace(stage)
+        self._people, self._config = people, config

@@ -1,0 +1,178 @@
+"""Redraws every face of the frame as another person's with a swapping network."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+
+from engines.families.crops import cut_crop
+from engines.families.mask import MaskNetwork
+from engines.families.swapper import FaceNetwork
+from realtime.five_points import five_points
+from realtime.frame import FaceState, Frame, Image, Layer, PictureSpec
+from realtime.memory import Memory
+
+Source = NDArray[np.float32]
+"""What a network is told about one person: a vector, or a picture; empty where it knows one."""
+
+_FRAMES_KEPT = 2
+"""For so many frames a layer stays as it is: for the one at hand and the one before."""
+
+
+class NeuralSwapConfig(BaseModel, frozen=True, extra="forbid"):
+    """How swapping networks are used.
+
+    Attributes:
+        boost: the crop gets so many times the network's pixels along each side; time grows with
+            its square. Without meaning for models of one person (``.dfm``).
+        recogniser: the network that reads the identity; None for the one the swapper's family
+            was trained on.
+        converter: the network that translates the embedding; None for the family's own.
+        mask: a network that says which pixels of the crop are face; None for the whole crop.
+    """
+
+    boost: int = Field(1, ge=1, le=8)
+    recogniser: str | None = None
+    converter: str | None = None
+    mask: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """What the stage runs, loaded.
+
+    Attributes:
+        swapper: puts the person into a crop.
+        mask: limits what is replaced; None for the swapper's own edge.
+    """
+
+    swapper: FaceNetwork
+    mask: MaskNetwork | None = None
+
+
+OpenNetworks = Callable[[], AbstractContextManager[Networks]]
+
+
+@dataclass(slots=True)
+class _Buffers:
+    """The scratch of the stage: one crop, and a layer for each face of a few frames.
+
+    Attributes:
+        crop: ``(C, C, 3) u8 BGR``.
+        mask: ``(C, C) u8``.
+        layers: by frame and face.
+    """
+
+    crop: Image
+    mask: NDArray[np.uint8]
+    layers: list[list[Layer]]
+
+
+class NeuralSwap:
+    """Sets ``Face.layer`` on every chosen face; laying it over the picture is not its work."""
+
+    def __init__(
+        self, open_networks: OpenNetworks, people: Sequence[Source], *, max_faces: int
+    ) -> None:
+        """Takes the people; networks are loaded by ``open``.
+
+        Args:
+            open_networks: loads the networks for as long as the context lasts.
+            people: what the network is told about each person that ``Face.person`` can name.
+            max_faces: so many faces of a frame are swapped at most.
+        """
+        self._open_networks = open_networks
+        self._people = tuple(people)
+        self._max_faces = max_faces
+        self._opened = ExitStack()
+        self._networks: Networks | None = None
+        self._buffers: _Buffers | None = None
+        self._turn = 0
+
+    @property
+    def name(self) -> str:
+        """The stage's name in the statistics."""
+        return "swap"
+
+    def open(self, spec: PictureSpec, memory: Memory) -> None:  # noqa: ARG002
+        """Loads the networks, takes the scratch, and lets the networks work once.
+
+        The first run of a network takes the memory for all others, and shows whether it can work
+        at all: better here than on a frame that somebody waits for.
+
+        Raises:
+            ModelError: a network is missing or unusable.
+        """
+        with ExitStack() as opening:
+            networks = opening.enter_context(self._open_networks())
+            buffers = self._take(memory, networks.swapper.crop_px)
+            noise = np.random.default_rng(0).integers(0, 256, buffers.crop.shape)
+            buffers.crop[...] = noise
+            self._swap(networks, buffers, self._people[0], buffers.layers[0][0])
+            self._networks, self._buffers = networks, buffers
+            self._opened = opening.pop_all()
+
+    def process(self, frame: Frame) -> None:
+        """Swaps every chosen face that was seen in this frame, the largest first.
+
+        A layer is written again when two more frames have been worked on.
+
+        Raises:
+            ModelError: a network fails, or gives no picture.
+        """
+        networks, buffers = self._networks, self._buffers
+        if networks is None or buffers is None:
+            raise RuntimeError("NeuralSwap.process: the stage must be open, got a closed one.")
+        self._turn = (self._turn + 1) % _FRAMES_KEPT
+        # Read once: another thread may give other people at any moment.
+        people = self._people
+        wanted = [face for face in frame.faces if face.state is FaceState.SEEN and face.chosen]
+        for face, layer in zip(wanted, buffers.layers[self._turn], strict=False):
+            layer.crop_from_image = networks.swapper.fit(five_points(face.landmarks))
+            cut_crop(frame.image, layer.crop_from_image, out=buffers.crop)
+            self._swap(networks, buffers, people[face.person], layer)
+            face.layer = layer
+
+    def give(self, people: Sequence[Source]) -> None:
+        """Swaps other people in, from the next frame on; may be called from any thread.
+
+        Args:
+            people: as many as before, told as this stage's network wants it.
+
+        Raises:
+            ValueError: there are more or fewer.
+        """
+        if len(people) != len(self._people):
+            raise ValueError(
+                f"NeuralSwap.give: there must be {len(self._people)} people, got {len(people)}."
+            )
+        self._people = tuple(people)
+
+    def close(self) -> None:
+        """Lets the networks and the scratch go."""
+        self._networks = self._buffers = None
+        self._opened.close()
+
+    def _swap(self, networks: Networks, buffers: _Buffers, person: Source, layer: Layer) -> None:
+        """Fills a layer from the crop in the scratch."""
+        networks.swapper.swap(buffers.crop, person, face=layer.face, alpha=layer.alpha)
+        if networks.mask is not None:
+            networks.mask.mask(buffers.crop, out=buffers.mask)
+            np.minimum(layer.alpha, buffers.mask, out=layer.alpha)
+
+    def _take(self, memory: Memory, crop_px: int) -> _Buffers:
+        def layer() -> Layer:
+            return Layer(
+                memory.host((crop_px, crop_px, 3), np.uint8),
+                memory.host((crop_px, crop_px), np.uint8),
+                np.zeros((2, 3)),
+            )
+
+        return _Buffers(
+            memory.host((crop_px, crop_px, 3), np.uint8),
+            memory.host((crop_px, crop_px), np.uint8),
+            [[layer() for _ in range(self._max_faces)] for _ in range(_FRAMES_KEPT)],
+        )

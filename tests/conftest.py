@@ -1,0 +1,18 @@
+"""What tests of several folders need."""
+
+from importlib import util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def twins() -> ModuleType:
+    """Makes networks with the signatures of the published ones and known or random weights."""
+    spec = util.spec_from_file_location("twins", Path(__file__).with_name("twins.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,196 @@
+"""Other faces and other networks while pictures go through; needs the face networks."""
+
+import shutil
+import threading
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from engines.errors import ModelError
+from engines.models.face_finder import FACE_NETWORKS
+from engines.models.library import ModelLibrary
+from realtime.app import build_plan
+from realtime.config import load_config
+from realtime.consent import ConsentKind
+from realtime.errors import ConfigError, ConsentError, MediaError, UsageError
+from realtime.job import FaceChoice, synthetic_job
+from realtime.pipeline import Pipeline
+
+pytestmark = pytest.mark.models
+
+
+@pytest.fixture(scope="module")
+def library(twins, tmp_path_factory):
+    cache = tmp_path_factory.mktemp("cache")
+    own = ModelLibrary()
+    own.pull((*FACE_NETWORKS, "face_mesh_connections", "portrait_astronaut"))
+    for path in own.path("portrait_astronaut").parent.glob("*.*"):
+        if path.is_file():
+            shutil.copy(path, cache)
+    library = ModelLibrary(cache, offline=True)
+    models = {
+        "one": ("inswapper", twins.swapper(128, emap=True, strength=100)),
+        "two": ("hyperswap", twins.swapper(256, seed=7)),
+        "arc_twin": ("arcface", twins.recogniser()),
+    }
+    for name, (family, model) in models.items():
+        path = cache / "twin.onnx"
+        path.write_bytes(model)
+        library.import_file(path, family=family, name=name)
+    return library
+
+
+@pytest.fixture(autouse=True)
+def record(tmp_path, monkeypatch):
+    """A record of consents of its own."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def other_face(library, tmp_path):
+    path = tmp_path / "other.png"
+    image = cv2.imread(str(library.path("portrait_astronaut")))
+    cv2.imwrite(str(path), np.clip(image * 0.6 + (60, 0, 0), 0, 255).astype(np.uint8))
+    return path
+
+
+class Watch:
+    """A sink's eye on the swap: the kind of each frame's layer, and a call at one of them."""
+
+    name = "watch"
+
+    def __init__(self):
+        self.layers = []
+        self.at = {}
+
+    def open(self, spec, memory):
+        pass
+
+    def process(self, frame):
+        action = self.at.get(len(self.layers))
+        layers = [face.layer for face in frame.faces if face.layer is not None]
+        self.layers.append((layers[0].face.shape[0], layers[0].face.copy()) if layers else None)
+        for face in frame.faces:
+            face.swapped = True
+        if action is not None:
+            action()
+
+    def close(self):
+        pass
+
+
+class Run:
+    """A film of the synthetic camera, every picture of which goes through."""
+
+    def __init__(self, library, seconds=1.0):
+        config = load_config(
+            settings=["neural.recogniser=arc_twin", "camera.size=320x240", "pipeline.lanes=1"],
+            flags={"swapper": "one"},
+        )
+        self.watch = Watch()
+        self.control = None
+
+        def keep(control):
+            self.control = control
+
+        plan = build_plan(synthetic_job(seconds), config, library, on_control=keep)
+        lanes = (*plan.lanes[:-1], (*plan.lanes[-1], self.watch))
+        self.pipeline = Pipeline(replace(plan, lanes=lanes))
+
+    def go(self, change):
+        """Runs, with the change made on another thread while the pictures wait for it."""
+        ready, done = threading.Event(), threading.Event()
+        errors = []
+
+        def work():
+            ready.wait()
+            try:
+                change(self.control)
+            except Exception as error:
+                errors.append(error)
+            done.set()
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        # From the tenth picture on each waits a moment, until the change has been made.
+        self.watch.at = {10: ready.set} | {n: lambda: done.wait(0.5) for n in range(11, 400)}
+        report = self.pipeline.run(stop=threading.Event())
+        worker.join()
+        if errors:
+            raise errors[0]
+        return report.stats["frames"]
+
+
+def test_another_face_goes_in_without_a_lost_picture(library, other_face):
+    run = Run(library)
+    faces = [[FaceChoice(other_face)]]
+    frames = run.go(lambda c: c.change_faces(faces, consent=ConsentKind.LICENSED))
+    assert frames["captured"] == frames["delivered"] == 30
+    assert all(layer is not None for layer in run.watch.layers)
+    # The twin tints the crop by the identity, so the mean colours tell the faces apart.
+    tints = np.array([face.mean(axis=(0, 1)) for _, face in run.watch.layers])
+    steps = np.abs(np.diff(tints, axis=0)).max(axis=1)
+    (change,) = np.flatnonzero(steps > 5)
+    assert change >= 10
+    assert np.delete(steps, change).max() < steps[change] / 4
+
+
+def test_another_network_goes_in_without_a_lost_picture(library):
+    run = Run(library)
+    frames = run.go(lambda control: control.change_swapper("two"))
+    assert frames["captured"] == frames["delivered"] == 30
+    sizes = [size for size, _ in run.watch.layers]
+    assert sizes == sorted(sizes)
+    assert set(sizes) == {128, 256}
+    assert run.control.swapper == "two"
+
+
+def test_the_mesh_and_a_network_take_turns(library):
+    run = Run(library, seconds=0.6)
+
+    def there_and_back(control):
+        control.change_swapper("mesh")
+        control.change_swapper("one")
+
+    frames = run.go(there_and_back)
+    assert frames["captured"] == frames["delivered"] == 18
+    assert run.control.swapper == "one"
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda c, p: c.change_swapper("nothing"), ConfigError),
+        (lambda c, p: c.change_swapper("arc_twin"), ConfigError),
+        (lambda c, p: c.change_faces([[FaceChoice(p)]]), ConsentError),
+        (lambda c, p: c.change_faces([]), UsageError),
+        (
+            lambda c, p: c.change_faces(
+                [[FaceChoice(p.with_name("none.png"))]], consent=ConsentKind.SELF
+            ),
+            (MediaError, ConsentError),
+        ),
+    ],
+)
+def test_a_change_that_cannot_be_made_changes_nothing(library, other_face, change, error):
+    run = Run(library, seconds=0.5)
+    with pytest.raises(error):
+        run.go(lambda control: change(control, other_face))
+    assert run.control.swapper == "one"
+    assert len(run.watch.layers) == 15
+    assert {size for size, _ in run.watch.layers} == {128}
+
+
+def test_a_network_that_went_away_changes_nothing(library, twins, tmp_path):
+    path = tmp_path / "gone.onnx"
+    path.write_bytes(twins.swapper(256, seed=3))
+    library.import_file(path, family="hyperswap", name="gone")
+    stored = next(library._cache_dir.rglob("gone.onnx"))
+    stored.write_bytes(stored.read_bytes()[:-10])
+    run = Run(library, seconds=0.5)
+    with pytest.raises(ModelError, match="must be the file that was imported as gone"):
+        run.go(lambda control: control.change_swapper("gone"))
+    assert {size for size, _ in run.watch.layers} == {128}
+    library.remove("gone")

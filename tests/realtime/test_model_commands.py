@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import pytest
+
+from realtime.cli import main
+
+
+@pytest.fixture
+def said(tmp_path, monkeypatch, capsys):
+    """Runs ``rt-swap models`` on an empty cache; exit code and the lines of both outputs."""
+    monkeypatch.setenv("RT_SWAP_CACHE", str(tmp_path / "cache"))
+
+    def run(*arguments):
+        code = main(["models", *(str(argument) for argument in arguments)])
+        shown = capsys.readouterr()
+        return code, shown.out.splitlines(), shown.err.splitlines()
+
+    return run
+
+
+@pytest.fixture
+def file(tmp_path, twins):
+    path = tmp_path / "Some Recogniser.onnx"
+    path.write_bytes(twins.recogniser())
+    return path
+
+
+def line_of(lines, name):
+    return next(line for line in lines if line.split()[0] == name)
+
+
+def test_a_file_is_imported_listed_shown_and_removed(said, file):
+    code, _, errors = said("import", file, "--family", "arcface")
+    assert code == 0
+    assert errors[0].startswith("rt-swap: licence of some_recogniser: Unknown; ask whoever made")
+    assert errors[1] == "rt-swap: some_recogniser imported, as arcface, hash not known"
+    _, listed, _ = said("list")
+    assert line_of(listed, "some_recogniser").split()[1] == "imported"
+    _, shown, _ = said("show", "some_recogniser")
+    facts = dict(line.split(maxsplit=1) for line in shown)
+    assert (facts["family"], facts["here"]) == ("arcface", "yes")
+    assert len(facts["sha256"]) == 64
+    assert said("remove", "some_recogniser")[2] == ["rt-swap: some_recogniser removed"]
+    _, listed, _ = said("list")
+    assert not any(line.startswith("some_recogniser") for line in listed)
+    assert file.exists()
+
+
+def test_a_file_is_called_what_it_is_to_be_called(said, file):
+    said("import", file, "--family", "arcface", "--name", "mine")
+    assert line_of(said("list")[1], "mine")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("import", "none.onnx"), "must be a model file, got no such file"),
+        (("remove", "inswapper_128"), "got nothing of it there"),
+        (("remove", "nobody"), "must be a name of the catalogue"),
+        (("pull", "simswap_256"), "import FILE --family simswap_256 --name simswap_256"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_exit_code_5(said, arguments, message):
+    code, _, errors = said(*arguments)
+    assert code == 5
+    assert message in errors[-1]
+    assert all(line.startswith("rt-swap: ") for line in errors)
+
+
+def test_an_unknown_file_is_asked_about(said, file):
+    code, _, (error,) = said("import", file)
+    assert code == 5
+    assert "Its tensors fit: arcface." in error
+
+
+def test_the_licence_is_a_line_of_its_own_before_a_download(said):
+    """From a place where nothing answers, so that nothing is fetched."""
+    code, _, errors = said("pull", "simswap_256")
+    assert code == 5
+    assert errors[0].startswith("rt-swap: licence of simswap_256: CC BY-NC 4.0, non-commercial, ")
+
+
+def test_the_list_tells_what_can_be_had_and_how(said):
+    _, listed, _ = said("list")
+    assert line_of(listed, "face_landmark").split()[1] == "default"
+    assert line_of(listed, "hyperswap_1a_256").split()[1:4] == ["-", "402.7", "MB"]
+    assert line_of(listed, "simswap_256").split()[1:3] == ["import", "?"]
+    assert "(Non-commercial research only (InsightFace))" in line_of(listed, "inswapper_128")
+
+
+def test_every_known_file_and_its_mirrors_are_shown(said):
+    _, shown, _ = said("show", "inswapper_128_fp16")
+    assert sum(line.startswith("sha256") for line in shown) == 3
+    sources = [line for line in shown if line.startswith("source")]
+    assert all(line.count("https://") >= 1 for line in sources)
+    assert any("huggingface.co" in line for line in sources)
+
+
+def test_the_file_of_a_cached_model_is_the_one_that_is_removed(said, tmp_path):
+    models = Path(tmp_path / "cache" / "models")
+    models.mkdir(parents=True)
+    for name in ("face_landmark.tflite", "face_landmark.onnx", "face_landmark.json", "other.txt"):
+        (models / name).write_bytes(b"x")
+    said("remove", "face_landmark")
+    assert [path.name for path in models.iterdir()] == ["other.txt"]

@@ -1,0 +1,119 @@
+"""Whole runs with a swapping network: the slow path degrades, it does not break."""
+
+import shutil
+import threading
+from dataclasses import replace
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+
+from engines.models.face_finder import FACE_NETWORKS
+from engines.models.library import ModelLibrary
+from realtime.app import build_plan
+from realtime.config import load_config
+from realtime.job import Job
+from realtime.machine import resident_bytes
+from realtime.pipeline import Pipeline
+
+pytestmark = pytest.mark.models
+
+
+class LayOver:
+    """Lays each face's layer over the picture, as simply as it can be done."""
+
+    name = "composite"
+
+    def open(self, spec, memory):
+        pass
+
+    def process(self, frame):
+        size = (frame.image.shape[1], frame.image.shape[0])
+        for face in frame.faces:
+            if face.layer is None:
+                continue
+            back = cv2.invertAffineTransform(face.layer.crop_from_image)
+            warped = cv2.warpAffine(face.layer.face, back, size)
+            alpha = cv2.warpAffine(face.layer.alpha, back, size)[..., None] / np.float32(255)
+            frame.image[:] = np.rint(frame.image * (1 - alpha) + warped * alpha)
+            face.swapped = True
+
+    def close(self):
+        pass
+
+
+@pytest.fixture(scope="module")
+def library(twins, tmp_path_factory):
+    """The face networks, and swappers of the published architecture with fewer channels."""
+    cache = tmp_path_factory.mktemp("cache")
+    own = ModelLibrary()
+    own.pull((*FACE_NETWORKS, "face_mesh_connections", "portrait_astronaut"))
+    for path in own.path("portrait_astronaut").parent.glob("*.*"):
+        if path.is_file():
+            shutil.copy(path, cache)
+    library = ModelLibrary(cache, offline=True)
+    models = {
+        "quick": ("inswapper", twins.published_swapper((8, 8, 16, 16), blocks=1)),
+        "slow": ("inswapper", twins.published_swapper((32, 64, 128, 128), blocks=2)),
+        "arc_twin": ("arcface", twins.recogniser()),
+    }
+    for name, (family, model) in models.items():
+        path = cache / "twin.onnx"
+        path.write_bytes(model)
+        library.import_file(path, family=family, name=name)
+    return library
+
+
+def run(library, swapper, *, unpaced, seconds, size="640x480", rate_hz=30):
+    """Runs the synthetic camera through a swapper; returns the report."""
+    camera = [f"camera.size={size}", f"camera.rate_hz={rate_hz}"]
+    config = load_config(
+        settings=["neural.recogniser=arc_twin", *camera],
+        flags={"swapper": swapper},
+    )
+    job = Job(
+        camera="synthetic",
+        input=None,
+        faces=(),
+        output=None,
+        discard=True,
+        virtual_camera=None,
+        seconds=seconds,
+        unpaced=unpaced,
+    )
+    plan = build_plan(job, config, library)
+    lanes = (*plan.lanes[:-1], (*plan.lanes[-1], LayOver()))
+    pipeline = Pipeline(replace(plan, lanes=lanes))
+    for_ns = round(seconds * 1e9)
+    return pipeline.run(stop=threading.Event(), for_ns=for_ns)
+
+
+def test_every_picture_of_a_film_is_swapped_and_none_fails(library):
+    report = run(library, "quick", unpaced=True, seconds=0.5)
+    frames = report.stats["frames"]
+    assert frames["captured"] == frames["delivered"] == round(0.5 * Fraction(30))
+    assert frames["failed"] == 0
+    assert report.stats["stages"]["swap"]["worked_ms"]["p50"] > 0
+
+
+def test_a_network_too_slow_for_the_camera_drops_pictures_and_stays_current(library):
+    report = run(library, "slow", unpaced=False, seconds=2.5, rate_hz=60)
+    frames, latency = report.stats["frames"], report.stats["latency_ms"]
+    ends = ("delivered", "dropped_stale", "dropped_overrun", "failed")
+    assert frames["captured"] == sum(frames[end] for end in ends)
+    assert frames["delivered"] > 3
+    assert frames["failed"] == 0
+    dropped = frames["dropped_stale"] + frames["dropped_overrun"]
+    assert dropped > frames["delivered"]
+    swap_ms = report.stats["stages"]["swap"]["worked_ms"]["p50"]
+    assert swap_ms > 2 * 1000 / 60
+    # One picture in the network, one that waits for it; the rest is margin for a loaded machine.
+    assert latency["p50"] < 4 * swap_ms
+
+
+def test_memory_does_not_grow_with_the_length_of_a_run(library):
+    run(library, "quick", unpaced=True, seconds=1.0, size="320x240")
+    before = resident_bytes()
+    run(library, "quick", unpaced=True, seconds=4.0, size="320x240")
+    assert resident_bytes() - before < 30e6
