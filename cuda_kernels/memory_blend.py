@@ -1,8 +1,18 @@
 """One step of an exponential memory over a moving picture."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+_NUM_PLANES = 6
+"""Pictures of the full size that a step needs room for."""
+
+
+def blend_scratch_size(height: int, width: int, channels: int) -> int:
+    """Elements of the scratch that ``memory_blend`` needs for a size."""
+    return _NUM_PLANES * height * width * channels
 
 
 def memory_blend(
@@ -13,6 +23,7 @@ def memory_blend(
     strengths: tuple[float, float, float],
     *,
     limit: float | None,
+    scratch: NDArray[np.float32],
     out: NDArray[np.float32],
 ) -> None:
     """Blends what is remembered, moved to its new place, with what is seen now.
@@ -22,7 +33,7 @@ def memory_blend(
     moved once, with bicubic interpolation, so that it stays sharp however often it is moved.
 
     Args:
-        memory: ``(h, w, C) f32``, C at most 4.
+        memory: ``(h, w, C) f32``, C from 2 to 4.
         current: ``(H, W, C) f32``.
         where: ``(H, W, 2) f32``, the place in ``memory`` that each pixel comes from.
         weight: ``(H, W) f32`` 0..1, a factor on the strengths; 0 forgets.
@@ -30,23 +41,40 @@ def memory_blend(
         limit: the moved memory may leave the range of the 3 x 3 pixels around in ``current`` by
             no more than this, which keeps ghosts away (Karis, "High-quality temporal
             supersampling", 2014); None lets it.
-        out: ``(H, W, C) f32`` is written; neither of the inputs.
+        scratch: ``(blend_scratch_size(H, W, C),) f32`` or more; fresh memory in every frame
+            would cost more than all the arithmetic.
+        out: ``(H, W, C) f32`` is written; none of the inputs.
     """
-    height, width = current.shape[:2]
-    moved = np.empty_like(current)
-    memory_warp(memory, where, out=moved)
+    height, width, channels = current.shape
+    planes = scratch[: _NUM_PLANES * current.size].reshape(_NUM_PLANES, height, width, channels)
+    change, low, high = planes[:3]
+    memory_warp(memory, where, out=change)
     if limit is not None:
         window = np.ones((3, 3), np.uint8)
-        low, high = cv2.erode(current, window), cv2.dilate(current, window)
-        np.clip(moved, low - np.float32(limit), high + np.float32(limit), out=moved)
-    change = np.subtract(moved, current, dtype=np.float32)
+        cv2.erode(current, window, low)
+        cv2.dilate(current, window, high)
+        np.maximum(change, np.subtract(low, np.float32(limit), out=low), out=change)
+        np.minimum(change, np.add(high, np.float32(limit), out=high), out=change)
+    cv2.subtract(change, current, change)
     fine, middle, coarse = strengths
-    half = ((width + 1) // 2, (height + 1) // 2)
-    quarter = ((width + 3) // 4, (height + 3) // 4)
-    total = cv2.resize(_weighted(change, weight, coarse - middle, quarter), half)
-    total = cv2.add(total, _weighted(change, weight, middle - fine, half))
-    total = cv2.add(cv2.resize(total, (width, height)), _weighted(change, weight, fine, None))
-    cv2.add(current, total, out)
+    smaller = (max(width // 2, 1), max(height // 2, 1))
+    smallest = (max(width // 4, 1), max(height // 4, 1))
+    halves, quarters = (
+        _of_size(planes[index].reshape(-1), *size, channels)
+        for index, size in ((3, smaller), (4, smallest))
+    )
+    cv2.resize(change, smaller, halves, interpolation=cv2.INTER_AREA)
+    cv2.resize(halves, smallest, quarters, interpolation=cv2.INTER_AREA)
+    half_weight = cv2.resize(weight, smaller, interpolation=cv2.INTER_AREA)
+    quarter_weight = cv2.resize(half_weight, smallest, interpolation=cv2.INTER_AREA)
+    _scale(quarters, quarter_weight, coarse - middle)
+    _scale(halves, half_weight, middle - fine)
+    cv2.add(halves, cv2.resize(quarters, smaller), halves)
+    factor = cv2.merge([weight] * channels, low)
+    cv2.multiply(change, factor, change, scale=fine)
+    cv2.resize(halves, (width, height), high)
+    cv2.add(change, high, change)
+    cv2.add(current, change, out)
 
 
 def memory_warp(
@@ -69,16 +97,14 @@ def memory_warp(
     )
 
 
-def _weighted(
-    change: NDArray[np.float32],
-    weight: NDArray[np.float32],
-    strength: float,
-    size: tuple[int, int] | None,
+def _of_size(
+    buffer: NDArray[np.float32], width: int, height: int, channels: int
 ) -> NDArray[np.float32]:
-    """``strength * weight * change`` at a smaller size."""
-    if size is not None:
-        change = np.asarray(cv2.resize(change, size, interpolation=cv2.INTER_AREA), np.float32)
-        weight = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), np.float32)
-    planes = change.shape[2] if change.ndim == 3 else 1
-    factor = cv2.merge([weight] * planes)
-    return np.asarray(cv2.multiply(change, factor, scale=strength), np.float32)
+    """A picture in a piece of scratch."""
+    return buffer[: height * width * channels].reshape(height, width, channels)
+
+
+def _scale(change: NDArray[np.float32], weight: NDArray[Any], strength: float) -> None:
+    """Multiplies every channel in place with weight and strength."""
+    factor = cv2.merge([weight] * change.shape[2])
+    cv2.multiply(change, factor, change, scale=strength)

@@ -39,6 +39,7 @@ from realtime.stages.align import Align
 from realtime.stages.composite import Composite
 from realtime.stages.fuse import Fuse
 from realtime.stages.guard import Guard
+from realtime.stages.match import Match
 from realtime.stages.occlude import Occlude
 from realtime.stages.switch import Switch
 from realtime.stages.track import Track
@@ -177,10 +178,9 @@ def build_finding(
 
 def build_swapping(config: Config, swap: Stage) -> tuple[Stage, ...]:
     """The stages that make another picture of it."""
-    composite = Composite(config.composite)
-    if config.fuse.enabled and config.fuse.memory.enabled:
-        return (swap, Fuse(config.fuse.memory), composite)
-    return (swap, composite)
+    fused = config.fuse.enabled and config.fuse.memory.enabled
+    fuse: tuple[Stage, ...] = (Fuse(config.fuse.memory),) if fused else ()
+    return (swap, Match(config.match), *fuse, Composite())
 
 
 def _open_flow(config: Config, mesh: FaceMesh) -> FlowProvider:

@@ -18,8 +18,8 @@ from realtime.errors import ConfigError
 from realtime.feature_memory import MemoryConfig
 from realtime.stages.align import AlignConfig
 from realtime.stages.choose import ChooseConfig
-from realtime.stages.composite import CompositeConfig
 from realtime.stages.guard import GuardConfig
+from realtime.stages.match import MatchConfig
 from realtime.stages.neural_swap import NeuralSwapConfig
 from realtime.stages.occlude import OccludeConfig
 from realtime.stages.swap import MeshSwapConfig
@@ -139,7 +139,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     track: TrackConfig = TrackConfig()
     occlude: OccludeConfig = OccludeConfig()
     fuse: FuseConfig = FuseConfig()
-    composite: CompositeConfig = CompositeConfig()
+    match: MatchConfig = MatchConfig()
     choose: ChooseConfig = ChooseConfig()
     swapper: str = Field("mesh", pattern=r"^[a-z0-9_.]+$")
     swap: MeshSwapConfig = MeshSwapConfig()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
-from cuda_kernels.memory_blend import memory_blend, memory_warp
+from cuda_kernels.memory_blend import blend_scratch_size, memory_blend, memory_warp
 from realtime.frame import Motion
 from realtime.geometry import Matrix, compose, invert
 
@@ -47,11 +47,13 @@ class _State:
         features: ``(h, w, C) f32``.
         crop_from_image: where they were, in the frame they are of.
         trust: 0..1, halves in each half-life without a reliable frame.
+        buffer: the array that ``features`` lies in, perhaps with room to spare.
     """
 
     features: NDArray[np.float32]
     crop_from_image: Matrix
     trust: float
+    buffer: NDArray[np.float32]
 
 
 class FeatureMemory:
@@ -64,6 +66,8 @@ class FeatureMemory:
         """Begins empty."""
         self._config = config
         self._state: _State | None = None
+        self._scratch = np.empty(0, np.float32)
+        self._spare = np.empty(0, np.float32)
 
     @property
     def trust(self) -> float:
@@ -93,18 +97,20 @@ class FeatureMemory:
             reliability: 0..1; at 0 the memory alone counts, as far as the flow is trusted.
 
         Returns:
-            ``(H, W, C) f32``, a new array that the memory keeps and the caller must not write.
+            ``(H, W, C) f32``, which the memory keeps: valid until the call after the next, and
+            not to be written.
         """
         state = self._state
+        fused = self._take(current.shape)
         if state is None or motion is None:
-            self._state = _State(current, crop_from_image, reliability)
-            return current
+            np.copyto(fused, current)
+            self._keep(fused, crop_from_image, reliability)
+            return fused
         where, weight = _origins(current.shape, crop_from_image, motion, state)
         frames = elapsed_ns / 1e9 * _REFERENCE_HZ
         strengths = [self._config.weight ** (frames / stretch) for stretch in _STRETCH]
         doubt = (1.0 - reliability) * state.trust
         fine, middle, coarse = (value + (1.0 - value) * doubt for value in strengths)
-        fused = np.empty_like(current)
         memory_blend(
             state.features,
             current,
@@ -112,11 +118,12 @@ class FeatureMemory:
             weight,
             (fine, middle, coarse),
             limit=self._config.limit if doubt < 0.5 else None,
+            scratch=self._room(blend_scratch_size(*current.shape)),
             out=fused,
         )
         trust = self._faded(state.trust, elapsed_ns)
         trust += _RECOVERY * reliability * (1.0 - trust)
-        self._state = _State(fused, crop_from_image, trust)
+        self._keep(fused, crop_from_image, trust)
         return fused
 
     def recall(
@@ -137,11 +144,28 @@ class FeatureMemory:
         before_from_now = compose(invert(motion.before_from_image), motion.crop_from_image)
         crop_from_image = compose(state.crop_from_image, before_from_now)
         where, _ = _origins(state.features.shape, crop_from_image, motion, state)
-        features = np.empty_like(state.features)
+        features = self._take(state.features.shape)
         memory_warp(state.features, where, out=features)
-        trust = self._faded(state.trust, elapsed_ns)
-        self._state = _State(features, crop_from_image, trust)
+        self._keep(features, crop_from_image, self._faded(state.trust, elapsed_ns))
         return features, crop_from_image
+
+    def _take(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Room for what is to be remembered next, in the array before the last where it fits."""
+        size = math.prod(shape)
+        if self._spare.size < size:
+            self._spare = np.zeros(size, np.float32)
+        return self._spare[:size].reshape(shape)
+
+    def _keep(self, features: NDArray[np.float32], crop_from_image: Matrix, trust: float) -> None:
+        """Remembers what was written into the room taken last."""
+        last = self._spare
+        self._spare = np.empty(0, np.float32) if self._state is None else self._state.buffer
+        self._state = _State(features, crop_from_image, trust, last)
+
+    def _room(self, size: int) -> NDArray[np.float32]:
+        if self._scratch.size < size:
+            self._scratch = np.zeros(size, np.float32)
+        return self._scratch
 
     def _faded(self, trust: float, elapsed_ns: int) -> float:
         half_lives = elapsed_ns / (self._config.half_life_ms * 1e6)
@@ -159,18 +183,26 @@ def _origins(
     height, width = shape[:2]
     view_from_crop = compose(motion.crop_from_image, invert(crop_from_image))
     memory_from_view = compose(state.crop_from_image, invert(motion.before_from_image))
+    # The flow is smooth: half the pixels of it are enough, and cost a quarter.
+    half = (max(width // 2, 1), max(height // 2, 1))
+    half_from_crop = np.array([[half[0] / width, 0.0, 0.0], [0.0, half[1] / height, 0.0]])
+    half_from_crop[:, 2] = 0.5 * half_from_crop[[0, 1], [0, 1]] - 0.5
+    view_from_half = compose(view_from_crop, invert(half_from_crop))
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     flow = cv2.warpAffine(
-        motion.flow, view_from_crop, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
+        motion.flow, view_from_half, half, flags=flags, borderMode=cv2.BORDER_REPLICATE
     )
-    weight = cv2.warpAffine(motion.confidence, view_from_crop, (width, height), flags=flags)
-    where = cv2.transform(flow, np.ascontiguousarray(memory_from_view[:, :2]))
+    flow = cv2.transform(flow, np.ascontiguousarray(memory_from_view[:, :2]))
+    where = np.asarray(cv2.resize(flow, (width, height)), np.float32)
+    confidence = cv2.warpAffine(motion.confidence, view_from_half, half, flags=flags)
+    weight = np.asarray(cv2.resize(confidence, (width, height)), np.float32)
     straight = compose(memory_from_view, view_from_crop).astype(np.float32)
     columns, rows = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
     for axis in (0, 1):
-        where[..., axis] += straight[axis, 0] * columns
-        where[..., axis] += straight[axis, 1] * rows + straight[axis, 2]
-    limit = np.array(state.features.shape[1::-1], np.float32) - 1.0
-    inside = (where >= 0.0) & (where <= limit)
-    weight *= inside[..., 0] & inside[..., 1]
-    return np.asarray(where, np.float32), np.asarray(weight, np.float32)
+        across, down, shift = straight[axis]
+        where[..., axis] += across * columns + down * rows + shift
+    top, left = where[..., 1], where[..., 0]
+    rows_kept, columns_kept = state.features.shape[:2]
+    outside = (top < 0.0) | (top > rows_kept - 1) | (left < 0.0) | (left > columns_kept - 1)
+    weight[outside] = 0.0
+    return where, weight

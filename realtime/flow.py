@@ -16,6 +16,18 @@ Flow = NDArray[np.float32]
 """``(S, S, 2) f32`` view pixels: what is at ``p`` in the one view was at ``p + flow[p]`` before."""
 
 
+_STILL, _MOVES = 1.025, 1.06
+"""A face stands still when leaving it where it was explains the new picture about as well as its
+flow does: ratios of the mean differences up to which it certainly does, from which not at all."""
+
+_CLEAN, _NOISY = 0.8, 1.6
+"""Mean difference after the flow, in grey levels, up to which a picture has too little noise to
+deceive the flow, and from which it has enough."""
+
+_STEP = 2
+"""Every so many rows and columns are looked at to tell whether a face stands still."""
+
+
 class FlowProvider(Protocol):
     """Measures how one view became the next."""
 
@@ -34,6 +46,54 @@ class FlowProvider(Protocol):
     def close(self) -> None:
         """Lets go what it holds."""
         ...
+
+
+def calm_motion(before: AlignedView, now: AlignedView, backward: Flow, forward: Flow) -> None:
+    """Takes the flow back, in place, as far as the face can as well have stood still.
+
+    Flow fitted to the noise of a still picture is small but never zero, and its errors add up:
+    what is carried along would creep.
+
+    Args:
+        before, now: views of equal scale.
+        backward, forward: the flow between them, from ``FlowProvider.measure``.
+    """
+    apart = before.crop_from_image[:, 2] - now.crop_from_image[:, 2]
+    low = np.clip(now.points.min(axis=0), 0, now.grey.shape[0] - 1).astype(int)
+    high = np.clip(now.points.max(axis=0) + 1, low + 1, now.grey.shape[0]).astype(int)
+    inside = (slice(low[1], high[1], _STEP), slice(low[0], high[0], _STEP))
+    seen = now.grey[inside].astype(np.float32)
+    columns = np.arange(low[0], high[0], _STEP, dtype=np.float32)[None]
+    rows = np.arange(low[1], high[1], _STEP, dtype=np.float32)[:, None]
+    moved = backward[inside]
+    still = np.broadcast_to(apart.astype(np.float32), moved.shape)
+    stood, went = (
+        float(cv2.absdiff(seen, _at(before.grey, columns, rows, shift)).mean())
+        for shift in (still, moved)
+    )
+    noise = float(np.clip((went - _CLEAN) / (_NOISY - _CLEAN), 0.0, 1.0))
+    ratio = stood / max(went, _CLEAN)
+    share = noise * float(np.clip((_MOVES - ratio) / (_MOVES - _STILL), 0.0, 1.0))
+    if share > 0.0:
+        backward += share * (apart.astype(np.float32) - backward)
+        forward += share * (-apart.astype(np.float32) - forward)
+
+
+def _at(
+    grey: NDArray[np.uint8],
+    columns: NDArray[np.float32],
+    rows: NDArray[np.float32],
+    shift: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """A view at shifted places."""
+    found = cv2.remap(
+        grey,
+        columns + shift[..., 0],
+        rows + shift[..., 1],
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return found.astype(np.float32)
 
 
 class DisFlow:

@@ -27,6 +27,9 @@ _ENOUGH_TRUST = 0.15
 """Trust in the flow below which it begins to be doubted: lids and lips are then where they are
 measured, all else goes with what is around it."""
 
+_NUM_TO_START = 20
+"""Frames of a new face that count alike, so that the error of the first does not last."""
+
 _REACH = 0.25
 """How far around a landmark the flow is asked where it cannot be trusted at the landmark itself,
 in units of the neutral head."""
@@ -49,7 +52,7 @@ class SteadyConfig(BaseModel, frozen=True, extra="forbid"):
     """
 
     enabled: bool = True
-    cutoff_hz: float = Field(0.05, ge=0.0, le=30.0)
+    cutoff_hz: float = Field(0.1, ge=0.0, le=30.0)
     slack: float = Field(0.04, ge=0.0, le=1.0)
     gain_hz: float = Field(20.0, ge=0.0, le=10_000.0)
 
@@ -69,6 +72,7 @@ class SteadyLandmarks:
         self._near = near
         self.landmarks: Points = landmarks.copy()
         self._trend = np.zeros((len(landmarks), 3), np.float32)
+        self._num_frames = 1
         self._mobile = np.zeros(len(landmarks), bool)
         self._mobile[list(_MOBILE)] = True
 
@@ -103,6 +107,9 @@ class SteadyLandmarks:
         excess = np.maximum(size - self._config.slack, 0.0)
         cutoff_hz = self._config.cutoff_hz + self._config.gain_hz * excess
         gain = _share(cutoff_hz, elapsed_ns)
+        self._num_frames += 1
+        if self._num_frames <= _NUM_TO_START:
+            gain = np.maximum(gain, 1.0 / self._num_frames)
         at_once = np.where(self._mobile, 1.0 - trust / _ENOUGH_TRUST, 0.0)
         gain[:, 0] = np.maximum(gain[:, 0], at_once)
         moved = gain[:, (0, 0, 1)] * off

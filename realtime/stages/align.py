@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from cuda_kernels.flow_confidence import flow_confidence
 from realtime.aligned_view import AlignedView, look, rescaled, view_scale
-from realtime.flow import FlowProvider
+from realtime.flow import FlowProvider, calm_motion
 from realtime.frame import Face, FaceState, Frame, Image, Motion, PictureSpec, Points
 from realtime.geometry import apply, bounding_box, fit_head, fit_similarity, head_pose, invert
 from realtime.memory import Memory
@@ -167,6 +167,7 @@ class Align:
         if before.scale != now.scale:
             before = rescaled(before, now.scale)
         backward, forward = flow.measure(before, now)
+        calm_motion(before, now, backward, forward)
         confidence = np.empty(now.grey.shape, np.float32)
         flow_confidence(
             before.grey,

@@ -1,51 +1,19 @@
 """The stage that lays the swapped faces over the picture."""
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field
 
 from realtime.frame import Face, Frame, Image, Layer, Occluder, PictureSpec
 from realtime.geometry import Matrix, apply, compose, invert
 from realtime.memory import Memory
-from realtime.sharpness import detail_gain, finest_sigma_px, soften
-
-_NS_PER_MS = 1_000_000
 
 _UPRIGHT = 1e-9
 """A layer turned by less than this is only scaled and shifted, which takes half the time."""
 
-_ALL_DETAIL = 0.98
 _MOST = 0.65
 """With more than this share of a face hidden its landmarks cannot be relied on, and what is laid
 over them may leave the person's own face beside it."""
-
-
-class CompositeConfig(BaseModel, frozen=True, extra="forbid"):
-    """How a swapped face is fitted into the picture.
-
-    Attributes:
-        match_sharpness: hold the face's finest detail to the strength it has in the picture.
-        sharpness_ms: half-life with which that follows the picture.
-    """
-
-    match_sharpness: bool = True
-    sharpness_ms: float = Field(500.0, gt=0.0, le=60_000.0)
-
-
-@dataclass(slots=True)
-class _Track:
-    """What is remembered of one face.
-
-    Attributes:
-        gain: on its finest detail.
-        measured_ns: when that was measured last.
-    """
-
-    gain: float
-    measured_ns: int
 
 
 class Composite:
@@ -55,66 +23,26 @@ class Composite:
     one most of which is hidden, so that the guard covers it.
     """
 
-    def __init__(self, config: CompositeConfig) -> None:
-        """Takes its settings."""
-        self._config = config
-        self._tracks: dict[int, _Track] = {}
-
     @property
     def name(self) -> str:
         """``composite``."""
         return "composite"
 
-    def open(self, spec: PictureSpec, memory: Memory) -> None:  # noqa: ARG002
-        """Begins with nothing remembered."""
-        self._tracks = {}
+    def open(self, spec: PictureSpec, memory: Memory) -> None:
+        """Needs nothing."""
 
     def process(self, frame: Frame) -> None:
         """Writes into the picture."""
-        present = {face.track_id for face in frame.faces}
-        self._tracks = {number: t for number, t in self._tracks.items() if number in present}
         for face in reversed(frame.faces):
             if face.layer is not None and _share_hidden(face) <= _MOST:
-                self._lay(face, face.layer, frame)
+                alpha = face.layer.alpha
+                if face.occluder is not None:
+                    alpha = _in_front(face.layer, face.occluder)
+                lay(face.layer.face, alpha, face.layer.crop_from_image, out=frame.image)
                 face.swapped = True
 
     def close(self) -> None:
-        """Forgets all faces."""
-        self._tracks.clear()
-
-    def _lay(self, face: Face, layer: Layer, frame: Frame) -> None:
-        pixels = layer.face
-        if self._config.match_sharpness:
-            pixels = self._softened(face, layer, frame)
-        alpha = layer.alpha
-        if face.occluder is not None:
-            alpha = _in_front(layer, face.occluder)
-        lay(pixels, alpha, layer.crop_from_image, out=frame.image)
-
-    def _softened(self, face: Face, layer: Layer, frame: Frame) -> Image:
-        """The layer's colours, no sharper than the picture."""
-        size = np.linalg.norm(layer.crop_from_image[:, 0])
-        sigma_px = finest_sigma_px(float(size * (face.box[2] - face.box[0])))
-        track = self._tracks.get(face.track_id)
-        now_ns = frame.media_ns
-        # Sharpness changes slowly; looking for it in every frame would cost as much as the swap.
-        every_ns = self._config.sharpness_ms * _NS_PER_MS / 2
-        if track is None or now_ns - track.measured_ns >= every_ns:
-            height, width = layer.alpha.shape
-            under = cv2.warpAffine(
-                frame.image,
-                layer.crop_from_image,
-                (width, height),
-                flags=cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_REPLICATE,
-            )
-            gain = detail_gain(layer.face, np.asarray(under, np.uint8), layer.alpha, sigma_px)
-            if track is None:
-                track = self._tracks[face.track_id] = _Track(gain, now_ns)
-            half_lives = (now_ns - track.measured_ns) / (self._config.sharpness_ms * _NS_PER_MS)
-            track.gain += (1.0 - 0.5**half_lives) * (gain - track.gain)
-            track.measured_ns = now_ns
-        return layer.face if track.gain > _ALL_DETAIL else soften(layer.face, track.gain, sigma_px)
+        """Holds nothing."""
 
 
 def lay(face: Image, alpha: NDArray[np.uint8], crop_from_image: Matrix, *, out: Image) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.feature_memory import FeatureMemory, MemoryConfig
-from realtime.frame import Face, FaceState, Frame, Layer, Motion, PictureSpec
+from realtime.frame import Face, FaceState, Frame, Image, Layer, Motion, PictureSpec, Points
+from realtime.geometry import apply
 from realtime.memory import Memory
 
 _GAP_NS = 500_000_000
@@ -18,6 +19,13 @@ _DOUBTFUL_SCORE, _SURE_SCORE = 0.3, 0.8
 
 _MIN_TRUST = 0.25
 """Trust in a memory down to which it may stand for a frame that could not be drawn."""
+
+
+_RIM = 0.02
+"""Width over which a face fades out at its outline, in face widths."""
+
+_SHRINKS = 0.8
+"""Square of the scale below which a crop is smaller than the face in the picture."""
 
 
 @dataclass(slots=True)
@@ -55,13 +63,14 @@ class Fuse:
         self._tracks = {number: t for number, t in self._tracks.items() if number in present}
         for face in frame.faces:
             if face.chosen and face.state is FaceState.SEEN and not face.swapped:
-                self._fuse(face, frame.media_ns)
+                self._fuse(face, frame)
 
     def close(self) -> None:
         """Forgets all faces."""
         self._tracks.clear()
 
-    def _fuse(self, face: Face, now_ns: int) -> None:
+    def _fuse(self, face: Face, frame: Frame) -> None:
+        now_ns = frame.media_ns
         track = self._tracks.get(face.track_id)
         if track is None:
             track = self._tracks[face.track_id] = _Track(now_ns, FeatureMemory(self._config))
@@ -74,35 +83,76 @@ class Fuse:
             motion = None
         track.origin = origin
         if face.layer is not None:
-            face.layer = _fused(face, face.layer, track.memory, motion, elapsed_ns)
+            face.layer = _fused(face, frame.image, face.layer, track.memory, motion, elapsed_ns)
         elif motion is not None and track.memory.trust >= _MIN_TRUST:
-            recalled = track.memory.recall(motion, elapsed_ns=elapsed_ns)
-            face.layer = None if recalled is None else _layer(*recalled)
+            face.layer = _recalled(face, track.memory, motion, elapsed_ns)
+
+
+def _recalled(face: Face, memory: FeatureMemory, motion: Motion, elapsed_ns: int) -> Layer | None:
+    """What is remembered of a face that could not be drawn now, moved to where it is."""
+    recalled = memory.recall(motion, elapsed_ns=elapsed_ns)
+    if recalled is None:
+        return None
+    features, crop_from_image = recalled
+    blank = np.zeros(features.shape[:2], np.uint8)
+    place = Layer(np.empty((0, 0, 3), np.uint8), blank, crop_from_image)
+    return _layer(features, _outline(face.landmarks, place), place)
 
 
 def _fused(
-    face: Face, layer: Layer, memory: FeatureMemory, motion: Motion | None, elapsed_ns: int
+    face: Face,
+    image: Image,
+    layer: Layer,
+    memory: FeatureMemory,
+    motion: Motion | None,
+    elapsed_ns: int,
 ) -> Layer:
-    """The layer after the memory has taken it in."""
+    """The layer after the memory has taken it in.
+
+    Remembered is how the whole face looks in the picture, with its eyes and its mouth, so that
+    the noise of the camera in them does not stand out against a face that has none.
+    """
     sure = (face.score - _DOUBTFUL_SCORE) / (_SURE_SCORE - _DOUBTFUL_SCORE)
     fused = memory.fuse(
-        cv2.merge([*cv2.split(layer.face), layer.alpha]).astype(np.float32),
+        np.asarray(_looks(layer, image), np.float32),
         layer.crop_from_image,
         motion,
         elapsed_ns=elapsed_ns,
         reliability=min(max(sure, 0.0), 1.0),
     )
-    return _layer(fused, layer.crop_from_image, layer.origin)
+    alpha = cv2.max(layer.alpha, _outline(face.landmarks, layer))
+    return _layer(fused, np.asarray(alpha, np.uint8), layer)
 
 
-def _layer(
-    features: NDArray[np.float32], crop_from_image: NDArray[np.float64], origin: int = 0
-) -> Layer:
-    """The layer that colours and coverage make."""
-    pixels = np.clip(np.rint(features), 0.0, 255.0).astype(np.uint8)
-    return Layer(
-        np.ascontiguousarray(pixels[..., :3]),
-        np.ascontiguousarray(pixels[..., 3]),
-        crop_from_image,
-        origin,
+def _looks(layer: Layer, image: Image) -> Image:
+    """The part of the picture around a face, with the layer laid over it: ``(h, w, 3) u8``."""
+    height, width = layer.alpha.shape
+    shrinks = float(np.linalg.det(layer.crop_from_image[:, :2])) < _SHRINKS
+    under = cv2.warpAffine(
+        image,
+        layer.crop_from_image,
+        (width, height),
+        # Without smoothing, bilinear sampling of a larger face lets its noise through.
+        flags=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
     )
+    weight = np.multiply(layer.alpha, np.float32(1 / 255))
+    rest = np.float32(1.0) - weight
+    return np.asarray(cv2.blendLinear(layer.face, under, weight, rest), np.uint8)
+
+
+def _outline(landmarks: Points, layer: Layer) -> NDArray[np.uint8]:
+    """255 inside the face, falling to 0 at its outline, ``(h, w) u8``."""
+    points = apply(layer.crop_from_image, landmarks[:, :2])
+    mask: NDArray[np.uint8] = np.zeros(layer.alpha.shape, np.uint8)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(points).astype(np.int32)), (255,))
+    side = 2 * max(1, round(_RIM * float(np.ptp(points[:, 0])))) + 1
+    # A box blur of the shrunk outline ends where the outline does.
+    inner = cv2.erode(mask, np.ones((side, side), np.uint8))
+    return np.asarray(cv2.blur(inner, (side, side)), np.uint8)
+
+
+def _layer(features: NDArray[np.float32], alpha: NDArray[np.uint8], like: Layer) -> Layer:
+    """The layer that colours and coverage make, in another one's place."""
+    face = cv2.addWeighted(features, 1.0, features, 0.0, 0.0, dtype=cv2.CV_8U)
+    return Layer(np.asarray(face, np.uint8), alpha, like.crop_from_image, like.origin)

@@ -13,7 +13,7 @@ from realtime.face_texture import TextureMaker
 from realtime.frame import Face, FaceState, Frame, PictureSpec, Pose
 from realtime.geometry import bounding_box, invert
 from realtime.memory import Memory
-from realtime.stages.composite import Composite, CompositeConfig
+from realtime.stages.composite import Composite
 from realtime.stages.swap import Identity, MeshSwap, MeshSwapConfig
 
 pytestmark = pytest.mark.models
@@ -81,7 +81,7 @@ def swap(stage, image, *landmarks, media_ns=0):
 def finish(stage, frame):
     """Swaps and composes."""
     stage.process(frame)
-    composite = Composite(CompositeConfig(match_sharpness=False))
+    composite = Composite()
     composite.process(frame)
     return frame
 

@@ -1,0 +1,94 @@
+"""The stage that fits a drawn face to the picture it will be laid into."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from pydantic import BaseModel, Field
+
+from realtime.frame import Face, Frame, Image, Layer, PictureSpec
+from realtime.memory import Memory
+from realtime.sharpness import detail_gain, finest_sigma_px, soften
+
+_NS_PER_MS = 1_000_000
+_ALL_DETAIL = 0.98
+
+
+class MatchConfig(BaseModel, frozen=True, extra="forbid"):
+    """How a swapped face is fitted to the picture.
+
+    Attributes:
+        sharpness: hold the face's finest detail to the strength it has in the picture.
+        sharpness_ms: half-life with which that follows the picture.
+    """
+
+    sharpness: bool = True
+    sharpness_ms: float = Field(500.0, gt=0.0, le=60_000.0)
+
+
+@dataclass(slots=True)
+class _Track:
+    """What is remembered of one face.
+
+    Attributes:
+        gain: on its finest detail.
+        measured_ns: when that was measured last.
+    """
+
+    gain: float
+    measured_ns: int
+
+
+class Match:
+    """Makes each face's layer as sharp as the picture, and no sharper."""
+
+    def __init__(self, config: MatchConfig) -> None:
+        """Takes its settings."""
+        self._config = config
+        self._tracks: dict[int, _Track] = {}
+
+    @property
+    def name(self) -> str:
+        """``match``."""
+        return "match"
+
+    def open(self, spec: PictureSpec, memory: Memory) -> None:  # noqa: ARG002
+        """Begins with nothing remembered."""
+        self._tracks = {}
+
+    def process(self, frame: Frame) -> None:
+        """Changes the layers of the frame's faces."""
+        present = {face.track_id for face in frame.faces}
+        self._tracks = {number: t for number, t in self._tracks.items() if number in present}
+        for face in frame.faces:
+            if face.layer is not None and self._config.sharpness:
+                face.layer.face = self._softened(face, face.layer, frame)
+
+    def close(self) -> None:
+        """Forgets all faces."""
+        self._tracks.clear()
+
+    def _softened(self, face: Face, layer: Layer, frame: Frame) -> Image:
+        """The layer's colours, no sharper than the picture."""
+        size = np.linalg.norm(layer.crop_from_image[:, 0])
+        sigma_px = finest_sigma_px(float(size * (face.box[2] - face.box[0])))
+        track = self._tracks.get(face.track_id)
+        now_ns = frame.media_ns
+        # Sharpness changes slowly; looking for it in every frame would cost as much as the swap.
+        every_ns = self._config.sharpness_ms * _NS_PER_MS / 2
+        if track is None or now_ns - track.measured_ns >= every_ns:
+            height, width = layer.alpha.shape
+            under = cv2.warpAffine(
+                frame.image,
+                layer.crop_from_image,
+                (width, height),
+                flags=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            gain = detail_gain(layer.face, np.asarray(under, np.uint8), layer.alpha, sigma_px)
+            if track is None:
+                track = self._tracks[face.track_id] = _Track(gain, now_ns)
+            half_lives = (now_ns - track.measured_ns) / (self._config.sharpness_ms * _NS_PER_MS)
+            track.gain += (1.0 - 0.5**half_lives) * (gain - track.gain)
+            track.measured_ns = now_ns
+        return layer.face if track.gain > _ALL_DETAIL else soften(layer.face, track.gain, sigma_px)
