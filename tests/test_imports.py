@@ -27,6 +27,7 @@ ADAPTERS = {
     "cv2_enumerate_cameras": ("realtime.sources.devices",),
     "onnx": ("engines.models",),
     "onnxruntime": ("engines.onnxruntime",),
+    "openvino": ("engines.openvino",),
     "platformdirs": ("engines.models.library", "realtime.consent"),
     "psutil": ("realtime.machine",),
     "pyvirtualcam": ("realtime.sinks.virtual_camera",),
