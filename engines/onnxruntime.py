@@ -1,6 +1,8 @@
 """Networks in ONNX Runtime, on the CPU or on an NVIDIA GPU."""
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -10,7 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from engines.buffers import device_region, host_region, is_bound
 from engines.errors import ModelError, one_line
-from engines.session import Buffer, Place, TensorSpec
+from engines.session import Array, Buffer, Place, TensorSpec
 
 CPU_PROVIDER = "CPUExecutionProvider"
 CUDA_PROVIDER = "CUDAExecutionProvider"
@@ -164,13 +166,62 @@ class OnnxRuntimeSession:
             self._bound[spec.name] = array
 
 
+def compute(
+    model: bytes, samples: Sequence[Mapping[str, Array]], *, threads: int = 1, name: str = "model"
+) -> list[dict[str, Array]]:
+    """Runs a network on the CPU once for each sample, into new arrays.
+
+    For checks, where shapes of outputs are not known beforehand and speed does not matter.
+
+    Args:
+        model: a serialised ONNX model.
+        samples: arrays by input name.
+        threads: CPU threads for one run.
+        name: what error messages call the network.
+
+    Returns:
+        For each sample arrays by output name.
+
+    Raises:
+        ModelError: the model cannot be loaded or run.
+    """
+    session = _load(model, threads, name, stream=0)
+    names = [node.name for node in session.get_outputs()]
+    try:
+        return [
+            dict(zip(names, session.run(names, dict(sample)), strict=True)) for sample in samples
+        ]
+    except RUNTIME_ERRORS as error:
+        raise ModelError(f"{name}: the network must run, got {one_line(error)}.") from error
+
+
+def optimise(model: bytes, *, name: str = "model") -> bytes:
+    """Folds constants, merges norms into convolutions and removes nodes that do nothing.
+
+    Only what the ONNX standard can express is done, so that other runtimes take the result.
+
+    Raises:
+        ModelError: the model cannot be loaded.
+    """
+    options = _options(threads=1)
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    with tempfile.TemporaryDirectory(prefix="rt-swap-") as folder:
+        path = Path(folder) / "optimised.onnx"
+        options.optimized_model_filepath = str(path)
+        _open(model, options, [CPU_PROVIDER], name)
+        return path.read_bytes()
+
+
 def _load(model: bytes, threads: int, name: str, stream: int) -> Any:
     """Opens the model, on CUDA where a stream is given and the package has that provider."""
     providers: list[Any] = [CPU_PROVIDER]
     if stream and CUDA_PROVIDER in onnxruntime.get_available_providers():
         cuda = {"device_id": "0", "user_compute_stream": str(stream)}
         providers.insert(0, (CUDA_PROVIDER, cuda))
-    options = _options(threads)
+    return _open(model, _options(threads), providers, name)
+
+
+def _open(model: bytes, options: Any, providers: list[Any], name: str) -> Any:
     try:
         # Without enable_fallback=0 a failure would be printed and the CPU taken in silence.
         return onnxruntime.InferenceSession(

@@ -20,12 +20,15 @@ TOP = ("realtime.app", "realtime.cli")
 """Modules above everything else in ``realtime``."""
 
 # Libraries that are slow to import, large, or bound to a device, and who adapts them.
+GRAPH_TOOLS = tuple(f"engines.{name}" for name in ("graph_writer", "graphs", "half", "half_graph"))
+"""Modules that take ONNX graphs apart; none of them is needed to run a network."""
+
 ADAPTERS = {
     "PIL": ("realtime.pictures",),
     "av": ("realtime.media_file", "realtime.sinks", "realtime.sources"),
     "cupy": (),
     "cv2_enumerate_cameras": ("realtime.sources.devices",),
-    "onnx": ("engines.models",),
+    "onnx": ("engines.models", *GRAPH_TOOLS),
     "onnxruntime": ("engines.onnxruntime",),
     "openvino": ("engines.openvino",),
     "platformdirs": ("engines.models.library", "realtime.consent"),
