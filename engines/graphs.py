@@ -6,9 +6,10 @@ from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError, EncodeError
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from engines.errors import ModelError, one_line
+from engines.session import TensorSpec
 
 MAX_BYTES = 2**31 - 1
 """What one protocol buffer can hold."""
@@ -96,6 +97,22 @@ def shape_of(value: onnx.ValueInfoProto) -> tuple[int, ...]:
     return tuple(
         dimension.dim_value if dimension.HasField("dim_value") else -1
         for dimension in value.type.tensor_type.shape.dim
+    )
+
+
+def inputs_of(model: bytes, name: str) -> tuple[TensorSpec, ...]:
+    """What a serialised ONNX model must be given.
+
+    Raises:
+        ModelError: the bytes are no model.
+    """
+    return tuple(
+        TensorSpec(
+            value.name,
+            shape_of(value),
+            helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type),
+        )
+        for value in free_inputs(parse_model(model, name).graph)
     )
 
 

@@ -20,7 +20,18 @@ TOP = ("realtime.app", "realtime.cli")
 """Modules above everything else in ``realtime``."""
 
 # Libraries that are slow to import, large, or bound to a device, and who adapts them.
-GRAPH_TOOLS = tuple(f"engines.{name}" for name in ("graph_writer", "graphs", "half", "half_graph"))
+GRAPH_TOOLS = tuple(
+    f"engines.{name}"
+    for name in (
+        "batching",
+        "build_worker",
+        "graph_writer",
+        "graphs",
+        "half",
+        "half_graph",
+        "split",
+    )
+)
 """Modules that take ONNX graphs apart; none of them is needed to run a network."""
 
 ADAPTERS = {
@@ -31,11 +42,12 @@ ADAPTERS = {
     "onnx": ("engines.models", *GRAPH_TOOLS),
     "onnxruntime": ("engines.onnxruntime",),
     "openvino": ("engines.openvino",),
-    "platformdirs": ("engines.models.library", "realtime.consent"),
+    "platformdirs": ("engines.cache", "engines.models.library", "realtime.consent"),
     "psutil": ("realtime.machine",),
     "pyvirtualcam": ("realtime.sinks.virtual_camera",),
     "rich": ("realtime.terminal",),
-    "tensorrt": (),
+    "tensorrt": ("engines.tensorrt",),
+    "tensorrt_rtx": ("engines.tensorrt",),
     "tflite": ("engines.models",),
     "torch": ("engines.networks",),
     "typer": ("realtime.cli", "realtime.model_commands"),
