@@ -105,13 +105,18 @@ def statistics(graph: onnx.GraphProto) -> frozenset[str]:
             continue
         found.add(node.name)
         square = made_by.get(node.input[0])
-        if square is not None and square.op_type in ("Mul", "Pow", "Abs"):
+        if square is not None and _is_square(square):
             found.add(square.name)
             centred = made_by.get(square.input[0])
             if centred is not None and centred.op_type == "Sub":
                 found.add(centred.name)
         found |= _after_a_mean(node, used_by)
     return frozenset(found)
+
+
+def _is_square(node: onnx.NodeProto) -> bool:
+    is_product = node.op_type == "Mul" and node.input[0] == node.input[1]
+    return is_product or node.op_type in ("Pow", "Abs")
 
 
 def _after_a_mean(mean: onnx.NodeProto, used_by: Mapping[str, list[onnx.NodeProto]]) -> set[str]:
