@@ -45,6 +45,13 @@ RUNTIME_ERRORS = (
 """Everything ONNX Runtime raises over a model it cannot load or run."""
 
 
+_SMALLEST_MODEL = bytes.fromhex(
+    "08073a330a0c0a0178120179220452656c751201675a0f0a0178120a0a0808011204"
+    "0a020801620f0a0179120a0a08080112040a02080142040a00100d"
+)
+"""A serialised ``y = relu(x)`` over one float32, to see whether a provider starts."""
+
+
 class OnnxRuntimeSession:
     """A network that reads and writes the caller's arrays in place.
 
@@ -164,6 +171,18 @@ class OnnxRuntimeSession:
         bind(spec.name, self.place, 0, spec.dtype.type, region.shape, region.address)
         if array is not None:
             self._bound[spec.name] = array
+
+
+def cuda_fault() -> str:
+    """Why ONNX Runtime cannot compute on the GPU here; empty where it can. Tries it."""
+    if CUDA_PROVIDER not in onnxruntime.get_available_providers():
+        return "the onnxruntime here has no CUDA. Install onnxruntime-gpu in its place"
+    try:
+        session = _open(_SMALLEST_MODEL, _options(threads=1), [CUDA_PROVIDER, CPU_PROVIDER], "CUDA")
+    except ModelError as error:
+        return str(error)
+    got = session.get_providers()
+    return "" if got[:1] == [CUDA_PROVIDER] else f"ONNX Runtime fell back to {got}"
 
 
 def compute(

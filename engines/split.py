@@ -146,7 +146,7 @@ def _picture_inputs(graph: onnx.GraphProto) -> list[str]:
 
 
 def _reached(graph: onnx.GraphProto, tensors: Iterable[str]) -> set[str]:
-    """These tensors and all that depend on them; nodes come in topological order, as ONNX demands."""
+    """These tensors and all that depend on them; ONNX demands nodes in topological order."""
     reached = set(tensors)
     for node in graph.node:
         if reached.intersection(node.input):

@@ -6,7 +6,7 @@ runs and can keep them in a runtime cache, and it can tell beforehand whether a 
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -79,6 +79,7 @@ class TensorRtSession:
         module: ModuleName = "tensorrt_rtx",
         name: str = "model",
         runtime_cache: bytes = b"",
+        keep_kernels: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         """Loads a plan.
 
@@ -88,6 +89,8 @@ class TensorRtSession:
             module: what runs it.
             name: what error messages call the network.
             runtime_cache: kernels compiled by an earlier run, of ``tensorrt_rtx`` only.
+            keep_kernels: handed, on closing, the kernels compiled by then, if the module compiles
+                any; they spare the next run some seconds.
 
         Raises:
             ModelError: the module is missing, there is no GPU, or the plan is not for it.
@@ -113,6 +116,8 @@ class TensorRtSession:
             for tensor, mode in modes.items()
             if mode == trt.TensorIOMode.OUTPUT
         )
+        self._keep_kernels = keep_kernels
+        self._has_run = False
         self._bound: dict[str, Buffer] = {}
 
     @property
@@ -160,6 +165,7 @@ class TensorRtSession:
         for spec in self._outputs:
             if not is_bound(self._bound, out.get(spec.name), spec):
                 self._bind_output(spec, out.get(spec.name))
+        self._has_run = True
         if not self._context.execute_async_v3(stream):
             raise self._failed("the network must run", "Check the shapes of its inputs.")
 
@@ -169,6 +175,8 @@ class TensorRtSession:
 
     def close(self) -> None:
         """Frees the network; closing twice is fine. Nothing queued may still be running."""
+        if self._cache is not None and self._has_run:
+            self._keep_kernels(self.runtime_cache())
         self._bound = {}
         self._context = None
         self._cache = None

@@ -212,6 +212,20 @@ def test_kernels_of_another_version_are_made_anew(stand_in):
     assert TensorRtSession(b"plan", runtime_cache=b"old").runtime_cache() == b"new kernels"
 
 
+def test_what_was_compiled_while_running_is_kept_on_closing(stand_in):
+    stand_in("tensorrt_rtx")
+    kept = []
+    session = TensorRtSession(b"plan", keep_kernels=kept.append)
+    session.close()
+    assert kept == []
+    session = TensorRtSession(b"plan", keep_kernels=kept.append)
+    arrays = {"x": DeviceArray(1, (3, 2))}, {"y": DeviceArray(2, (3, 2))}
+    session.enqueue(arrays[0], out=arrays[1], stream=STREAM)
+    session.close()
+    session.close()
+    assert kept == [b"new kernels"]
+
+
 def test_tensorrt_proper_keeps_no_kernels_from_run_to_run(stand_in, calls):
     stand_in("tensorrt")
     assert TensorRtSession(b"plan", module="tensorrt").runtime_cache() == b""
