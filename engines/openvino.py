@@ -14,6 +14,7 @@ from engines.session import Buffer, Place, TensorSpec
 Precision = Literal["auto", "f32", "bf16"]
 
 _DEVICE = "CPU"
+_OUTPUT_SUFFIX = "/sink_port_0"
 
 
 def cpu_capabilities() -> frozenset[str]:
@@ -178,4 +179,15 @@ def _compile(model: bytes, threads: int, name: str, *, is_bf16: bool) -> Any:
 
 def _spec(port: Any) -> TensorSpec:
     shape = tuple(extent.get_length() if extent.is_static else -1 for extent in port.partial_shape)
-    return TensorSpec(port.any_name, shape, np.dtype(port.element_type.to_dtype()))
+    return TensorSpec(_graph_name(port), shape, np.dtype(port.element_type.to_dtype()))
+
+
+def _graph_name(port: Any) -> str:
+    """What the ONNX graph calls an input or output.
+
+    A port goes by the names of all tensors that came out as the same one; which of them the graph
+    gave to the output stands in the name of the node behind it.
+    """
+    names = port.get_names()
+    of_node = port.get_node().get_friendly_name().removesuffix(_OUTPUT_SUFFIX)
+    return str(of_node if of_node in names else min(names))

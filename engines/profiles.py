@@ -106,7 +106,7 @@ def _sample(
         planes = np.resize(picture.transpose(2, 0, 1), (channels, height, width))
         if spec.layout == "NHWC":
             planes = planes.transpose(1, 2, 0)
-        return np.ascontiguousarray(np.broadcast_to(planes, shape), spec.dtype)
+        return np.array(np.broadcast_to(planes, shape), spec.dtype, order="C")
     values = random.standard_normal(shape)
     length = np.sqrt((values**2).sum(axis=-1, keepdims=True)) if len(shape) > 1 else 1.0
     return np.asarray(values / length, spec.dtype)

@@ -40,7 +40,7 @@ ADAPTERS = {
     "cupy": (),
     "cv2_enumerate_cameras": ("realtime.sources.devices",),
     "onnx": ("engines.models", *GRAPH_TOOLS),
-    "onnxruntime": ("engines.onnxruntime",),
+    "onnxruntime": ("engines.onnxruntime", "engines.quantise"),
     "openvino": ("engines.openvino",),
     "platformdirs": ("engines.cache", "engines.models.library", "realtime.consent"),
     "psutil": ("realtime.machine",),

@@ -36,6 +36,7 @@ def test_pictures_come_in_both_usual_ranges_and_vectors_with_length_one(crop):
         assert np.linalg.norm(sample["source"]) == pytest.approx(1, abs=1e-5)
         assert all(array.dtype == FLOAT for array in sample.values())
         assert all(array.flags.c_contiguous for array in sample.values())
+        assert all(array.flags.writeable for array in sample.values())
 
 
 def test_the_layout_with_colours_last_and_whole_numbers_are_understood(crop):

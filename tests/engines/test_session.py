@@ -93,6 +93,27 @@ def test_it_says_what_it_takes_what_runs_it_and_where(open_session, doubling):
     assert session.place == "cpu"
 
 
+def test_outputs_go_by_the_names_that_the_graph_gives_them(open_session, build_model, poisoned):
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a_inner"]),
+        helper.make_node("Identity", ["a_inner"], ["positive"]),
+        helper.make_node("Neg", ["x"], ["b_inner"]),
+        helper.make_node("Reshape", ["b_inner", "shape"], ["a_flat"]),
+        helper.make_node("Identity", ["a_flat"], ["negative"]),
+        helper.make_node("Identity", ["a_flat"], ["again"]),
+    ]
+    outputs = [("positive", [2, 3]), ("negative", [6]), ("again", [6])]
+    shape = [("shape", np.array([6]))]
+    session = open_session(build_model(nodes, [("x", [2, 3])], outputs, shape))
+    assert [spec.name for spec in session.outputs] == ["positive", "negative", "again"]
+    x = np.arange(-3, 3, dtype=np.float32).reshape(2, 3)
+    out = {"positive": poisoned(), "negative": poisoned((6,)), "again": poisoned((6,))}
+    session.enqueue({"x": x}, out=out, stream=0)
+    np.testing.assert_array_equal(out["positive"], np.maximum(x, 0))
+    np.testing.assert_array_equal(out["negative"], -x.reshape(6))
+    np.testing.assert_array_equal(out["again"], -x.reshape(6))
+
+
 class OnTheGpu:
     def __init__(self):
         self.__cuda_array_interface__ = {"data": (4096, 0), "shape": (2, 3), "typestr": "<f4"}
