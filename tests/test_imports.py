@@ -24,11 +24,11 @@ GRAPH_TOOLS = tuple(
     f"engines.{name}"
     for name in (
         "batching",
-        "build_worker",
         "graph_writer",
         "graphs",
         "half",
         "half_graph",
+        "quantise",
         "split",
     )
 )
@@ -50,7 +50,7 @@ ADAPTERS = {
     "tensorrt_rtx": ("engines.tensorrt",),
     "tflite": ("engines.models",),
     "torch": ("engines.networks",),
-    "typer": ("realtime.cli", "realtime.model_commands"),
+    "typer": ("realtime.cli", "realtime.engine_commands", "realtime.model_commands"),
 }
 
 
