@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -38,14 +38,14 @@ class Recipe:
 
     Attributes:
         module: what builds and runs it.
-        target: the GPU it is for, see ``engines.plan.build_plan``.
+        targets: the GPUs to build for, a plan each, see ``engines.plan.build_plan``.
         precision: fp16 where that passes its check, or fp32.
         limits: bounds for dimensions that may vary.
         threads: CPU threads for the checks.
     """
 
     module: ModuleName = "tensorrt_rtx"
-    target: str = PORTABLE
+    targets: tuple[str, ...] = (PORTABLE,)
     precision: Precision = "fp16"
     limits: Limits = field(default_factory=Limits)
     threads: int = 1
@@ -59,7 +59,7 @@ class Recipe:
         """The recipe that ``as_json`` wrote."""
         values = json.loads(text)
         limits = {name: Extents(**extents) for name, extents in values.pop("limits").items()}
-        return cls(**values, limits=Limits(**limits))
+        return cls(**values | {"targets": tuple(values["targets"])}, limits=Limits(**limits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +112,8 @@ def build(
     name: str = "model",
     on_progress: OnProgress = lambda _: None,
     is_wanted: IsWanted = lambda: True,
-) -> Built:
-    """The plan of a network: from the cache, or built now.
+) -> tuple[Built, ...]:
+    """The plans of a network: from the cache, or built now.
 
     Args:
         model: a serialised ONNX model as it was published.
@@ -124,32 +124,33 @@ def build(
         on_progress: told how far it is, on the calling thread.
         is_wanted: asked several times a second; False stops the build.
 
+    Returns:
+        A plan for each of the recipe's targets.
+
     Raises:
         ModelError: the network cannot be built here, or the build was stopped.
     """
-    key = key_of(model, recipe)
-    found = cache.load(key)
-    if found is not None:
-        on_progress(BuildProgress(name, "done", 1.0, 0.0))
-        return Built(found, key, cache.path(key), cache.note(key) or {}, was_cached=True)
-    with temporary_folder(cache.folder) as folder:
-        (folder / "model.onnx").write_bytes(model)
-        (folder / "recipe.json").write_text(recipe.as_json())
-        (folder / "kernels").write_bytes(cache.load_kernels(key))
-        for index, crop in enumerate(crops):
-            np.save(folder / f"crop{index}.npy", crop)
-        facts = _run(folder, name, on_progress, is_wanted)
-        data = (folder / "plan").read_bytes()
-        path = cache.store(key, data, facts)
-        kernels = (folder / "kernels").read_bytes()
-        if kernels:
-            cache.store_kernels(key, kernels)
+    keys = [key_of(model, recipe, target) for target in recipe.targets]
+    cached = {key: data for key in keys if (data := cache.load(key)) is not None}
+    missing = tuple(key for key in dict.fromkeys(keys) if key not in cached)
+    fresh: dict[PlanKey, bytes] = {}
+    if missing:
+        with temporary_folder(cache.folder) as folder:
+            left = replace(recipe, targets=tuple(key.target for key in missing))
+            _write_job(folder, model, crops, left, [cache.load_kernels(key) for key in missing])
+            facts = _run(folder, name, on_progress, is_wanted)
+            for index, key in enumerate(missing):
+                fresh[key] = _take_plan(folder, index, key, facts, cache)
     on_progress(BuildProgress(name, "done", 1.0, 0.0))
-    return Built(data, key, path, facts, was_cached=False)
+    plans = cached | fresh
+    return tuple(
+        Built(plans[key], key, cache.path(key), cache.note(key) or {}, key in cached)
+        for key in keys
+    )
 
 
-def key_of(model: bytes, recipe: Recipe) -> PlanKey:
-    """Under which key the plan of a network lies in the cache.
+def key_of(model: bytes, recipe: Recipe, target: str) -> PlanKey:
+    """Under which key the plan of a network for one target lies in the cache.
 
     Raises:
         ModelError: the recipe's module is not installed.
@@ -158,10 +159,38 @@ def key_of(model: bytes, recipe: Recipe) -> PlanKey:
         model_sha256=sha256_of(model),
         module=recipe.module,
         version=load_module(recipe.module).__version__,
-        target=recipe.target,
+        target=target,
         limits=recipe.limits,
         flags=(recipe.precision,),
     )
+
+
+def _write_job(
+    folder: Path,
+    model: bytes,
+    crops: Sequence[Array],
+    recipe: Recipe,
+    kernels: Sequence[bytes],
+) -> None:
+    """Puts what the building process needs into its folder."""
+    (folder / "model.onnx").write_bytes(model)
+    (folder / "recipe.json").write_text(recipe.as_json())
+    for index, crop in enumerate(crops):
+        np.save(folder / f"crop{index}.npy", crop)
+    for index, data in enumerate(kernels):
+        (folder / f"kernels{index}").write_bytes(data)
+
+
+def _take_plan(
+    folder: Path, index: int, key: PlanKey, facts: Mapping[str, Any], cache: PlanCache
+) -> bytes:
+    """Moves one plan from the building process into the cache."""
+    data = (folder / f"plan{index}").read_bytes()
+    cache.store(key, data, facts)
+    kernels = (folder / f"kernels{index}").read_bytes()
+    if kernels:
+        cache.store_kernels(key, kernels)
+    return data
 
 
 def _run(folder: Path, name: str, on_progress: OnProgress, is_wanted: IsWanted) -> dict[str, Any]:

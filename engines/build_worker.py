@@ -1,8 +1,9 @@
-"""The process that builds one plan: ``python -m engines.build_worker FOLDER NAME``.
+"""The process that builds plans: ``python -m engines.build_worker FOLDER NAME``.
 
-The folder holds ``model.onnx``, ``recipe.json``, ``kernels`` and ``crop*.npy``; ``plan`` and new
-``kernels`` are written into it. Progress goes to stdout, one JSON object on each line; the last one
-holds the facts. An error is one line on stderr and exit code 5.
+The folder holds ``model.onnx``, ``recipe.json``, ``crop0.npy`` and so on, and for each target
+``kernels0`` and so on; ``plan0`` and so on and new kernels are written into it. Progress goes to
+stdout, one JSON object on each line; the last one holds the facts. An error is one line on stderr
+and exit code 5.
 """
 
 import json
@@ -82,6 +83,27 @@ def tell(phase: str, fraction: float) -> bool:
     return True
 
 
+def build_one(
+    folder: Path, prepared: Prepared, recipe: Recipe, index: int, target: str, name: str
+) -> None:
+    """Builds the plan for one of the targets.
+
+    Raises:
+        ModelError: the module does not know the target or cannot build the network.
+    """
+    plan = build_plan(
+        prepared.model,
+        prepared.profile,
+        module=recipe.module,
+        target=target,
+        timing_cache=(folder / f"kernels{index}").read_bytes(),
+        name=name,
+        report=lambda fraction: tell("build", (index + fraction) / len(recipe.targets)),
+    )
+    (folder / f"plan{index}").write_bytes(plan.data)
+    (folder / f"kernels{index}").write_bytes(plan.timing_cache)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Builds what lies in the folder."""
     folder, name = Path(arguments[0]), arguments[1]
@@ -89,20 +111,11 @@ def main(arguments: Sequence[str]) -> int:
     crops = [np.load(path) for path in sorted(folder.glob("crop*.npy"))]
     try:
         prepared = prepare((folder / "model.onnx").read_bytes(), crops, recipe, name)
-        plan = build_plan(
-            prepared.model,
-            prepared.profile,
-            module=recipe.module,
-            target=recipe.target,
-            timing_cache=(folder / "kernels").read_bytes(),
-            name=name,
-            report=lambda fraction: tell("build", fraction),
-        )
+        for index, target in enumerate(recipe.targets):
+            build_one(folder, prepared, recipe, index, target, name)
     except ModelError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    (folder / "plan").write_bytes(plan.data)
-    (folder / "kernels").write_bytes(plan.timing_cache)
     print(json.dumps({"facts": dict(prepared.facts)}), flush=True)
     return 0
 

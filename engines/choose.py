@@ -1,7 +1,7 @@
 """Which of the runtimes on this machine runs a network, found out by trying them."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -114,29 +114,25 @@ def open_on_gpu(
     module = next((one for one in _TENSORRT if one in usable), None)
     if module is None:
         return _in_onnx_runtime(model, stream, name)
-    recipe = Recipe(module=module, target=_target(module))
+    recipe = Recipe(module=module, targets=(_target(module),))
+    key = key_of(model, recipe, *recipe.targets)
 
     def prepare(is_wanted: IsWanted) -> Session:
-        built = build(
+        (built,) = build(
             model, crops, recipe, cache, name=name, on_progress=on_progress, is_wanted=is_wanted
         )
         return TensorRtSession(
             built.data,
             module=module,
             name=name,
-            runtime_cache=cache.load_kernels(built.key),
-            keep_kernels=_keeper(cache, model, recipe),
+            runtime_cache=cache.load_kernels(key),
+            keep_kernels=lambda kernels: cache.store_kernels(key, kernels),
         )
 
-    is_built = cache.load(key_of(model, recipe)) is not None
+    is_built = cache.load(key) is not None
     if is_built or "onnxruntime:CUDA" not in usable:
         return prepare(lambda: True)
     return SwitchingSession(_in_onnx_runtime(model, stream, name), prepare, name=name)
-
-
-def _keeper(cache: PlanCache, model: bytes, recipe: Recipe) -> Callable[[bytes], None]:
-    key = key_of(model, recipe)
-    return lambda kernels: cache.store_kernels(key, kernels)
 
 
 def _in_onnx_runtime(model: bytes, stream: int, name: str) -> Session:

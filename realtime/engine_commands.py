@@ -61,13 +61,13 @@ def build_models(
     from realtime.terminal import Terminal
 
     terminal, cache, crops = Terminal(), PlanCache(), face_crops()
+    targets = tuple(dict.fromkeys(target.split(",")))
+    recipe = Recipe(module.value, targets, "fp16" if half else "fp32", threads=threads)
     for name in _expanded(models):
-        data = load_network(name)
-        for one in target.split(","):
-            recipe = Recipe(module.value, one, "fp16" if half else "fp32", threads=threads)
-            with terminal.building() as show:
-                built = build(data, crops, recipe, cache, name=name, on_progress=show)
-            terminal.line(describe_plan(name, one, built))
+        with terminal.building() as show:
+            plans = build(load_network(name), crops, recipe, cache, name=name, on_progress=show)
+        for built in plans:
+            terminal.line(describe_plan(name, built))
     return 0
 
 
@@ -151,11 +151,11 @@ def parse_counts(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def describe_plan(name: str, target: str, built: "Built") -> str:
+def describe_plan(name: str, built: "Built") -> str:
     """What became of a network, in one line."""
     facts = built.facts
     size = f"{len(built.data) / 1e6:.1f} MB"
-    parts = [f"{name} for {target}: {facts.get('precision', 'fp16')}", size]
+    parts = [f"{name} for {built.key.target}: {facts.get('precision', 'fp16')}", size]
     if facts.get("fault"):
         parts.append(f"not fp16, as {facts['fault']}")
     elif "fp16_error" in facts:

@@ -30,7 +30,7 @@ def cache(tmp_path):
 
 
 def test_a_recipe_survives_the_way_to_another_process():
-    recipe = Recipe(target="sm_89", precision="fp32", limits=SMALL, threads=3)
+    recipe = Recipe(targets=("sm_89", "sm_86"), precision="fp32", limits=SMALL, threads=3)
     assert Recipe.from_json(recipe.as_json()) == recipe
 
 
@@ -52,8 +52,8 @@ def test_float32_asked_for_is_float32_got(crops):
 @rtx
 def test_a_plan_is_built_once_and_found_again(crops, cache):
     seen: list[BuildProgress] = []
-    recipe = Recipe(target="sm_86", limits=SMALL)
-    first = build(enlarger(1, 8), crops, recipe, cache, on_progress=seen.append)
+    recipe = Recipe(targets=("sm_86",), limits=SMALL)
+    (first,) = build(enlarger(1, 8), crops, recipe, cache, on_progress=seen.append)
     assert not first.was_cached
     assert first.data == first.path.read_bytes()
     assert first.facts["precision"] == "fp16"
@@ -61,7 +61,7 @@ def test_a_plan_is_built_once_and_found_again(crops, cache):
     assert [one.fraction for one in seen] == sorted(one.fraction for one in seen)
     assert (seen[-1].phase, seen[-1].fraction, seen[-1].eta_s) == ("done", 1.0, 0.0)
     assert any(one.eta_s for one in seen[1:-1])
-    again = build(enlarger(1, 8), crops, recipe, cache)
+    (again,) = build(enlarger(1, 8), crops, recipe, cache)
     assert again.was_cached
     assert (again.data, again.facts["precision"]) == (first.data, "fp16")
     assert sorted(path.suffix for path in cache.folder.iterdir()) == [".json", ".plan"]
@@ -69,8 +69,24 @@ def test_a_plan_is_built_once_and_found_again(crops, cache):
 
 @rtx
 def test_another_target_is_another_plan():
-    keys = {key_of(b"model", Recipe(target=target)).digest for target in ("sm_86", "sm_89")}
+    keys = {key_of(b"model", Recipe(), target).digest for target in ("sm_86", "sm_89")}
     assert len(keys) == 2
+
+
+@rtx
+def test_several_targets_are_built_from_one_preparation_and_only_those_that_are_missing(
+    crops, cache
+):
+    build(enlarger(1, 8), crops, Recipe(targets=("sm_86",), limits=SMALL), cache)
+    seen: list[BuildProgress] = []
+    recipe = Recipe(targets=("sm_89", "sm_86", "sm_120"), limits=SMALL)
+    plans = build(enlarger(1, 8), crops, recipe, cache, on_progress=seen.append)
+    assert [one.key.target for one in plans] == ["sm_89", "sm_86", "sm_120"]
+    assert [one.was_cached for one in plans] == [False, True, False]
+    assert len({one.data for one in plans}) == 3
+    assert sum(one.phase == "fp16" for one in seen) == 1
+    fractions = [one.fraction for one in seen]
+    assert fractions == sorted(fractions)
 
 
 @rtx

@@ -45,7 +45,7 @@ def machine(monkeypatch):
         )
 
     key = PlanKey("0", "tensorrt_rtx", "1", "sm_89", Limits(), ())
-    monkeypatch.setattr(choose, "key_of", lambda model, recipe: key)
+    monkeypatch.setattr(choose, "key_of", lambda model, recipe, target: key)
     monkeypatch.setattr(choose, "_target", lambda module: "sm_89")
     monkeypatch.setattr(
         choose, "TensorRtSession", lambda plan, **options: OnTheGpu(f"plan {plan.decode()}")
@@ -64,7 +64,7 @@ def built_as(monkeypatch, text):
         data = text
         key = PlanKey("0", "tensorrt_rtx", "1", "sm_89", Limits(), ())
 
-    monkeypatch.setattr(choose, "build", lambda *arguments, **options: Result)
+    monkeypatch.setattr(choose, "build", lambda *arguments, **options: (Result,))
 
 
 def test_every_runtime_says_why_it_cannot_be_used_and_the_cpu_always_can(monkeypatch):
@@ -134,7 +134,7 @@ def test_a_provider_that_does_not_start_is_no_runtime(monkeypatch):
 
 def test_a_plan_that_is_there_is_used_at_once(machine, cache, monkeypatch):
     machine("tensorrt_rtx", "onnxruntime:CUDA")
-    cache.store(choose.key_of(b"", None), b"cached", {})
+    cache.store(choose.key_of(b"", None, ""), b"cached", {})
     built_as(monkeypatch, b"cached")
     session = open_on_gpu(b"model", [], cache, stream=STREAM)
     assert session.provider == "plan cached"

@@ -118,7 +118,7 @@ def test_a_twin_is_a_network_like_any_other():
 def test_a_plan_that_stayed_in_float32_says_why():
     facts = {"precision": "fp32", "fault": "y holds NaN or infinity", "seconds": 2.5}
     key = PlanKey("0", "tensorrt_rtx", "1", "sm_86", Limits(), ())
-    line = describe_plan("net", "sm_86", Built(b"x" * 10**6, key, Path("p"), facts, False))
+    line = describe_plan("net", Built(b"x" * 10**6, key, Path("p"), facts, False))
     assert line == "net for sm_86: fp32, 1.0 MB, not fp16, as y holds NaN or infinity, 2.5 s, p"
 
 
