@@ -52,7 +52,7 @@ def prepare(model: bytes, crops: Sequence[Array], recipe: Recipe, name: str) -> 
     """
     tell("simplify", 0)
     samples = samples_of(inputs_of(model, name), crops, recipe.limits)
-    simple = simplify(model, samples, threads=recipe.threads, name=name)
+    simple = simplify(model, samples[:1], threads=recipe.threads, name=name)
     tell("batch", 0)
     ready = simple.model
     if recipe.limits.batch.most > 1:

@@ -80,10 +80,9 @@ def convert(
     proto = parse_model(model, name)
     if has_subgraphs(proto.graph):
         return Half(model, 0.0, "it has branches or loops", frozenset())
-    wanted = compute(model, samples, threads=threads, name=name)
     types = element_types(proto)
-    kept = statistics(proto.graph) | coordinates(proto.graph)
-    kept |= _near_the_end(proto, types, samples, threads, name)
+    wanted, large = _watched(proto, types, samples, threads, name)
+    kept = statistics(proto.graph) | coordinates(proto.graph) | _touching(proto.graph, large)
     emulated = rounded(proto, types, kept, name)
     found = compare(wanted, compute(emulated, samples, threads=threads, name=name))
     if not found.is_good:
@@ -154,38 +153,41 @@ def coordinates(graph: onnx.GraphProto) -> frozenset[str]:
     return frozenset(found)
 
 
-def _near_the_end(
+def _watched(
     proto: onnx.ModelProto,
     types: Mapping[str, int],
     samples: Sequence[Mapping[str, Array]],
     threads: int,
     name: str,
-) -> frozenset[str]:
-    """Nodes that make or take values near the end of float16's range on these samples."""
+) -> tuple[list[dict[str, Array]], set[str]]:
+    """The network's outputs, and the tensors seen near the end of float16's range on the way."""
     watched = onnx.ModelProto()
     watched.CopyFrom(proto)
-    shown = {value.name for value in watched.graph.output}
+    shown = [value.name for value in watched.graph.output]
     for node in proto.graph.node:
         for tensor in node.output:
             if types.get(tensor) == TensorProto.FLOAT and tensor not in shown:
                 info = helper.make_tensor_value_info(tensor, TensorProto.FLOAT, None)
                 watched.graph.output.append(info)
-    large: set[str] = {
+    large = {
         constant.name
         for constant in proto.graph.initializer
-        if constant.data_type == TensorProto.FLOAT and _reach(constant) > MAX_SEEN
+        if constant.data_type == TensorProto.FLOAT and _is_large(numpy_helper.to_array(constant))
     }
     model = write_model(watched, name)
+    wanted: list[dict[str, Array]] = []
     for sample in samples:
-        (outputs,) = compute(model, [sample], threads=threads, name=name)
-        large |= {
-            tensor
-            for tensor, array in outputs.items()
-            if array.dtype == np.float32 and array.size and np.abs(array).max() > MAX_SEEN
-        }
-    return frozenset(node.name for node in proto.graph.node if large & {*node.input, *node.output})
+        (seen,) = compute(model, [sample], threads=threads, name=name)
+        wanted.append({tensor: seen[tensor] for tensor in shown})
+        large |= {tensor for tensor, array in seen.items() if _is_large(array)}
+    return wanted, large
 
 
-def _reach(constant: TensorProto) -> float:
-    array = numpy_helper.to_array(constant)
-    return float(np.abs(array).max()) if array.size else 0.0
+def _touching(graph: onnx.GraphProto, tensors: set[str]) -> frozenset[str]:
+    """Nodes that make or take any of these tensors."""
+    return frozenset(node.name for node in graph.node if tensors & {*node.input, *node.output})
+
+
+def _is_large(array: Array) -> bool:
+    """Whether values come near the end of float16's range."""
+    return array.dtype == np.float32 and array.size > 0 and bool(np.abs(array).max() > MAX_SEEN)

@@ -10,6 +10,9 @@ from engines.session import Array, TensorSpec
 
 Shape = tuple[int, ...]
 
+_RANGES = ((1.0, 0.0), (2.0, -1.0))
+"""Factor and offset that make a picture's 0..1 what a network takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Extents:
@@ -63,9 +66,9 @@ def samples_of(
 ) -> list[dict[str, Array]]:
     """Inputs as like real ones as can be made without knowing what the network is for.
 
-    Pictures are the crops, in both of the usual ranges (0 to 1 and -1 to 1) and, for networks that
-    take several, shifted against each other by a few pixels. Vectors have length one, as
-    embeddings do.
+    Pictures are the crops, in turn in one and the other of the usual ranges (0 to 1, -1 to 1) and,
+    for networks that take several, shifted against each other by a few pixels. Vectors have length
+    one, as embeddings do.
 
     Args:
         inputs: of the network.
@@ -74,16 +77,17 @@ def samples_of(
         batch: how many at once where the first dimension is open.
 
     Returns:
-        For each crop and range arrays by input name.
+        Arrays by input name, for each crop; a single one makes two samples.
     """
     random = np.random.default_rng(0)
     return [
         {
-            spec.name: _sample(spec, crop, 3 * index, scale, random, limits, batch)
+            spec.name: _sample(
+                spec, crops[turn % len(crops)], 3 * index, _RANGES[turn % 2], random, limits, batch
+            )
             for index, spec in enumerate(inputs)
         }
-        for crop in crops
-        for scale in ((1.0, 0.0), (2.0, -1.0))
+        for turn in range(max(len(crops), len(_RANGES)))
     ]
 
 

@@ -45,6 +45,15 @@ def test_the_layout_with_colours_last_and_whole_numbers_are_understood(crop):
     np.testing.assert_array_equal(sample["picture"][0], crop)
 
 
+def test_several_crops_take_turns_with_the_ranges(crop):
+    spec_of_picture = [spec("picture", 1, 3, 50, 40)]
+    samples = samples_of(spec_of_picture, [crop, crop // 2, crop // 4], LIMITS)
+    lows = [sample["picture"].min() for sample in samples]
+    assert len(samples) == 3
+    assert [low < -0.5 for low in lows] == [False, True, False]
+    assert samples[2]["picture"].max() < 0.3
+
+
 def test_several_pictures_are_shifted_against_each_other(crop):
     inputs = [spec("first", 1, 3, 50, 40), spec("second", 1, 3, 50, 40)]
     sample = samples_of(inputs, [crop], LIMITS)[0]
