@@ -22,7 +22,7 @@ from engines.cache import PlanCache, PlanKey
 from engines.errors import ModelError
 from engines.models.cache_files import sha256_of, temporary_folder
 from engines.plan import PORTABLE
-from engines.profiles import Extents, Limits
+from engines.profiles import USUAL_RANGES, Extents, Limits, Range
 from engines.session import Array
 from engines.tensorrt import ModuleName, load_module
 
@@ -41,6 +41,8 @@ class Recipe:
         targets: the GPUs to build for, a plan each, see ``engines.plan.build_plan``.
         precision: fp16 where that passes its check, or fp32.
         limits: bounds for dimensions that may vary.
+        pixels: what the network takes black and white as, for the checks; all that come into
+            question, where it is not known.
         threads: CPU threads for the checks.
     """
 
@@ -48,6 +50,7 @@ class Recipe:
     targets: tuple[str, ...] = (PORTABLE,)
     precision: Precision = "fp16"
     limits: Limits = field(default_factory=Limits)
+    pixels: tuple[Range, ...] = USUAL_RANGES
     threads: int = 1
 
     def as_json(self) -> str:
@@ -59,7 +62,9 @@ class Recipe:
         """The recipe that ``as_json`` wrote."""
         values = json.loads(text)
         limits = {name: Extents(**extents) for name, extents in values.pop("limits").items()}
-        return cls(**values | {"targets": tuple(values["targets"])}, limits=Limits(**limits))
+        values["targets"] = tuple(values["targets"])
+        values["pixels"] = tuple((low, high) for low, high in values["pixels"])
+        return cls(**values, limits=Limits(**limits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +166,7 @@ def key_of(model: bytes, recipe: Recipe, target: str) -> PlanKey:
         version=load_module(recipe.module).__version__,
         target=target,
         limits=recipe.limits,
-        flags=(recipe.precision,),
+        flags=(recipe.precision, *(f"pixels {low}..{high}" for low, high in recipe.pixels)),
     )
 
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from engines import self_check
+from engines import simplify as simplifying
 from engines.batching import with_open_batch
 from engines.build import Recipe
 from engines.errors import ModelError
@@ -23,7 +25,6 @@ from engines.half import convert
 from engines.plan import build_plan
 from engines.profiles import Profile, profile_of, samples_of
 from engines.session import Array
-from engines.simplify import simplify
 
 # How much of the whole each phase is, as measured on networks of 1 to 550 MB with tensorrt_rtx.
 _BEGINS_AT = {"simplify": 0.0, "batch": 0.2, "fp16": 0.3, "build": 0.7}
@@ -51,8 +52,9 @@ def prepare(model: bytes, crops: Sequence[Array], recipe: Recipe, name: str) -> 
         ModelError: the network cannot be read, or computes something else when simplified.
     """
     tell("simplify", 0)
-    samples = samples_of(inputs_of(model, name), crops, recipe.limits)
-    simple = simplify(model, samples[:1], threads=recipe.threads, name=name)
+    published = inputs_of(model, name)
+    samples = samples_of(published, crops, recipe.limits, ranges=recipe.pixels)
+    simple = simplifying.simplify(model, samples[:1], threads=recipe.threads, name=name)
     tell("batch", 0)
     ready = simple.model
     if recipe.limits.batch.most > 1:
@@ -61,6 +63,7 @@ def prepare(model: bytes, crops: Sequence[Array], recipe: Recipe, name: str) -> 
     facts: dict[str, Any] = {
         "precision": recipe.precision,
         "simplify_error": simple.error,
+        "simplify_tolerance": simplifying.MAX_ERROR,
         "num_nodes": simple.num_nodes,
         "batch_is_open": all(spec.shape[:1] == (-1,) for spec in inputs),
     }
@@ -68,7 +71,8 @@ def prepare(model: bytes, crops: Sequence[Array], recipe: Recipe, name: str) -> 
     if recipe.precision == "fp16":
         half = convert(ready, samples, threads=recipe.threads, name=name)
         ready = half.model
-        facts |= {"fp16_error": half.error, "fault": half.fault, "num_float32": len(half.kept)}
+        facts |= {"fp16_error": half.error, "fp16_tolerance": self_check.MAX_ERROR}
+        facts |= {"fault": half.fault, "num_float32": len(half.kept)}
         facts["precision"] = "fp32" if half.fault else "fp16"
     profile = profile_of(inputs, recipe.limits)
     return Prepared(ready, profile, facts | {"profile": profile})

@@ -10,8 +10,10 @@ from engines.session import Array, TensorSpec
 
 Shape = tuple[int, ...]
 
-_RANGES = ((1.0, 0.0), (2.0, -1.0))
-"""Factor and offset that make a picture's 0..1 what a network takes."""
+Range = tuple[float, float]
+"""What a network takes black and white as."""
+
+USUAL_RANGES: tuple[Range, ...] = ((0.0, 1.0), (-1.0, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,32 +64,43 @@ def shape_within(spec: TensorSpec, batch: int, side_px: int) -> Shape:
 
 
 def samples_of(
-    inputs: Sequence[TensorSpec], crops: Sequence[Array], limits: Limits, *, batch: int = 1
+    inputs: Sequence[TensorSpec],
+    crops: Sequence[Array],
+    limits: Limits,
+    *,
+    ranges: Sequence[Range] = USUAL_RANGES,
+    batch: int = 1,
 ) -> list[dict[str, Array]]:
     """Inputs as like real ones as can be made without knowing what the network is for.
 
-    Pictures are the crops, in turn in one and the other of the usual ranges (0 to 1, -1 to 1) and,
-    for networks that take several, shifted against each other by a few pixels. Vectors have length
-    one, as embeddings do.
+    Pictures are the crops, in turn in each of the ranges and, for networks that take several,
+    shifted against each other by a few pixels. Vectors have length one, as embeddings do.
 
     Args:
         inputs: of the network.
         crops: ``(h, w, 3) u8``, pictures of faces; at least one.
         limits: the usual sizes are taken from them.
+        ranges: of pixels, at least one.
         batch: how many at once where the first dimension is open.
 
     Returns:
-        Arrays by input name, for each crop; a single one makes two samples.
+        Arrays by input name, at least two samples and as many as there are crops or ranges.
     """
     random = np.random.default_rng(0)
     return [
         {
             spec.name: _sample(
-                spec, crops[turn % len(crops)], 3 * index, _RANGES[turn % 2], random, limits, batch
+                spec,
+                crops[turn % len(crops)],
+                3 * index,
+                ranges[turn % len(ranges)],
+                random,
+                limits,
+                batch,
             )
             for index, spec in enumerate(inputs)
         }
-        for turn in range(max(len(crops), len(_RANGES)))
+        for turn in range(max(2, len(crops), len(ranges)))
     ]
 
 
@@ -95,7 +108,7 @@ def _sample(
     spec: TensorSpec,
     crop: Array,
     shift_px: int,
-    scale: tuple[float, float],
+    pixels: Range,
     random: np.random.Generator,
     limits: Limits,
     batch: int,
@@ -106,7 +119,7 @@ def _sample(
         channels = shape[1] if spec.layout == "NCHW" else shape[3]
         picture: Array = cv2.resize(np.roll(crop, shift_px, axis=1), (width, height))
         if np.issubdtype(spec.dtype, np.floating):
-            picture = picture.astype(np.float32) / 255 * scale[0] + scale[1]
+            picture = picture.astype(np.float32) / 255 * (pixels[1] - pixels[0]) + pixels[0]
         planes = np.resize(picture.transpose(2, 0, 1), (channels, height, width))
         if spec.layout == "NHWC":
             planes = planes.transpose(1, 2, 0)

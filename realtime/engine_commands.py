@@ -47,6 +47,13 @@ def build_models(
             metavar="SM,…", help="GPUs to build for, like sm_86,sm_89; 'portable' for most."
         ),
     ] = "portable",
+    pixels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW,HIGH",
+            help="What the networks take black and white as, like 0,255; not given: 0,1 and -1,1.",
+        ),
+    ] = None,
     module: Annotated[TensorRt, typer.Option(help="What builds the plan, and will run it.")] = (
         TensorRt.RTX
     ),
@@ -57,12 +64,19 @@ def build_models(
     """Builds networks for an NVIDIA GPU ahead of time; none needs to be in this machine."""
     from engines.build import Recipe, build
     from engines.cache import PlanCache
+    from engines.profiles import USUAL_RANGES
     from realtime.face_crops import face_crops
     from realtime.terminal import Terminal
 
     terminal, cache, crops = Terminal(), PlanCache(), face_crops()
     targets = tuple(dict.fromkeys(target.split(",")))
-    recipe = Recipe(module.value, targets, "fp16" if half else "fp32", threads=threads)
+    recipe = Recipe(
+        module=module.value,
+        targets=targets,
+        precision="fp16" if half else "fp32",
+        pixels=USUAL_RANGES if pixels is None else (parse_range(pixels),),
+        threads=threads,
+    )
     for name in _expanded(models):
         with terminal.building() as show:
             plans = build(load_network(name), crops, recipe, cache, name=name, on_progress=show)
@@ -149,6 +163,22 @@ def parse_counts(text: str) -> tuple[int, ...]:
     if not all(part.isdecimal() and int(part) >= 1 for part in parts):
         raise UsageError(f"--threads: must be whole numbers like 1,2, got {text}.")
     return tuple(int(part) for part in parts)
+
+
+def parse_range(text: str) -> tuple[float, float]:
+    """Two numbers, as ``0,255``.
+
+    Raises:
+        UsageError: they are not two, or not the lower one first.
+    """
+    low, comma, high = text.partition(",")
+    try:
+        found = float(low), float(high)
+    except ValueError:
+        found = (0.0, 0.0)
+    if not comma or not found[0] < found[1]:
+        raise UsageError(f"--pixels: must be two numbers like 0,255, got {text}.")
+    return found
 
 
 def describe_plan(name: str, built: "Built") -> str:

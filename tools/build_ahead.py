@@ -14,8 +14,9 @@ from engines.build import Built, Recipe, build
 from engines.cache import PlanCache
 from engines.errors import ModelError
 from engines.models.library import ModelLibrary
+from engines.profiles import USUAL_RANGES
 from engines.twins import TWINS
-from realtime.engine_commands import describe_plan, load_network
+from realtime.engine_commands import describe_plan, load_network, parse_range
 from realtime.face_crops import face_crops
 
 
@@ -57,9 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("networks", nargs="*", help="default: twins and default models")
     parser.add_argument("--target", default="sm_86,sm_89", help="GPUs, like sm_86,sm_89")
+    parser.add_argument("--pixels", help="what the networks take black and white as, like 0,255")
     parser.add_argument("--threads", type=int, default=2, help="for the checks")
     options = parser.parse_args(arguments)
-    recipe = Recipe(targets=tuple(options.target.split(",")), threads=options.threads)
+    recipe = Recipe(
+        targets=tuple(options.target.split(",")),
+        pixels=(parse_range(options.pixels),) if options.pixels else USUAL_RANGES,
+        threads=options.threads,
+    )
     with tempfile.TemporaryDirectory(prefix="rt-swap-") as folder:
         faults = build_ahead(options.networks or default_networks(), recipe, Path(folder))
     for fault in faults:

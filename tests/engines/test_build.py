@@ -30,7 +30,9 @@ def cache(tmp_path):
 
 
 def test_a_recipe_survives_the_way_to_another_process():
-    recipe = Recipe(targets=("sm_89", "sm_86"), precision="fp32", limits=SMALL, threads=3)
+    recipe = Recipe(
+        targets=("sm_89", "sm_86"), precision="fp32", limits=SMALL, pixels=((0, 255),), threads=3
+    )
     assert Recipe.from_json(recipe.as_json()) == recipe
 
 
@@ -38,6 +40,7 @@ def test_a_network_is_prepared_in_checked_steps(crops, capsys):
     prepared = prepare(enlarger(2, 8), crops, Recipe(limits=SMALL), "enlarger")
     assert prepared.facts["precision"] == "fp16"
     assert prepared.facts["simplify_error"] < 1e-5
+    assert prepared.facts["simplify_error"] < prepared.facts["simplify_tolerance"]
     assert 0 < prepared.facts["fp16_error"] < 0.01
     assert prepared.profile["picture"][2] == (2, 3, 64, 64)
     assert '"fraction": 0.3' in capsys.readouterr().out

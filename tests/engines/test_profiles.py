@@ -54,6 +54,12 @@ def test_several_crops_take_turns_with_the_ranges(crop):
     assert samples[2]["picture"].max() < 0.3
 
 
+def test_another_range_can_be_asked_for(crop):
+    wanted = [spec("picture", 1, 3, 50, 40)]
+    for sample in samples_of(wanted, [crop], LIMITS, ranges=[(0, 255)]):
+        np.testing.assert_allclose(sample["picture"][0], crop.transpose(2, 0, 1), atol=1e-3)
+
+
 def test_several_pictures_are_shifted_against_each_other(crop):
     inputs = [spec("first", 1, 3, 50, 40), spec("second", 1, 3, 50, 40)]
     sample = samples_of(inputs, [crop], LIMITS)[0]

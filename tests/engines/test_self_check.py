@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from engines.self_check import compare
+from engines.self_check import Comparison, compare
 
 PICTURE = np.linspace(0, 1, 100, dtype=np.float32).reshape(10, 10)
 
@@ -11,7 +11,7 @@ def compared(got, wanted=PICTURE):
 
 
 def test_the_same_is_good_and_without_error():
-    assert compared(PICTURE) == compare([], [])
+    assert compared(PICTURE) == Comparison(0.0, "")
     assert compared(PICTURE).is_good
 
 
@@ -38,11 +38,19 @@ def test_the_error_is_the_length_of_the_difference_over_that_of_the_reference():
     assert compared(PICTURE * 1.05).fault == "y is off by 0.05, more than 0.02"
 
 
-def test_the_worst_sample_and_output_decide_and_a_fault_outweighs_an_error():
+def test_the_worst_output_decides_and_a_fault_outweighs_an_error():
     wanted = [{"a": PICTURE, "b": PICTURE}, {"a": PICTURE, "b": PICTURE}]
     got = [{"a": PICTURE, "b": PICTURE * 1.015}, {"a": PICTURE * 0, "b": PICTURE}]
     assert compare(wanted, got).fault == "a is blank"
     assert compare(wanted[:1], got[:1]).error == pytest.approx(0.015, rel=1e-3)
+
+
+def test_a_sample_with_hardly_anything_in_it_does_not_decide():
+    faint = PICTURE * 1e-4
+    wanted = [{"y": PICTURE}, {"y": faint}]
+    found = compare(wanted, [{"y": PICTURE}, {"y": faint * 1.5}])
+    assert found.is_good
+    assert found.error == pytest.approx(0.5e-4, rel=1e-3)
 
 
 def test_a_sample_too_few_is_noticed():
