@@ -14,11 +14,13 @@ from engines.session import TensorSpec
 MAX_BYTES = 2**31 - 1
 """What one protocol buffer can hold."""
 
+_IR_WITH_CONSTANTS_APART = 4
+
 _STANDARD_DOMAINS = ("", "ai.onnx")
 
 
 def parse_model(model: bytes, name: str) -> onnx.ModelProto:
-    """Reads a serialised model and gives every node a name of its own.
+    """Reads a serialised model; constants are no inputs in it, and every node has its own name.
 
     Raises:
         ModelError: the bytes are no ONNX model.
@@ -32,6 +34,9 @@ def parse_model(model: bytes, name: str) -> onnx.ModelProto:
     if not proto.graph.node:
         raise ModelError(f"{name}: must have at least one node, got none. Use another model.")
     _give_names(proto.graph)
+    # Old files list their constants as inputs, which could then be given and are never folded.
+    _retain(proto.graph.input, free_inputs(proto.graph))
+    proto.ir_version = max(proto.ir_version, _IR_WITH_CONSTANTS_APART)
     return proto
 
 

@@ -53,7 +53,7 @@ def simplify(
             "Export the network without them."
         )
     # What the runtime writes may name operators of its own; then the graph stays as it is.
-    proto = parse_model(optimise(model, name=name), name)
+    proto = parse_model(optimise(write_model(original, name), name=name), name)
     if foreign_operators(proto.graph):
         proto = parse_model(model, name)
     drop_unused(proto)

@@ -48,10 +48,16 @@ def test_what_nothing_needs_is_dropped(two_step):
     assert [one.domain for one in proto.opset_import] == [""]
 
 
-def test_constants_listed_as_inputs_need_not_be_given(two_step):
-    proto = parse_model(two_step, "tiny")
-    proto.graph.input.append(helper.make_tensor_value_info("w", onnx.TensorProto.FLOAT, [2]))
-    assert [value.name for value in free_inputs(proto.graph)] == ["x"]
+def test_constants_listed_as_inputs_need_not_be_given_and_are_inputs_no_more(two_step):
+    old = onnx.load_model_from_string(two_step)
+    old.graph.input.append(helper.make_tensor_value_info("w", onnx.TensorProto.FLOAT, [2]))
+    old.ir_version = 3
+    assert [value.name for value in free_inputs(old.graph)] == ["x"]
+    proto = parse_model(old.SerializeToString(), "old")
+    assert [value.name for value in proto.graph.input] == ["x"]
+    assert proto.ir_version == 4
+    drop_unused(proto)
+    onnx.checker.check_model(proto)
 
 
 def test_inputs_are_described_as_sessions_describe_them(two_step):
