@@ -1,3 +1,4 @@
+import importlib.util
 import logging
 import threading
 
@@ -6,6 +7,8 @@ import pytest
 
 from engines.errors import ModelError
 from engines.fake import FakeSession
+from engines.onnxruntime import OnnxRuntimeSession
+from engines.openvino import OpenVinoSession
 from engines.session import TensorSpec
 from engines.switching import SwitchingSession
 
@@ -88,6 +91,23 @@ def test_one_whose_batch_is_open_may_take_over():
     session = SwitchingSession(fake(2), lambda _: fake(3, shape=(-1,)))
     assert session.wait_until_ready(WAIT_S)
     assert run(session) == 3
+    session.close()
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("openvino") is None, reason="openvino is not installed"
+)
+def test_a_real_network_goes_over_from_one_runtime_to_another_in_the_same_arrays(doubling):
+    session = SwitchingSession(
+        OnnxRuntimeSession(doubling), lambda _: OpenVinoSession(doubling, precision="f32")
+    )
+    assert session.provider == "onnxruntime:CPU"
+    assert session.wait_until_ready(WAIT_S)
+    x = np.ones((2, 3), np.float32)
+    out = {name: np.full((2, 3), np.nan, np.float32) for name in "yz"}
+    session.enqueue({"x": x}, out=out, stream=0)
+    assert session.provider == "openvino:CPU:f32"
+    np.testing.assert_array_equal(out["y"], 2 * x)
     session.close()
 
 
