@@ -216,8 +216,12 @@ def _run(folder: Path, name: str, on_progress: OnProgress, is_wanted: IsWanted) 
             env=os.environ | {"PYTHONPATH": paths},
         ) as process,
     ):
-        facts = _follow(process, name, began_s, on_progress, is_wanted)
-        process.wait()
+        try:
+            facts = _follow(process, name, began_s, on_progress, is_wanted)
+            process.wait()
+        finally:
+            # However this ends, by Ctrl-C too, nothing goes on building for nobody.
+            process.terminate()
         if facts is not None and process.returncode == 0:
             return facts | {"seconds": round(time.monotonic() - began_s, 2)}
         raise ModelError(_why(said, name, process.returncode))
@@ -237,7 +241,6 @@ def _follow(
     facts: dict[str, Any] | None = None
     while True:
         if not is_wanted():
-            process.terminate()
             raise ModelError(f"{name}: the build must finish, got stopped. Build it again.")
         try:
             line = lines.get(timeout=_ASK_EVERY_S)
@@ -245,9 +248,10 @@ def _follow(
             continue
         if line is None:
             return facts
-        told = json.loads(line)
+        told = _told(line)
         if "facts" in told:
             facts = told["facts"]
+        if "fraction" not in told:
             continue
         passed_s, fraction = time.monotonic() - began_s, float(told["fraction"])
         eta_s = passed_s / fraction - passed_s if fraction > 0 else None
@@ -258,6 +262,15 @@ def _pass_on(stream: IO[str], lines: "queue.Queue[str | None]") -> None:
     for line in stream:
         lines.put(line)
     lines.put(None)
+
+
+def _told(line: str) -> dict[str, Any]:
+    """One message of the process; empty for what a library printed in between."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
 
 
 def _why(said: IO[str], name: str, returncode: int) -> str:

@@ -126,7 +126,8 @@ def bench_engines(
         }
         print(json.dumps(result, indent=2))
         return 0
-    print("\n".join(f"left out: {one.network}, {one.runtime}: {one.reason}" for one in skipped))
+    for one in skipped:
+        print(f"left out: {one.network}, {one.runtime}: {one.reason}")
     return 0
 
 

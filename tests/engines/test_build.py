@@ -119,3 +119,26 @@ def test_a_build_that_is_not_wanted_any_more_is_stopped_at_once(
     with pytest.raises(ModelError, match="got stopped"):
         build(enlarger(1, 8), crops, Recipe(limits=SMALL), cache, is_wanted=lambda: False)
     assert time.monotonic() - began_s < 10
+
+
+@rtx
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell script in place of Python")
+def test_what_a_library_prints_in_between_disturbs_nothing_and_ctrl_c_stops_the_process(
+    crops, cache, monkeypatch, tmp_path
+):
+    script = tmp_path / "python"
+    script.write_text(
+        '#!/bin/sh\necho $$ > "$3/../pid"\necho "hello from a library"\necho 7\n'
+        'echo \'{"phase": "build", "fraction": 0.5}\'\nexec sleep 60\n'
+    )
+    script.chmod(0o755)
+    monkeypatch.setattr(building.sys, "executable", str(script))
+
+    def interrupt(progress):
+        assert progress.fraction == 0.5
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(enlarger(1, 8), crops, Recipe(limits=SMALL), cache, on_progress=interrupt)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((cache.folder / "pid").read_text()), 0)
