@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engines.build import IsWanted, OnProgress, Recipe, build, key_of
-from engines.cache import PlanCache
+from engines.cache import PlanCache, PlanKey
 from engines.errors import ModelError
 from engines.gpu import compute_capability
 from engines.plan import PORTABLE, targets
@@ -126,13 +126,27 @@ def open_on_gpu(
             module=module,
             name=name,
             runtime_cache=cache.load_kernels(key),
-            keep_kernels=lambda kernels: cache.store_kernels(key, kernels),
+            keep_kernels=lambda kernels: _keep(cache, key, kernels),
         )
 
-    is_built = cache.load(key) is not None
-    if is_built or "onnxruntime:CUDA" not in usable:
+    if "onnxruntime:CUDA" not in usable:
         return prepare(lambda: True)
-    return SwitchingSession(_in_onnx_runtime(model, stream, name), prepare, name=name)
+    if cache.load(key) is None:
+        return SwitchingSession(_in_onnx_runtime(model, stream, name), prepare, name=name)
+    try:
+        return prepare(lambda: True)
+    except ModelError as error:
+        # For instance after the driver was changed.
+        _LOG.warning("%s: runs in ONNX Runtime. %s", name, error)
+        return _in_onnx_runtime(model, stream, name)
+
+
+def _keep(cache: PlanCache, key: PlanKey, kernels: bytes) -> None:
+    """Stores compiled kernels; without them the next start takes longer, and that is all."""
+    try:
+        cache.store_kernels(key, kernels)
+    except ModelError as error:
+        _LOG.info("%s", error)
 
 
 def _in_onnx_runtime(model: bytes, stream: int, name: str) -> Session:

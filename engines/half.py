@@ -81,6 +81,11 @@ def convert(
     if has_subgraphs(proto.graph):
         return Half(model, 0.0, "it has branches or loops", frozenset())
     types = element_types(proto)
+    unknown = [
+        one for node in proto.graph.node for one in node.output if one and not types.get(one)
+    ]
+    if unknown:
+        return Half(model, 0.0, f"the type of {unknown[0]} cannot be told", frozenset())
     wanted, large = _watched(proto, types, samples, threads, name)
     kept = statistics(proto.graph) | coordinates(proto.graph) | _touching(proto.graph, large)
     emulated = rounded(proto, types, kept, name)

@@ -140,6 +140,43 @@ def test_a_plan_that_is_there_is_used_at_once(machine, cache, monkeypatch):
     assert session.provider == "plan cached"
 
 
+def test_a_plan_that_this_gpu_does_not_take_any_more_is_no_end(machine, cache, monkeypatch, caplog):
+    def refuse(*_, **__):
+        raise ModelError("model: the plan must be valid for this GPU, got none.")
+
+    machine("tensorrt_rtx", "onnxruntime:CUDA")
+    cache.store(choose.key_of(b"", None, ""), b"cached", {})
+    built_as(monkeypatch, b"cached")
+    monkeypatch.setattr(choose, "TensorRtSession", refuse)
+    session = open_on_gpu(b"model", [], cache, stream=STREAM)
+    assert session.provider == "onnxruntime:CUDA"
+    assert "must be valid for this GPU" in caplog.text
+
+
+def test_kernels_are_kept_from_run_to_run_and_a_full_disk_is_no_error(machine, cache, monkeypatch):
+    kept = []
+    machine("tensorrt_rtx")
+    built_as(monkeypatch, b"new")
+    key = choose.key_of(b"", None, "")
+    cache.store_kernels(key, b"earlier")
+
+    def session_that_compiles(plan, *, runtime_cache, keep_kernels, **_):
+        kept.append(runtime_cache)
+        keep_kernels(b"compiled")
+        return OnTheGpu("plan")
+
+    monkeypatch.setattr(choose, "TensorRtSession", session_that_compiles)
+    open_on_gpu(b"model", [], cache, stream=STREAM)
+    assert kept == [b"earlier"]
+    assert cache.load_kernels(key) == b"compiled"
+
+    def full(*_):
+        raise ModelError("there must be room, got a full disk.")
+
+    monkeypatch.setattr(PlanCache, "store_kernels", full)
+    open_on_gpu(b"model", [], cache, stream=STREAM)
+
+
 def test_without_a_plan_it_starts_in_onnx_runtime_and_goes_over(machine, cache, monkeypatch):
     machine("tensorrt_rtx", "onnxruntime:CUDA")
     built_as(monkeypatch, b"new")

@@ -149,6 +149,17 @@ def test_a_network_with_branches_stays_as_it_is(build_model, picture):
     assert (half.model, half.fault) == (model, "it has branches or loops")
 
 
+def test_a_network_whose_types_cannot_be_told_stays_as_it_is(build_model, picture):
+    nodes = [
+        helper.make_node("Strange", ["x"], ["odd"], domain="com.example"),
+        helper.make_node("Relu", ["odd"], ["y"]),
+    ]
+    shape = [1, 2, SIDE, SIDE]
+    model = build_model(nodes, [("x", shape)], [("y", shape)])
+    half = convert(model, [{"x": picture}])
+    assert (half.model, half.fault) == (model, "the type of odd cannot be told")
+
+
 @pytest.mark.parametrize("name", ["detector", "enlarger_small", "masker", "swapper_depthwise"])
 def test_the_twins_pass(name):
     from engines.graphs import inputs_of
