@@ -88,9 +88,27 @@ def free_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     return [value for value in graph.input if value.name not in constants]
 
 
-def element_types(proto: onnx.ModelProto) -> dict[str, int]:
-    """ONNX element type of every tensor that shape inference reaches."""
-    graph = onnx.shape_inference.infer_shapes(proto).graph
+def with_shapes(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """A copy in which the types and shapes of tensors inside stand, as far as they can be told.
+
+    Raises:
+        ModelError: the graph contradicts itself, or names operators it does not import.
+    """
+    try:
+        return onnx.shape_inference.infer_shapes(proto)
+    except onnx.shape_inference.InferenceError as error:
+        raise ModelError(
+            f"{name}: must be a consistent graph, got {one_line(error)}. Use another model."
+        ) from error
+
+
+def element_types(proto: onnx.ModelProto, name: str) -> dict[str, int]:
+    """ONNX element type of every tensor that shape inference reaches.
+
+    Raises:
+        ModelError: the graph contradicts itself, or names operators it does not import.
+    """
+    graph = with_shapes(proto, name).graph
     types = {constant.name: int(constant.data_type) for constant in graph.initializer}
     for value in (*graph.input, *graph.output, *graph.value_info):
         types[value.name] = int(value.type.tensor_type.elem_type)

@@ -80,7 +80,7 @@ def convert(
     proto = parse_model(model, name)
     if has_subgraphs(proto.graph):
         return Half(model, 0.0, "it has branches or loops", frozenset())
-    types = element_types(proto)
+    types = element_types(proto, name)
     unknown = [
         one for node in proto.graph.node for one in node.output if one and not types.get(one)
     ]

@@ -19,6 +19,7 @@ from engines.graphs import (
     parse_model,
     producers,
     shape_of,
+    with_shapes,
     write_model,
 )
 
@@ -84,7 +85,7 @@ def split(model: bytes, tensor: str | None = None, *, name: str = "model") -> Sp
     early = [output for output in outputs if output not in after and output not in crossing]
     encoder_outputs = [cut, *crossing, *early]
     encoder_nodes, _ = _back_from(proto.graph, encoder_outputs, "", set(), set())
-    shapes = _values(proto)
+    shapes = _values(proto, name)
     given = [value.name for value in free_inputs(proto.graph)]
     decoder_inputs = [cut, *crossing, *(one for one in given if one in borders)]
     used = {tensor for node in encoder_nodes for tensor in node.input}
@@ -111,7 +112,9 @@ def bottleneck(proto: onnx.ModelProto, name: str = "model") -> str:
         ModelError: the network has no maps, or their sizes cannot be told.
     """
     graph = proto.graph
-    shapes = {tensor: shape_of(value) for tensor, value in _values(_of_usual_size(proto)).items()}
+    shapes = {
+        tensor: shape_of(value) for tensor, value in _values(_of_usual_size(proto), name).items()
+    }
     on_the_way = _reached(graph, _picture_inputs(graph)) & _leading_to_outputs(graph)
     used_by = consumers(graph)
     live: dict[str, int] = {}
@@ -213,9 +216,9 @@ def _of_usual_size(proto: onnx.ModelProto) -> onnx.ModelProto:
     return sized
 
 
-def _values(proto: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
+def _values(proto: onnx.ModelProto, name: str) -> dict[str, onnx.ValueInfoProto]:
     """Type and shape of every tensor, as far as they can be inferred."""
-    graph = onnx.shape_inference.infer_shapes(proto).graph
+    graph = with_shapes(proto, name).graph
     return {value.name: value for value in (*graph.value_info, *graph.input, *graph.output)}
 
 

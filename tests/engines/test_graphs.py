@@ -66,7 +66,14 @@ def test_inputs_are_described_as_sessions_describe_them(two_step):
 
 
 def test_types_are_known_for_tensors_inside(two_step):
-    assert element_types(parse_model(two_step, "tiny"))["t"] == onnx.TensorProto.FLOAT
+    assert element_types(parse_model(two_step, "tiny"), "tiny")["t"] == onnx.TensorProto.FLOAT
+
+
+def test_a_graph_that_contradicts_itself_is_a_model_error(build_model):
+    node = helper.make_node("Strange", ["x"], ["y"], domain="com.example")
+    proto = parse_model(build_model([node], [("x", [1])], [("y", [1])]), "odd")
+    with pytest.raises(ModelError, match="odd: must be a consistent graph"):
+        element_types(proto, "odd")
 
 
 def test_operators_outside_the_standard_are_named(build_model):

@@ -155,7 +155,9 @@ def test_a_network_whose_types_cannot_be_told_stays_as_it_is(build_model, pictur
         helper.make_node("Relu", ["odd"], ["y"]),
     ]
     shape = [1, 2, SIDE, SIDE]
-    model = build_model(nodes, [("x", shape)], [("y", shape)])
+    proto = parse_model(build_model(nodes, [("x", shape)], [("y", shape)]), "odd")
+    proto.opset_import.append(helper.make_opsetid("com.example", 1))
+    model = proto.SerializeToString()
     half = convert(model, [{"x": picture}])
     assert (half.model, half.fault) == (model, "the type of odd cannot be told")
 
