@@ -9,7 +9,12 @@ from engines.cache import PlanKey
 from engines.profiles import Limits
 from engines.twins import TWINS, enlarger
 from realtime.cli import main
-from realtime.engine_commands import describe_plan, load_network
+from realtime.engine_commands import (
+    _expanded,
+    _networks_here,
+    describe_plan,
+    load_network,
+)
 
 rtx = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed"
@@ -142,3 +147,11 @@ def test_a_build_shows_its_phase_and_the_time_left():
     with Terminal(Console(file=silent, force_terminal=False)).building() as show:
         show(BuildProgress("net", "fp16", 0.4, 12.3))
     assert silent.getvalue() == ""
+
+
+def test_by_default_the_twins_are_measured_but_for_the_largest(cache: Path):
+    assert set(_networks_here()) == set(TWINS) - {"swapper", "swapper_half"}
+
+
+def test_all_twins_are_built_under_one_name():
+    assert _expanded(["twins", "own.onnx"]) == [*TWINS, "own.onnx"]
