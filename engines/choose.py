@@ -121,13 +121,7 @@ def open_on_gpu(
         (built,) = build(
             model, crops, recipe, cache, name=name, on_progress=on_progress, is_wanted=is_wanted
         )
-        return TensorRtSession(
-            built.data,
-            module=module,
-            name=name,
-            runtime_cache=cache.load_kernels(key),
-            keep_kernels=lambda kernels: _keep(cache, key, kernels),
-        )
+        return _in_tensorrt(built.data, module, cache, key, name)
 
     if "onnxruntime:CUDA" not in usable:
         return prepare(lambda: True)
@@ -139,6 +133,18 @@ def open_on_gpu(
         # For instance after the driver was changed.
         _LOG.warning("%s: runs in ONNX Runtime. %s", name, error)
         return _in_onnx_runtime(model, stream, name)
+
+
+def _in_tensorrt(
+    plan: bytes, module: ModuleName, cache: PlanCache, key: PlanKey, name: str
+) -> Session:
+    return TensorRtSession(
+        plan,
+        module=module,
+        name=name,
+        runtime_cache=cache.load_kernels(key),
+        keep_kernels=lambda kernels: _keep(cache, key, kernels),
+    )
 
 
 def _keep(cache: PlanCache, key: PlanKey, kernels: bytes) -> None:

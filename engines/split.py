@@ -61,41 +61,53 @@ def split(model: bytes, tensor: str | None = None, *, name: str = "model") -> Sp
         ModelError: there is no such tensor, nothing after it, or no bottleneck.
     """
     proto = parse_model(model, name)
-    if has_subgraphs(proto.graph):
+    graph = proto.graph
+    if has_subgraphs(graph):
         raise ModelError(
             f"{name}: must have no branches and loops to be split, got some. Run it whole."
         )
     cut = bottleneck(proto, name) if tensor is None else tensor
-    made_by = producers(proto.graph)
-    if cut not in made_by:
-        raise ModelError(
-            f"{name}: the tensor to split at must be one that a node makes, got {cut!r}. "
-            f"Name one of those between the inputs and the outputs."
-        )
-    after = _reached(proto.graph, [cut])
-    outputs = [value.name for value in proto.graph.output]
-    late = [output for output in outputs if output in after]
-    if not late:
-        raise ModelError(
-            f"{name}: an output must depend on the tensor to split at, got none for {cut!r}."
-        )
-    pictures = _reached(proto.graph, _picture_inputs(proto.graph))
-    decoder_nodes, borders = _back_from(proto.graph, late, cut, after, pictures)
-    crossing = tuple(border for border in borders if border in made_by and border != cut)
-    early = [output for output in outputs if output not in after and output not in crossing]
-    encoder_outputs = [cut, *crossing, *early]
-    encoder_nodes, _ = _back_from(proto.graph, encoder_outputs, "", set(), set())
-    shapes = _values(proto, name)
-    given = [value.name for value in free_inputs(proto.graph)]
+    after = _reached(graph, [cut])
+    late, early = _shared_out(graph, cut, after, name)
+    pictures = _reached(graph, _picture_inputs(graph))
+    decoder_nodes, borders = _back_from(graph, late, cut, after, pictures)
+    given = [value.name for value in free_inputs(graph)]
+    crossing = tuple(border for border in borders if border != cut and border not in given)
+    encoder_outputs = [cut, *crossing, *(one for one in early if one not in (cut, *crossing))]
+    encoder_nodes, _ = _back_from(graph, encoder_outputs, "", set(), set())
     decoder_inputs = [cut, *crossing, *(one for one in given if one in borders)]
     used = {tensor for node in encoder_nodes for tensor in node.input}
     encoder_inputs = [one for one in given if one in used]
+    values = _values(proto, name)
     return Split(
-        _part(proto, encoder_nodes, encoder_inputs, encoder_outputs, shapes, name),
-        _part(proto, decoder_nodes, decoder_inputs, late, shapes, name),
+        _part(proto, encoder_nodes, encoder_inputs, encoder_outputs, values, name),
+        _part(proto, decoder_nodes, decoder_inputs, late, values, name),
         cut,
         crossing,
     )
+
+
+def _shared_out(
+    graph: onnx.GraphProto, cut: str, after: set[str], name: str
+) -> tuple[list[str], list[str]]:
+    """The network's outputs that are the decoder's, and those that are the encoder's.
+
+    Raises:
+        ModelError: no node makes the tensor to split at, or no other output depends on it.
+    """
+    if cut not in producers(graph):
+        raise ModelError(
+            f"{name}: the tensor to split at must be one that a node makes, got {cut!r}. "
+            "Name one of those between the inputs and the outputs."
+        )
+    outputs = [value.name for value in graph.output]
+    late = [output for output in outputs if output in after and output != cut]
+    if not late:
+        raise ModelError(
+            f"{name}: an output must depend on the tensor to split at, got none for {cut!r}. "
+            "Name one further in front."
+        )
+    return late, [output for output in outputs if output not in late]
 
 
 def bottleneck(proto: onnx.ModelProto, name: str = "model") -> str:

@@ -21,7 +21,6 @@ _BRANCH_GAIN = 0.3
 _LINEAR_GAIN = 0.7
 """Of a layer that is applied to something that did not just pass a rectifier."""
 
-
 _DEEP = (3, 4, 2, 3)
 """Blocks in each stage of the larger detector."""
 

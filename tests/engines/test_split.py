@@ -126,6 +126,21 @@ def test_an_output_that_the_features_do_not_reach_is_the_encoders(build_model):
         np.testing.assert_allclose(parts[key], whole[key], atol=1e-6)
 
 
+def test_features_that_are_an_output_as_well_come_from_the_encoder(build_model):
+    nodes = [
+        helper.make_node("AveragePool", ["x"], ["small"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Tanh", ["small"], ["y"]),
+    ]
+    outputs = [("small", [1, 3, 8, 8]), ("y", [1, 3, 8, 8])]
+    model = build_model(nodes, [("x", [1, 3, 16, 16])], outputs)
+    halves = split(model, "small")
+    sample = {"x": np.random.default_rng(0).normal(size=(1, 3, 16, 16)).astype(np.float32)}
+    (whole,) = compute(model, [sample])
+    parts = run_halves(halves, sample)
+    for key in ("small", "y"):
+        np.testing.assert_allclose(parts[key], whole[key], atol=1e-6)
+
+
 def test_sizes_that_vary_stay_open_in_both_halves():
     model = enlarger(1, 8)
     halves = split(model)
@@ -141,6 +156,7 @@ def test_sizes_that_vary_stay_open_in_both_halves():
     [
         ("nowhere", "must be one that a node makes, got 'nowhere'"),
         ("target", "must be one that a node makes, got 'target'"),
+        ("output", "an output must depend on the tensor to split at, got none for 'output'"),
     ],
 )
 def test_a_tensor_that_cannot_be_cut_is_refused(narrow_swapper, tensor, why):
