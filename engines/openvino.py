@@ -10,6 +10,7 @@ import numpy as np
 from engines.buffers import host_array, is_bound
 from engines.errors import ModelError, one_line
 from engines.session import Buffer, Place, TensorSpec
+from engines.signal_stack import signal_stack_kept
 
 Precision = Literal["auto", "f32", "bf16"]
 
@@ -25,8 +26,10 @@ def cpu_capabilities() -> frozenset[str]:
     Raises:
         ModelError: OpenVINO is not installed.
     """
-    core = _openvino().Core()
-    return frozenset(core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES"))
+    openvino = _openvino()
+    with signal_stack_kept():
+        found = openvino.Core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+    return frozenset(found)
 
 
 def _openvino() -> Any:
@@ -167,9 +170,13 @@ def _compile(model: bytes, threads: int, name: str, *, is_bf16: bool) -> Any:
         # Threads tied to a core could not move away from the capture and sink threads.
         "ENABLE_CPU_PINNING": "NO",
     }
+    openvino = _openvino()
     try:
-        core = _openvino().Core()
-        return core.compile_model(core.read_model(BytesIO(model)), _DEVICE, settings)
+        # Its CPU plugin installs a signal stack, and when several are freed in the order they came
+        # it reinstalls one that is gone (OpenVINO 2026.4).
+        with signal_stack_kept():
+            core = openvino.Core()
+            return core.compile_model(core.read_model(BytesIO(model)), _DEVICE, settings)
     except RuntimeError as error:
         raise ModelError(
             f"{name}: OpenVINO must be able to load the model, got {one_line(error)}. "

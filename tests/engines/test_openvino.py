@@ -76,3 +76,26 @@ def test_importing_it_reports_to_nobody():
         "sys.exit(any(m.startswith('openvino_telemetry.') for m in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+SIGNAL_AFTER_CLOSING = """
+import signal, sys
+from engines.openvino import OpenVinoSession, cpu_capabilities
+model = sys.stdin.buffer.read()
+cpu_capabilities()
+sessions = [OpenVinoSession(model, threads=2) for _ in range(3)]
+for session in sessions:
+    session.close()
+del session, sessions
+seen = []
+signal.signal(signal.SIGTERM, lambda *_: seen.append(1))
+signal.raise_signal(signal.SIGTERM)
+sys.exit(0 if seen else 3)
+"""
+
+
+@installed
+def test_a_signal_after_sessions_were_closed_in_the_order_they_came_is_no_crash(convolution):
+    command = [sys.executable, "-c", SIGNAL_AFTER_CLOSING]
+    done = subprocess.run(command, input=convolution, check=False)
+    assert done.returncode == 0
