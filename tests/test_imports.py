@@ -39,6 +39,7 @@ ADAPTERS = {
     "av": ("realtime.media_file", "realtime.sinks", "realtime.sources"),
     "cupy": (),
     "cv2_enumerate_cameras": ("realtime.sources.devices",),
+    "google": ("engines.graphs", "engines.models.inspection"),
     "onnx": ("engines.models", *GRAPH_TOOLS),
     "onnxruntime": ("engines.onnxruntime", "engines.quantise"),
     "openvino": ("engines.openvino",),
