@@ -1,5 +1,6 @@
 """Networks in OpenVINO on the CPU, in bfloat16 where the processor computes with it."""
 
+import ctypes
 import sys
 from collections.abc import Mapping
 from io import BytesIO
@@ -9,7 +10,7 @@ import numpy as np
 
 from engines.buffers import host_array, is_bound
 from engines.errors import ModelError, one_line
-from engines.session import Buffer, Place, TensorSpec
+from engines.session import Array, Buffer, Place, TensorSpec
 from engines.signal_stack import signal_stack_kept
 
 Precision = Literal["auto", "f32", "bf16"]
@@ -121,8 +122,7 @@ class OpenVinoSession:
         """Runs the network and returns when the outputs are written.
 
         Args:
-            inputs: C-contiguous writable arrays by input name, of the session's shapes and
-                dtypes; they are not written, but OpenVINO takes no others.
+            inputs: C-contiguous arrays by input name, of the session's shapes and dtypes.
             out: C-contiguous arrays by output name that are written; every output is needed.
             stream: 0; there are no streams on a CPU.
 
@@ -137,10 +137,12 @@ class OpenVinoSession:
         try:
             for index, spec in enumerate(self._inputs):
                 if not is_bound(self._bound, inputs.get(spec.name), spec):
-                    self._bind(index, spec, inputs, self._request.set_input_tensor)
+                    array = host_array(inputs.get(spec.name), spec, self._name, written=False)
+                    self._bind(index, spec, array, self._request.set_input_tensor)
             for index, spec in enumerate(self._outputs):
                 if not is_bound(self._bound, out.get(spec.name), spec):
-                    self._bind(index, spec, out, self._request.set_output_tensor)
+                    array = host_array(out.get(spec.name), spec, self._name, written=True)
+                    self._bind(index, spec, array, self._request.set_output_tensor)
             # Not infer(), which wraps every output in a new array.
             self._request.start_async()
             self._request.wait()
@@ -155,10 +157,22 @@ class OpenVinoSession:
         self._request = None
         self._bound = {}
 
-    def _bind(self, index: int, spec: TensorSpec, arrays: Mapping[str, Buffer], bind: Any) -> None:
-        array = host_array(arrays.get(spec.name), spec, self._name, written=True)
-        bind(index, self._tensor(array, shared_memory=True))
+    def _bind(self, index: int, spec: TensorSpec, array: Array, bind: Any) -> None:
+        bind(index, self._tensor(_as_writable(array), shared_memory=True))
         self._bound[spec.name] = array
+
+
+def _as_writable(array: Array) -> Array:
+    """The same memory, as an array that OpenVINO takes.
+
+    It refuses read-only arrays even as inputs, which it does not write. Who uses the result keeps
+    the array itself alive.
+    """
+    if array.flags.writeable:
+        return array
+    memory: Any = (ctypes.c_char * array.nbytes).from_address(array.ctypes.data)
+    alias: Array = np.frombuffer(memory, array.dtype).reshape(array.shape)
+    return alias
 
 
 def _compile(model: bytes, threads: int, name: str, *, is_bf16: bool) -> Any:

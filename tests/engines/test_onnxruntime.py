@@ -139,10 +139,3 @@ def test_where_the_cpu_is_allowed_instead_the_session_says_so_and_works(doubling
     x, out = np.ones((2, 3), np.float32), {"y": poisoned(), "z": poisoned()}
     session.enqueue({"x": x}, out=out, stream=0)
     np.testing.assert_array_equal(out["y"], 2 * x)
-
-
-def test_a_read_only_input_is_read(doubling, poisoned):
-    x, out = np.ones((2, 3), np.float32), {"y": poisoned(), "z": poisoned()}
-    x.flags.writeable = False
-    OnnxRuntimeSession(doubling).enqueue({"x": x}, out=out, stream=0)
-    np.testing.assert_array_equal(out["y"], 2 * x)

@@ -153,6 +153,17 @@ def test_a_read_only_output_is_refused(open_session, doubling, poisoned):
         session.enqueue({"x": np.ones((2, 3), np.float32)}, out=out, stream=0)
 
 
+def test_a_read_only_input_is_read(open_session, doubling, poisoned):
+    session = open_session(doubling)
+    x, out = np.ones((2, 3), np.float32), {"y": poisoned(), "z": poisoned()}
+    shown = np.broadcast_to(x, (2, 3))
+    assert not shown.flags.writeable
+    for value in (1, 4):
+        x[...] = value
+        session.enqueue({"x": shown}, out=out, stream=0)
+        np.testing.assert_array_equal(out["y"], 2 * x)
+
+
 @pytest.mark.parametrize("data", [b"", b"not a model", b"\x08\x08" * 100])
 def test_bytes_that_are_no_model_are_a_one_line_error(open_session, data):
     with pytest.raises(ModelError, match="must be able to load") as caught:
