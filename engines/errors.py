@@ -10,3 +10,8 @@ class ModelError(Exception):
     """
 
     exit_code: ClassVar[int] = 5
+
+
+def one_line(error: Exception) -> str:
+    """What another library's error says, fit for the middle of a line."""
+    return " ".join(str(error).split())[:300]

@@ -1,14 +1,11 @@
 """A network computed by a Python function, for tests."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
-from numpy.typing import NDArray
-
+from engines.buffers import host_array
 from engines.errors import ModelError
-from engines.session import TensorSpec
+from engines.session import Array, Buffer, Place, TensorSpec
 
-Array = NDArray[Any]
 Compute = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 
 
@@ -53,8 +50,13 @@ class FakeSession:
         """Says that nothing real runs."""
         return "fake:CPU"
 
+    @property
+    def place(self) -> Place:
+        """Where the buffers must lie."""
+        return "cpu"
+
     def enqueue(
-        self, inputs: Mapping[str, Array], *, out: Mapping[str, Array], stream: int
+        self, inputs: Mapping[str, Buffer], *, out: Mapping[str, Buffer], stream: int
     ) -> None:
         """Calls the function and copies its results.
 
@@ -70,24 +72,19 @@ class FakeSession:
             raise ModelError(
                 f"fake: must be open with stream 0, got open {self._is_open}, stream {stream}."
             )
-        for spec, arrays in [(s, inputs) for s in self._inputs] + [(s, out) for s in self._outputs]:
-            array = arrays.get(spec.name)
-            if array is None or array.dtype != spec.dtype or not _matches(array.shape, spec.shape):
-                raise ModelError(
-                    f"fake: {spec.name} must be {spec.dtype.name} of shape {spec.shape}, "
-                    f"got {None if array is None else (array.dtype.name, array.shape)}."
-                )
+        given = {
+            spec.name: host_array(inputs.get(spec.name), spec, "fake", written=False)
+            for spec in self._inputs
+        }
+        wanted = {
+            spec.name: host_array(out.get(spec.name), spec, "fake", written=True)
+            for spec in self._outputs
+        }
         self.calls += 1
-        results = self._compute(inputs)
-        for spec in self._outputs:
-            out[spec.name][...] = results[spec.name]
+        results = self._compute(given)
+        for name, array in wanted.items():
+            array[...] = results[name]
 
     def close(self) -> None:
         """Refuses further runs."""
         self._is_open = False
-
-
-def _matches(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    return len(shape) == len(wanted) and all(
-        want in (-1, got) for want, got in zip(wanted, shape, strict=True)
-    )

@@ -1,20 +1,22 @@
-"""Networks in ONNX Runtime on the CPU."""
+"""Networks in ONNX Runtime, on the CPU or on an NVIDIA GPU."""
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from engines.errors import ModelError
-from engines.session import TensorSpec
+from engines.buffers import device_region, host_region, is_bound
+from engines.errors import ModelError, one_line
+from engines.session import Array, Buffer, Place, TensorSpec
 
-Array = NDArray[Any]
+CPU_PROVIDER = "CPUExecutionProvider"
+CUDA_PROVIDER = "CUDAExecutionProvider"
 
-_PROVIDER = "CPUExecutionProvider"
 _SEVERITY_ERROR = 3
 _DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
     {
@@ -28,7 +30,7 @@ _DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
         "tensor(bool)": np.dtype(np.bool_),
     }
 )
-_RUNTIME_ERRORS = (
+RUNTIME_ERRORS = (
     ort_errors.EPFail,
     ort_errors.Fail,
     ort_errors.InvalidArgument,
@@ -40,16 +42,33 @@ _RUNTIME_ERRORS = (
     RuntimeError,
     ValueError,
 )
+"""Everything ONNX Runtime raises over a model it cannot load or run."""
+
+
+_SMALLEST_MODEL = bytes.fromhex(
+    "08073a330a0c0a0178120179220452656c751201675a0f0a0178120a0a0808011204"
+    "0a020801620f0a0179120a0a08080112040a02080142040a00100d"
+)
+"""A serialised ``y = relu(x)`` over one float32, to see whether a provider starts."""
 
 
 class OnnxRuntimeSession:
-    """A network on the CPU that reads and writes the caller's arrays in place.
+    """A network that reads and writes the caller's arrays in place.
 
-    One thread at a time; the bindings remember the addresses of the last call, so handing in the
-    same arrays again costs nothing.
+    One thread at a time; the bindings remember the arrays of the last call, so handing in the
+    same ones again costs nothing.
     """
 
-    def __init__(self, model: bytes, *, threads: int = 1, name: str = "model") -> None:
+    def __init__(
+        self,
+        model: bytes,
+        *,
+        threads: int = 1,
+        name: str = "model",
+        place: Place = "cpu",
+        stream: int = 0,
+        allow_cpu: bool = False,
+    ) -> None:
         """Loads a network.
 
         Args:
@@ -57,39 +76,35 @@ class OnnxRuntimeSession:
                 what is loaded.
             threads: CPU threads for one run, at least 1.
             name: what error messages call the network.
+            place: what computes, and where the buffers lie.
+            stream: handle of the CUDA stream that every run is queued on; ONNX Runtime takes it
+                once and for all, and none but a real one. 0 on a CPU.
+            allow_cpu: where CUDA cannot be had, the CPU will do; ``provider`` and ``place`` then
+                say so.
 
         Raises:
-            ModelError: the model cannot be loaded here.
+            ModelError: the model cannot be loaded, or not where it was asked for.
         """
         if threads < 1:
             raise ModelError(f"{name}: threads must be at least 1, got {threads}. Use 1.")
+        if (place == "cuda") != (stream != 0):
+            raise ModelError(
+                f"{name}: a CUDA stream must be given on a GPU and 0 on a CPU, "
+                f"got {stream} on {place}."
+            )
         self._name = name
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = _SEVERITY_ERROR
-        if threads > 1:
-            # Spinning workers would take the cores that the capture and sink threads need.
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session = onnxruntime.InferenceSession(
-                model, sess_options=options, providers=[_PROVIDER]
-            )
-        except _RUNTIME_ERRORS as error:
-            raise ModelError(
-                f"{name}: ONNX Runtime must be able to load the model, got {_one_line(error)}. "
-                "Pull the model again or use another one."
-            ) from error
-        providers = self._session.get_providers()
-        if providers != [_PROVIDER]:
-            raise ModelError(
-                f"{name}: ONNX Runtime must run on {_PROVIDER}, got {providers}. "
-                "Reinstall onnxruntime."
-            )
+        self._session = _load(model, threads, name, stream)
+        self._is_cuda = _settled_place(self._session, name, place, allow_cpu=allow_cpu) == "cuda"
+        self._stream = stream if self._is_cuda else 0
         self._inputs = tuple(_spec(node, name) for node in self._session.get_inputs())
         self._outputs = tuple(_spec(node, name) for node in self._session.get_outputs())
         self._binding = self._session.io_binding()
-        self._bound: dict[str, tuple[int, tuple[int, ...]]] = {}
+        self._run_options: Any = None
+        if self._is_cuda:
+            self._run_options = onnxruntime.RunOptions()
+            # The run is queued; who needs the outputs waits for the stream.
+            self._run_options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+        self._bound: dict[str, Buffer] = {}
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -103,18 +118,23 @@ class OnnxRuntimeSession:
 
     @property
     def provider(self) -> str:
-        """What really runs the network."""
-        return "onnxruntime:CPU"
+        """What really runs the network: ``onnxruntime:CPU`` or ``onnxruntime:CUDA``."""
+        return "onnxruntime:CUDA" if self._is_cuda else "onnxruntime:CPU"
+
+    @property
+    def place(self) -> Place:
+        """Where the buffers must lie."""
+        return "cuda" if self._is_cuda else "cpu"
 
     def enqueue(
-        self, inputs: Mapping[str, Array], *, out: Mapping[str, Array], stream: int
+        self, inputs: Mapping[str, Buffer], *, out: Mapping[str, Buffer], stream: int
     ) -> None:
-        """Runs the network and returns when the outputs are written.
+        """Runs the network; on a CPU it returns when the outputs are written.
 
         Args:
             inputs: C-contiguous arrays by input name, of the session's shapes and dtypes.
             out: C-contiguous arrays by output name that are written; every output is needed.
-            stream: 0; there are no streams on a CPU.
+            stream: the one the session was opened with; 0 on a CPU.
 
         Raises:
             ModelError: an array is missing or does not fit, the session is closed, or the run
@@ -122,17 +142,20 @@ class OnnxRuntimeSession:
         """
         if self._binding is None:
             raise ModelError(f"{self._name}: the session must be open, got a closed one.")
-        if stream != 0:
-            raise ModelError(f"{self._name}: stream must be 0 on a CPU, got {stream}.")
+        if stream != self._stream:
+            where = "of the session" if self._is_cuda else "on a CPU"
+            raise ModelError(f"{self._name}: stream must be {self._stream} {where}, got {stream}.")
         for spec in self._inputs:
-            self._bind(spec, inputs, is_input=True)
+            if not is_bound(self._bound, inputs.get(spec.name), spec):
+                self._bind(spec, inputs.get(spec.name), self._binding.bind_input, written=False)
         for spec in self._outputs:
-            self._bind(spec, out, is_input=False)
+            if not is_bound(self._bound, out.get(spec.name), spec):
+                self._bind(spec, out.get(spec.name), self._binding.bind_output, written=True)
         try:
-            self._session.run_with_iobinding(self._binding)
-        except _RUNTIME_ERRORS as error:
+            self._session.run_with_iobinding(self._binding, self._run_options)
+        except RUNTIME_ERRORS as error:
             raise ModelError(
-                f"{self._name}: the network must run, got {_one_line(error)}. "
+                f"{self._name}: the network must run, got {one_line(error)}. "
                 "Check the shapes of its inputs."
             ) from error
 
@@ -142,36 +165,122 @@ class OnnxRuntimeSession:
         self._session = None
         self._bound = {}
 
-    def _bind(self, spec: TensorSpec, arrays: Mapping[str, Array], *, is_input: bool) -> None:
-        array = arrays.get(spec.name)
-        if array is None or not _fits(array, spec):
-            got = "nothing" if array is None else _described(array)
-            raise ModelError(
-                f"{self._name}: {spec.name} must be a C-contiguous {spec.dtype.name} array of "
-                f"shape {spec.shape}, got {got}."
-            )
-        address = (array.ctypes.data, array.shape)
-        if self._bound.get(spec.name) == address:
-            return
-        if not is_input and not array.flags.writeable:
-            raise ModelError(f"{self._name}: {spec.name} must be writable, got a read-only array.")
-        bind = self._binding.bind_input if is_input else self._binding.bind_output
-        bind(spec.name, "cpu", 0, spec.dtype.type, array.shape, array.ctypes.data)
-        self._bound[spec.name] = address
+    def _bind(self, spec: TensorSpec, array: Buffer | None, bind: Any, *, written: bool) -> None:
+        locate = device_region if self._is_cuda else host_region
+        region = locate(array, spec, self._name, written=written)
+        bind(spec.name, self.place, 0, spec.dtype.type, region.shape, region.address)
+        if array is not None:
+            self._bound[spec.name] = array
 
 
-def _fits(array: Array, spec: TensorSpec) -> bool:
-    return (
-        array.dtype == spec.dtype
-        and array.flags.c_contiguous
-        and len(array.shape) == len(spec.shape)
-        and all(want in (-1, got) for want, got in zip(spec.shape, array.shape, strict=True))
-    )
+def cuda_fault() -> str:
+    """Why ONNX Runtime cannot compute on the GPU here; empty where it can. Tries it."""
+    if CUDA_PROVIDER not in onnxruntime.get_available_providers():
+        return "the onnxruntime here has no CUDA. Install onnxruntime-gpu in its place"
+    try:
+        session = _open(_SMALLEST_MODEL, _options(threads=1), [CUDA_PROVIDER, CPU_PROVIDER], "CUDA")
+    except ModelError as error:
+        return str(error)
+    got = session.get_providers()
+    return "" if got[:1] == [CUDA_PROVIDER] else f"ONNX Runtime fell back to {got}"
 
 
-def _described(array: Array) -> str:
-    layout = "" if array.flags.c_contiguous else "non-contiguous "
-    return f"{layout}{array.dtype.name} of shape {array.shape}"
+def compute(
+    model: bytes, samples: Sequence[Mapping[str, Array]], *, threads: int = 1, name: str = "model"
+) -> list[dict[str, Array]]:
+    """Runs a network on the CPU once for each sample, into new arrays.
+
+    For checks, where shapes of outputs are not known beforehand and speed does not matter.
+
+    Args:
+        model: a serialised ONNX model.
+        samples: arrays by input name.
+        threads: CPU threads for one run.
+        name: what error messages call the network.
+
+    Returns:
+        For each sample arrays by output name.
+
+    Raises:
+        ModelError: the model cannot be loaded or run.
+    """
+    session = _load(model, threads, name, stream=0)
+    names = [node.name for node in session.get_outputs()]
+    try:
+        return [
+            dict(zip(names, session.run(names, dict(sample)), strict=True)) for sample in samples
+        ]
+    except RUNTIME_ERRORS as error:
+        raise ModelError(f"{name}: the network must run, got {one_line(error)}.") from error
+
+
+def optimise(model: bytes, *, name: str = "model") -> bytes:
+    """Folds constants, merges norms into convolutions and removes nodes that do nothing.
+
+    Only what the ONNX standard can express is done, so that other runtimes take the result.
+
+    Raises:
+        ModelError: the model cannot be loaded.
+    """
+    options = _options(threads=1)
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    with tempfile.TemporaryDirectory(prefix="rt-swap-") as folder:
+        path = Path(folder) / "optimised.onnx"
+        options.optimized_model_filepath = str(path)
+        _open(model, options, [CPU_PROVIDER], name)
+        return path.read_bytes()
+
+
+def _load(model: bytes, threads: int, name: str, stream: int) -> Any:
+    """Opens the model, on CUDA where a stream is given and the package has that provider."""
+    providers: list[Any] = [CPU_PROVIDER]
+    if stream and CUDA_PROVIDER in onnxruntime.get_available_providers():
+        cuda = {"device_id": "0", "user_compute_stream": str(stream)}
+        providers.insert(0, (CUDA_PROVIDER, cuda))
+    return _open(model, _options(threads), providers, name)
+
+
+def _open(model: bytes, options: Any, providers: list[Any], name: str) -> Any:
+    try:
+        # Without enable_fallback=0 a failure would be printed and the CPU taken in silence.
+        return onnxruntime.InferenceSession(
+            model, sess_options=options, providers=providers, enable_fallback=0
+        )
+    except RUNTIME_ERRORS as error:
+        raise ModelError(
+            f"{name}: ONNX Runtime must be able to load the model, got {one_line(error)}. "
+            "Pull the model again or use another one."
+        ) from error
+
+
+def _options(threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _SEVERITY_ERROR
+    if threads > 1:
+        # Spinning workers would take the cores that the capture and sink threads need.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Work is split in shrinking blocks instead of one per thread, so that a worker whose core
+        # is busy with something else does not hold up the rest.
+        options.add_session_config_entry("session.dynamic_block_base", "4")
+    return options
+
+
+def _settled_place(session: Any, name: str, place: Place, *, allow_cpu: bool) -> Place:
+    """Where the session really runs.
+
+    Raises:
+        ModelError: not where it was asked to, and the CPU will not do.
+    """
+    got = session.get_providers()
+    if got == [CPU_PROVIDER] and (place == "cpu" or allow_cpu):
+        return "cpu"
+    if place == "cuda" and got[:1] == [CUDA_PROVIDER]:
+        return "cuda"
+    wanted = CPU_PROVIDER if place == "cpu" else CUDA_PROVIDER
+    cure = "onnxruntime" if place == "cpu" else "onnxruntime-gpu and an NVIDIA driver"
+    raise ModelError(f"{name}: ONNX Runtime must run on {wanted}, got {got}. Install {cure}.")
 
 
 def _spec(node: Any, name: str) -> TensorSpec:
@@ -181,7 +290,3 @@ def _spec(node: Any, name: str) -> TensorSpec:
         )
     shape = tuple(dim if isinstance(dim, int) else -1 for dim in node.shape)
     return TensorSpec(node.name, shape, _DTYPES[node.type])
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

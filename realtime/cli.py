@@ -17,6 +17,7 @@ import typer
 
 from engines.errors import ModelError
 from realtime.consent import ConsentKind
+from realtime.engine_commands import bench_app, build_models
 from realtime.errors import RtSwapError, UsageError
 from realtime.job import is_picture, plan_job
 from realtime.model_commands import models_app
@@ -68,6 +69,8 @@ app = typer.Typer(
     help="Puts another face into a camera's picture or into a video, in real time.",
 )
 app.add_typer(models_app, name="models")
+app.add_typer(bench_app, name="bench")
+app.command("build")(build_models)
 
 Verbose = Annotated[
     bool, typer.Option("--verbose", help="Say more; show the traceback of an error.")

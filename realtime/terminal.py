@@ -29,6 +29,7 @@ from realtime.consent import ConsentKind
 from realtime.errors import ConsentError
 
 if TYPE_CHECKING:
+    from engines.build import BuildProgress
     from engines.models.cache_files import Progress
     from realtime.metrics import Snapshot
 
@@ -153,6 +154,26 @@ class Terminal:
             completed=progress.done_bytes,
             total=progress.total_bytes or None,
         )
+
+    @contextmanager
+    def building(self) -> Iterator[Callable[["BuildProgress"], None]]:
+        """Shows how a network is made ready for a GPU for as long as the block lasts.
+
+        Yields:
+            What the build is to call as it advances.
+        """
+        if not self._console.is_terminal:
+            yield lambda _progress: None
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[eta]}"))
+        with ProgressBar(*columns, console=self._console, transient=True) as bar:
+            task = bar.add_task("", total=1.0, eta="")
+            yield lambda progress: bar.update(
+                task,
+                description=escape(f"{progress.phase} {progress.name}"),
+                completed=progress.fraction,
+                eta="" if progress.eta_s is None else f"{progress.eta_s:.0f} s left",
+            )
 
     def _say_once(self, said: set[str], progress: "Progress") -> None:
         """One line for each licence and download, and none for what takes no time."""

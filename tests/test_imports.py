@@ -20,22 +20,38 @@ TOP = ("realtime.app", "realtime.cli")
 """Modules above everything else in ``realtime``."""
 
 # Libraries that are slow to import, large, or bound to a device, and who adapts them.
+GRAPH_TOOLS = tuple(
+    f"engines.{name}"
+    for name in (
+        "batching",
+        "graph_writer",
+        "graphs",
+        "half",
+        "half_graph",
+        "quantise",
+        "split",
+    )
+)
+"""Modules that take ONNX graphs apart; none of them is needed to run a network."""
+
 ADAPTERS = {
     "PIL": ("realtime.pictures",),
     "av": ("realtime.media_file", "realtime.sinks", "realtime.sources"),
     "cupy": (),
     "cv2_enumerate_cameras": ("realtime.sources.devices",),
-    "onnx": ("engines.models",),
-    "google": ("engines.models.inspection",),
-    "onnxruntime": ("engines.onnxruntime",),
-    "platformdirs": ("engines.models.library", "realtime.consent"),
+    "google": ("engines.graphs", "engines.models.inspection"),
+    "onnx": ("engines.models", *GRAPH_TOOLS),
+    "onnxruntime": ("engines.onnxruntime", "engines.quantise"),
+    "openvino": ("engines.openvino",),
+    "platformdirs": ("engines.cache", "engines.models.library", "realtime.consent"),
     "psutil": ("realtime.machine",),
     "pyvirtualcam": ("realtime.sinks.virtual_camera",),
     "rich": ("realtime.terminal",),
-    "tensorrt": (),
+    "tensorrt": ("engines.tensorrt",),
+    "tensorrt_rtx": ("engines.tensorrt",),
     "tflite": ("engines.models",),
     "torch": ("engines.networks",),
-    "typer": ("realtime.cli", "realtime.model_commands"),
+    "typer": ("realtime.cli", "realtime.engine_commands", "realtime.model_commands"),
 }
 
 

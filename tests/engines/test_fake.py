@@ -30,7 +30,7 @@ def test_it_is_a_session_like_the_real_ones(session):
 
 
 def test_an_array_that_does_not_fit_is_refused(session):
-    with pytest.raises(ModelError, match="x must be float32"):
+    with pytest.raises(ModelError, match="x must be a C-contiguous float32"):
         session.enqueue({"x": np.ones((3, 3), np.float32)}, out={}, stream=0)
     assert session.calls == 0
 

@@ -1,155 +1,141 @@
 import numpy as np
-import onnx
+import onnxruntime
 import pytest
-from onnx import helper
 
 from engines.errors import ModelError
 from engines.onnxruntime import OnnxRuntimeSession
 
+STREAM = 0xBEEF
 
-def model_of(nodes, inputs, outputs):
-    def infos(values):
-        return [
-            helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-            for name, shape in values
-        ]
 
-    graph = helper.make_graph(nodes, "tiny", infos(inputs), infos(outputs))
-    opset = [helper.make_opsetid("", 17)]
-    return helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+class DeviceArray:
+    """An array that says it lies on a GPU."""
+
+    def __init__(self, address, shape=(2, 3), typestr="<f4", strides=None, read_only=False):
+        self.__cuda_array_interface__ = {
+            "data": (address, read_only),
+            "shape": shape,
+            "typestr": typestr,
+            "strides": strides,
+            "version": 3,
+        }
 
 
 @pytest.fixture
-def doubling():
-    """y = x + x, z = relu(x), both (2, 3)."""
-    nodes = [helper.make_node("Add", ["x", "x"], ["y"]), helper.make_node("Relu", ["x"], ["z"])]
-    return model_of(nodes, [("x", [2, 3])], [("y", [2, 3]), ("z", [2, 3])])
+def cuda(monkeypatch):
+    """ONNX Runtime as if it had its CUDA provider; what is bound and run is recorded."""
+    calls = []
+
+    class Binding:
+        def bind_input(self, *arguments):
+            calls.append(("input", *arguments))
+
+        def bind_output(self, *arguments):
+            calls.append(("output", *arguments))
+
+    class OnCuda:
+        def __init__(self, model, sess_options, providers, enable_fallback):
+            calls.append(("open", providers, enable_fallback))
+            self._cpu = REAL(model, sess_options, providers=["CPUExecutionProvider"])
+
+        def get_providers(self):
+            return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+        def get_inputs(self):
+            return self._cpu.get_inputs()
+
+        def get_outputs(self):
+            return self._cpu.get_outputs()
+
+        def io_binding(self):
+            return Binding()
+
+        def run_with_iobinding(self, binding, options):
+            key = "disable_synchronize_execution_providers"
+            calls.append(("run", options.get_run_config_entry(key)))
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", OnCuda)
+    return calls
 
 
-def poisoned(shape=(2, 3)):
-    return np.full(shape, np.nan, np.float32)
+REAL = onnxruntime.InferenceSession
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_outputs_are_written_into_the_callers_arrays(doubling, threads):
-    session = OnnxRuntimeSession(doubling, threads=threads)
-    x = np.arange(-3, 3, dtype=np.float32).reshape(2, 3)
-    out = {"y": poisoned(), "z": poisoned()}
-    session.enqueue({"x": x}, out=out, stream=0)
-    np.testing.assert_array_equal(out["y"], 2 * x)
-    np.testing.assert_array_equal(out["z"], np.maximum(x, 0))
-
-
-def test_the_same_arrays_with_new_contents_give_new_results(doubling):
-    session = OnnxRuntimeSession(doubling)
-    x, out = np.ones((2, 3), np.float32), {"y": poisoned(), "z": poisoned()}
-    for value in (1, 5, -2):
-        x[...] = value
-        session.enqueue({"x": x}, out=out, stream=0)
-        np.testing.assert_array_equal(out["y"], np.full((2, 3), 2 * value))
-
-
-def test_other_arrays_are_bound_in_their_turn_and_the_earlier_ones_left_alone(doubling):
-    session = OnnxRuntimeSession(doubling)
-    sets = [
-        (np.full((2, 3), value, np.float32), {"y": poisoned(), "z": poisoned()}) for value in (1, 2)
+def test_on_a_gpu_the_callers_device_memory_is_bound_and_the_run_only_queued(doubling, cuda):
+    session = OnnxRuntimeSession(doubling, place="cuda", stream=STREAM)
+    assert (session.provider, session.place) == ("onnxruntime:CUDA", "cuda")
+    arrays = {"x": DeviceArray(4096)}, {"y": DeviceArray(8192), "z": DeviceArray(12288)}
+    session.enqueue(arrays[0], out=arrays[1], stream=STREAM)
+    session.enqueue(arrays[0], out=arrays[1], stream=STREAM)
+    options = {"device_id": "0", "user_compute_stream": str(STREAM)}
+    assert cuda == [
+        ("open", [("CUDAExecutionProvider", options), "CPUExecutionProvider"], 0),
+        ("input", "x", "cuda", 0, np.float32, (2, 3), 4096),
+        ("output", "y", "cuda", 0, np.float32, (2, 3), 8192),
+        ("output", "z", "cuda", 0, np.float32, (2, 3), 12288),
+        ("run", "1"),
+        ("run", "1"),
     ]
-    for x, out in sets:
-        session.enqueue({"x": x}, out=out, stream=0)
-    x, out = sets[0]
-    x[...] = 7
-    session.enqueue({"x": x}, out=out, stream=0)
-    np.testing.assert_array_equal(out["y"], np.full((2, 3), 14))
-    np.testing.assert_array_equal(sets[1][1]["y"], np.full((2, 3), 4))
-
-
-def test_a_varying_dimension_takes_what_the_caller_brings():
-    node = helper.make_node("Relu", ["x"], ["y"])
-    session = OnnxRuntimeSession(model_of([node], [("x", ["n", 2])], [("y", ["n", 2])]))
-    assert session.inputs[0].shape == (-1, 2)
-    memory_in, memory_out = np.ones((4, 2), np.float32), poisoned((4, 2))
-    for rows in (1, 4, 2):
-        memory_out[...] = np.nan
-        session.enqueue({"x": memory_in[:rows]}, out={"y": memory_out[:rows]}, stream=0)
-        assert np.isnan(memory_out[:, 0]).tolist() == [False] * rows + [True] * (4 - rows)
-
-
-def test_it_says_what_it_takes_and_what_runs_it(doubling):
-    session = OnnxRuntimeSession(doubling)
-    assert [(s.name, s.shape, s.dtype) for s in session.inputs] == [("x", (2, 3), np.float32)]
-    assert [s.name for s in session.outputs] == ["y", "z"]
-    assert session.provider == "onnxruntime:CPU"
 
 
 @pytest.mark.parametrize(
     ("array", "got"),
     [
-        (np.ones((3, 2), np.float32), "float32 of shape"),
-        (np.ones((2, 3), np.float64), "float64"),
-        (np.ones((3, 2), np.float32).T, "non-contiguous"),
+        (DeviceArray(4096, shape=(3, 2)), "float32 of shape"),
+        (DeviceArray(4096, typestr="<f2"), "float16"),
+        (DeviceArray(4096, strides=(4, 8)), "non-contiguous"),
+        (np.ones((2, 3), np.float32), "a ndarray, which is not on the GPU"),
         (None, "nothing"),
     ],
-    ids=["shape", "type", "layout", "missing"],
+    ids=["shape", "type", "layout", "place", "missing"],
 )
-def test_an_array_that_does_not_fit_is_refused(doubling, array, got):
-    session = OnnxRuntimeSession(doubling, name="doubling")
-    inputs = {} if array is None else {"x": array}
-    with pytest.raises(ModelError, match=f"doubling: x must be .*got {got}"):
-        session.enqueue(inputs, out={"y": poisoned(), "z": poisoned()}, stream=0)
+def test_on_a_gpu_an_array_that_does_not_fit_is_refused(doubling, cuda, array, got):
+    session = OnnxRuntimeSession(doubling, place="cuda", stream=STREAM)
+    with pytest.raises(ModelError, match=f"x must be .*got {got}"):
+        session.enqueue({"x": array}, out={}, stream=STREAM)
 
 
-def test_an_output_left_out_is_refused(doubling):
-    session = OnnxRuntimeSession(doubling)
-    with pytest.raises(ModelError, match="z must be"):
-        session.enqueue({"x": poisoned()}, out={"y": poisoned()}, stream=0)
+def test_strides_that_are_those_of_a_contiguous_array_will_do(doubling, cuda):
+    session = OnnxRuntimeSession(doubling, place="cuda", stream=STREAM)
+    out = {"y": DeviceArray(8192), "z": DeviceArray(12288)}
+    session.enqueue({"x": DeviceArray(4096, strides=(12, 4))}, out=out, stream=STREAM)
+    assert cuda[-1] == ("run", "1")
 
 
-def test_a_read_only_output_is_refused(doubling):
-    session = OnnxRuntimeSession(doubling)
-    out = {"y": poisoned(), "z": poisoned()}
-    out["z"].flags.writeable = False
-    with pytest.raises(ModelError, match="read-only"):
-        session.enqueue({"x": np.ones((2, 3), np.float32)}, out=out, stream=0)
+def test_on_a_gpu_a_read_only_output_is_refused(doubling, cuda):
+    session = OnnxRuntimeSession(doubling, place="cuda", stream=STREAM)
+    out = {"y": DeviceArray(8192, read_only=True)}
+    with pytest.raises(ModelError, match="y must be writable"):
+        session.enqueue({"x": DeviceArray(4096)}, out=out, stream=STREAM)
 
 
-@pytest.mark.parametrize("data", [b"", b"not a model", b"\x08\x08" * 100])
-def test_bytes_that_are_no_model_are_a_one_line_error(data):
-    with pytest.raises(ModelError, match="must be able to load") as caught:
-        OnnxRuntimeSession(data, name="broken")
-    assert "\n" not in str(caught.value)
+def test_a_stream_other_than_the_sessions_is_refused(doubling, cuda):
+    session = OnnxRuntimeSession(doubling, place="cuda", stream=STREAM)
+    with pytest.raises(ModelError, match=f"stream must be {STREAM} of the session, got 7"):
+        session.enqueue({}, out={}, stream=7)
 
 
-def test_a_closed_session_refuses_to_run_and_closes_again(doubling):
-    session = OnnxRuntimeSession(doubling)
-    session.close()
-    session.close()
-    with pytest.raises(ModelError, match="closed"):
-        session.enqueue({"x": poisoned()}, out={}, stream=0)
+@pytest.mark.parametrize(("place", "stream"), [("cuda", 0), ("cpu", STREAM)])
+def test_a_gpu_needs_a_stream_and_a_cpu_none(doubling, place, stream):
+    with pytest.raises(ModelError, match="stream must be given on a GPU and 0 on a CPU"):
+        OnnxRuntimeSession(doubling, place=place, stream=stream)
 
 
-def test_a_stream_other_than_zero_is_refused(doubling):
-    with pytest.raises(ModelError, match="stream must be 0"):
-        OnnxRuntimeSession(doubling).enqueue({}, out={}, stream=5)
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="has CUDA"
+)
+def test_the_cpu_is_never_taken_in_silence_where_cuda_was_asked_for(doubling):
+    with pytest.raises(ModelError, match=r"must run on CUDAExecutionProvider, got \['CPU"):
+        OnnxRuntimeSession(doubling, place="cuda", stream=STREAM)
 
 
-def test_no_thread_at_all_is_refused(doubling):
-    with pytest.raises(ModelError, match="threads must be at least 1"):
-        OnnxRuntimeSession(doubling, threads=0)
-
-
-def test_a_run_that_fails_is_a_model_error():
-    nodes = [helper.make_node("Reshape", ["x", "shape"], ["y"])]
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [
-            helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [4]),
-            helper.make_tensor_value_info("shape", onnx.TensorProto.INT64, [2]),
-        ],
-        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [None, None])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    session = OnnxRuntimeSession(model.SerializeToString())
-    inputs = {"x": np.ones(4, np.float32), "shape": np.array([3, 3], np.int64)}
-    with pytest.raises(ModelError, match="the network must run"):
-        session.enqueue(inputs, out={"y": poisoned((3, 3))}, stream=0)
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="has CUDA"
+)
+def test_where_the_cpu_is_allowed_instead_the_session_says_so_and_works(doubling, poisoned):
+    session = OnnxRuntimeSession(doubling, place="cuda", stream=STREAM, allow_cpu=True)
+    assert (session.provider, session.place) == ("onnxruntime:CPU", "cpu")
+    x, out = np.ones((2, 3), np.float32), {"y": poisoned(), "z": poisoned()}
+    session.enqueue({"x": x}, out=out, stream=0)
+    np.testing.assert_array_equal(out["y"], 2 * x)

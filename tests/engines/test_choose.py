@@ -1,0 +1,217 @@
+import importlib.util
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from engines import choose
+from engines import onnxruntime as ort_adapter
+from engines import openvino as openvino_adapter
+from engines.cache import PlanCache, PlanKey
+from engines.choose import open_on_cpu, open_on_gpu, runtimes
+from engines.errors import ModelError
+from engines.fake import FakeSession
+from engines.onnxruntime import cuda_fault
+from engines.profiles import Limits
+from engines.session import TensorSpec
+from engines.switching import SwitchingSession
+
+STREAM = 7
+WAIT_S = 10.0
+
+
+class OnTheGpu(FakeSession):
+    place = "cuda"
+
+    def __init__(self, name):
+        spec = (TensorSpec("x", (1,), np.dtype(np.float32)),)
+        super().__init__(spec, spec, dict)
+        self.name = name
+
+    provider = property(lambda self: self.name)
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Makes the machine look as if it had a GPU and these runtimes for it."""
+
+    def has(*names, capability=(8, 9)):
+        monkeypatch.setattr(choose, "compute_capability", lambda: capability)
+        monkeypatch.setattr(
+            choose, "_tensorrt_fault", lambda name, gpu: "" if name in names else "not here"
+        )
+        monkeypatch.setattr(
+            ort_adapter, "cuda_fault", lambda: "" if "onnxruntime:CUDA" in names else "no CUDA"
+        )
+
+    key = PlanKey("0", "tensorrt_rtx", "1", "sm_89", Limits(), ())
+    monkeypatch.setattr(choose, "key_of", lambda model, recipe, target: key)
+    monkeypatch.setattr(choose, "_target", lambda module: "sm_89")
+    monkeypatch.setattr(
+        choose, "TensorRtSession", lambda plan, **options: OnTheGpu(f"plan {plan.decode()}")
+    )
+    monkeypatch.setattr(choose, "_in_onnx_runtime", lambda *_: OnTheGpu("onnxruntime:CUDA"))
+    return has
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return PlanCache(tmp_path)
+
+
+def built_as(monkeypatch, text):
+    class Result:
+        data = text
+        key = PlanKey("0", "tensorrt_rtx", "1", "sm_89", Limits(), ())
+
+    monkeypatch.setattr(choose, "build", lambda *arguments, **options: (Result,))
+
+
+def test_every_runtime_says_why_it_cannot_be_used_and_the_cpu_always_can(monkeypatch):
+    monkeypatch.setattr(choose, "compute_capability", lambda: None)
+    found = {one.name: one for one in runtimes()}
+    assert list(found) == [
+        "tensorrt_rtx",
+        "tensorrt",
+        "onnxruntime:CUDA",
+        "openvino:CPU",
+        "onnxruntime:CPU",
+    ]
+    assert found["tensorrt_rtx"].fault == "no NVIDIA GPU with a driver"
+    assert found["onnxruntime:CPU"].is_available
+    for one in found.values():
+        assert one.is_available == (one.fault == "")
+
+
+@pytest.mark.parametrize(
+    ("able", "provider"),
+    [({"FP32", "BF16"}, "openvino:CPU:bf16"), ({"FP32"}, "onnxruntime:CPU")],
+)
+def test_openvino_is_taken_where_it_computes_in_bfloat16(doubling, monkeypatch, able, provider):
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("openvino is not installed")
+    monkeypatch.setattr(openvino_adapter, "cpu_capabilities", lambda: frozenset(able))
+    assert open_on_cpu(doubling).provider == provider
+
+
+def test_without_openvino_it_is_onnx_runtime(doubling, monkeypatch):
+    def missing():
+        raise ModelError("OpenVINO must be installed, got none.")
+
+    monkeypatch.setattr(openvino_adapter, "cpu_capabilities", missing)
+    assert open_on_cpu(doubling).provider == "onnxruntime:CPU"
+
+
+def test_a_network_that_openvino_does_not_take_runs_in_onnx_runtime(doubling, monkeypatch):
+    def refuse(*_, **__):
+        raise ModelError("model: OpenVINO must be able to load the model, got no.")
+
+    monkeypatch.setattr(openvino_adapter, "cpu_capabilities", lambda: frozenset({"BF16"}))
+    monkeypatch.setattr(openvino_adapter, "OpenVinoSession", refuse)
+    assert open_on_cpu(doubling).provider == "onnxruntime:CPU"
+
+
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="has CUDA"
+)
+def test_a_package_without_cuda_says_so():
+    assert "has no CUDA" in cuda_fault()
+
+
+def test_a_provider_that_does_not_start_is_no_runtime(monkeypatch):
+    # The package names CUDA, but opening falls back: what it really runs on counts.
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    real = onnxruntime.InferenceSession
+    monkeypatch.setattr(
+        onnxruntime,
+        "InferenceSession",
+        lambda model, sess_options, providers, enable_fallback: real(
+            model, sess_options, providers=["CPUExecutionProvider"]
+        ),
+    )
+    assert cuda_fault() == "ONNX Runtime fell back to ['CPUExecutionProvider']"
+
+
+def test_a_plan_that_is_there_is_used_at_once(machine, cache, monkeypatch):
+    machine("tensorrt_rtx", "onnxruntime:CUDA")
+    cache.store(choose.key_of(b"", None, ""), b"cached", {})
+    built_as(monkeypatch, b"cached")
+    session = open_on_gpu(b"model", [], cache, stream=STREAM)
+    assert session.provider == "plan cached"
+
+
+def test_a_plan_that_this_gpu_does_not_take_any_more_is_no_end(machine, cache, monkeypatch, caplog):
+    def refuse(*_, **__):
+        raise ModelError("model: the plan must be valid for this GPU, got none.")
+
+    machine("tensorrt_rtx", "onnxruntime:CUDA")
+    cache.store(choose.key_of(b"", None, ""), b"cached", {})
+    built_as(monkeypatch, b"cached")
+    monkeypatch.setattr(choose, "TensorRtSession", refuse)
+    session = open_on_gpu(b"model", [], cache, stream=STREAM)
+    assert session.provider == "onnxruntime:CUDA"
+    assert "must be valid for this GPU" in caplog.text
+
+
+def test_kernels_are_kept_from_run_to_run_and_a_full_disk_is_no_error(machine, cache, monkeypatch):
+    kept = []
+    machine("tensorrt_rtx")
+    built_as(monkeypatch, b"new")
+    key = choose.key_of(b"", None, "")
+    cache.store_kernels(key, b"earlier")
+
+    def session_that_compiles(plan, *, runtime_cache, keep_kernels, **_):
+        kept.append(runtime_cache)
+        keep_kernels(b"compiled")
+        return OnTheGpu("plan")
+
+    monkeypatch.setattr(choose, "TensorRtSession", session_that_compiles)
+    open_on_gpu(b"model", [], cache, stream=STREAM)
+    assert kept == [b"earlier"]
+    assert cache.load_kernels(key) == b"compiled"
+
+    def full(*_):
+        raise ModelError("there must be room, got a full disk.")
+
+    monkeypatch.setattr(PlanCache, "store_kernels", full)
+    open_on_gpu(b"model", [], cache, stream=STREAM)
+
+
+def test_without_a_plan_it_starts_in_onnx_runtime_and_goes_over(machine, cache, monkeypatch):
+    machine("tensorrt_rtx", "onnxruntime:CUDA")
+    built_as(monkeypatch, b"new")
+    session = open_on_gpu(b"model", [], cache, stream=STREAM)
+    assert isinstance(session, SwitchingSession)
+    assert session.provider == "onnxruntime:CUDA"
+    assert session.wait_until_ready(WAIT_S)
+    arrays = {"x": np.ones(1, np.float32)}
+    session.enqueue(arrays, out=arrays, stream=0)
+    assert session.provider == "plan new"
+
+
+def test_without_onnx_runtime_on_the_gpu_it_waits_for_the_plan(machine, cache, monkeypatch):
+    machine("tensorrt")
+    built_as(monkeypatch, b"new")
+    assert open_on_gpu(b"model", [], cache, stream=STREAM).provider == "plan new"
+
+
+def test_without_tensorrt_it_is_onnx_runtime(machine, cache):
+    machine("onnxruntime:CUDA")
+    assert open_on_gpu(b"model", [], cache, stream=STREAM).provider == "onnxruntime:CUDA"
+
+
+def test_with_nothing_for_the_gpu_the_error_names_what_is_missing(machine, cache):
+    machine()
+    with pytest.raises(ModelError, match="got tensorrt_rtx: not here; tensorrt: not here; onnx"):
+        open_on_gpu(b"model", [], cache, stream=STREAM)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed"
+)
+@pytest.mark.parametrize(
+    ("capability", "target"), [((8, 9), "sm_89"), ((9, 0), "portable"), (None, "portable")]
+)
+def test_the_target_is_the_gpu_here_where_the_module_knows_it(monkeypatch, capability, target):
+    monkeypatch.setattr(choose, "compute_capability", lambda: capability)
+    assert choose._target("tensorrt_rtx") == target

@@ -1,0 +1,157 @@
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from engines.build import BuildProgress, Built
+from engines.cache import PlanKey
+from engines.profiles import Limits
+from engines.twins import TWINS, enlarger
+from realtime.cli import main
+from realtime.engine_commands import (
+    _expanded,
+    _networks_here,
+    describe_plan,
+    load_network,
+)
+
+rtx = pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed"
+)
+
+
+@pytest.fixture
+def small_network(tmp_path: Path) -> Path:
+    path = tmp_path / "small.onnx"
+    path.write_bytes(enlarger(1, 4))
+    return path
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RT_SWAP_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    code = main(arguments)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1, lines
+    return code, lines[0]
+
+
+@rtx
+def test_a_file_is_built_for_each_target_and_found_again(
+    small_network: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+):
+    command = ["build", str(small_network), "--target", "sm_86,sm_89"]
+    assert main(command) == 0
+    first, second = capsys.readouterr().err.splitlines()
+    assert f"{small_network} for sm_86: fp16, " in first
+    assert "for sm_89: fp16" in second
+    assert len(list((cache / "plans").glob("*.plan"))) == 2
+    assert main(command) == 0
+    assert capsys.readouterr().err.count("was there already") == 2
+
+
+@rtx
+def test_a_target_that_does_not_exist_is_exit_code_5_and_names_those_that_do(
+    small_network: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+):
+    code, line = error_of(capsys, "build", str(small_network), "--target", "sm_12")
+    assert code == 5
+    assert "must be one of portable, sm_75" in line
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorrt") is not None, reason="it is installed")
+def test_a_module_that_is_missing_is_exit_code_5_and_says_how_to_get_it(
+    small_network: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+):
+    code, line = error_of(capsys, "build", str(small_network), "--module", "tensorrt")
+    assert code == 5
+    assert 'pip install "tensorrt"' in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["build", "nowhere.onnx"], 2, "must be a readable file"),
+        (["build", "no_such_model"], 5, "must be a name of the catalogue"),
+        (["bench", "engines", "masker", "--threads", "1,0"], 2, "must be whole numbers like 1,2"),
+        (["build", "masker", "--pixels", "255"], 2, "must be two numbers like 0,255"),
+        (["build", "masker", "--pixels", "1,0"], 2, "must be two numbers like 0,255"),
+        (["build", "masker", "--pixels", "a,b"], 2, "must be two numbers like 0,255"),
+        (["bench", "engines", "nowhere.onnx"], 2, "must be a readable file"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line_and_an_exit_code(
+    arguments: list[str],
+    code: int,
+    message: str,
+    cache: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    assert error_of(capsys, *arguments)[0] == code
+    main(arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_times_come_as_json_with_the_machine_they_were_measured_on(
+    small_network: Path, capsys: pytest.CaptureFixture[str]
+):
+    command = ["bench", "engines", str(small_network), "--threads", "1", "--seconds", "0"]
+    assert main([*command, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    first = result["timings"][0]
+    assert (first["runtime"], first["threads"], first["error"]) == ("onnxruntime f32", 1, 0.0)
+    assert first["median_ms"] >= first["least_ms"] > 0
+    assert result["machine"]["cores"] >= 1
+
+
+def test_times_come_as_a_table_line_by_line(
+    small_network: Path, capsys: pytest.CaptureFixture[str]
+):
+    command = ["bench", "engines", str(small_network), "--threads", "1,2", "--seconds", "0"]
+    assert main(command) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "onnxruntime f32" in line]
+    assert len(lines) == 2
+    assert all(" ms  error " in line for line in lines)
+
+
+def test_a_twin_is_a_network_like_any_other():
+    assert load_network("masker") == TWINS["masker"].make()
+
+
+def test_a_plan_that_stayed_in_float32_says_why():
+    facts = {"precision": "fp32", "fault": "y holds NaN or infinity", "seconds": 2.5}
+    key = PlanKey("0", "tensorrt_rtx", "1", "sm_86", Limits(), ())
+    line = describe_plan("net", Built(b"x" * 10**6, key, Path("p"), facts, False))
+    assert line == "net for sm_86: fp32, 1.0 MB, not fp16, as y holds NaN or infinity, 2.5 s, p"
+
+
+def test_a_build_shows_its_phase_and_the_time_left():
+    import io
+
+    from rich.console import Console
+
+    from realtime.terminal import Terminal
+
+    text = io.StringIO()
+    terminal = Terminal(Console(file=text, force_terminal=True, width=100))
+    with terminal.building() as show:
+        show(BuildProgress("net", "fp16", 0.4, 12.3))
+    assert "fp16 net" in text.getvalue()
+    assert "12 s left" in text.getvalue()
+    silent = io.StringIO()
+    with Terminal(Console(file=silent, force_terminal=False)).building() as show:
+        show(BuildProgress("net", "fp16", 0.4, 12.3))
+    assert silent.getvalue() == ""
+
+
+def test_by_default_the_twins_are_measured_but_for_the_largest(cache: Path):
+    assert set(_networks_here()) == set(TWINS) - {"swapper", "swapper_half"}
+
+
+def test_all_twins_are_built_under_one_name():
+    assert _expanded(["twins", "own.onnx"]) == [*TWINS, "own.onnx"]
