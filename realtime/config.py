@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from realtime.errors import ConfigError
 from realtime.stages.guard import GuardConfig
+from realtime.stages.mark import MarkConfig
 from realtime.stages.swap import MeshSwapConfig
 from realtime.stages.track import TrackConfig
 
@@ -120,6 +121,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     swapper: Literal["mesh"] = "mesh"
     swap: MeshSwapConfig = MeshSwapConfig()
     guard: GuardConfig = GuardConfig()
+    mark: MarkConfig = MarkConfig()
 
 
 def load_config(

@@ -68,7 +68,7 @@ class Stage:
             paced=True,
             metrics=self.metrics,
             tally=self.tally,
-            times=self.metrics.stages["send"],
+            times=self.metrics.stages,
             clock=lambda: self.now_ns,
             sleep=self.sleep,
         )

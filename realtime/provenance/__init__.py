@@ -1,0 +1,1 @@
+"""Saying that a picture is artificial: the invisible mark, metadata, signatures, and reading them."""
