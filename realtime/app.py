@@ -10,13 +10,16 @@ from engines.models.face_finder import FACE_NETWORKS
 from engines.models.library import ModelLibrary
 from engines.session import Session
 from realtime.config import Config
-from realtime.consent import ConsentLog, default_consent_path, require_consent
+from realtime.consent import ConsentKind, ConsentLog, default_consent_path, require_consent
 from realtime.contact_sheet import Moments
 from realtime.device import choose_device, limit_threads
 from realtime.identity import prepare_identity
 from realtime.job import DISCARD, SYNTHETIC, Job, is_picture
+from realtime.marking import content_checks, describe_marks, open_record, open_seal
 from realtime.metrics import Json
 from realtime.pipeline import Pipeline, Plan, Report
+from realtime.provenance.run_record import RunRecord, draw_session
+from realtime.provenance.seal import Seal
 from realtime.signals import StopSignals
 from realtime.sinks.null import Null
 from realtime.sinks.picture import PictureFile
@@ -28,6 +31,7 @@ from realtime.sources.synthetic import SyntheticCamera
 from realtime.sources.video import VideoFile as VideoSource
 from realtime.stage import Sink, Source, Stage
 from realtime.stages.guard import Guard
+from realtime.stages.mark import Mark
 from realtime.stages.swap import MeshSwap
 from realtime.stages.track import Track
 from realtime.stats_file import StatsFile
@@ -77,23 +81,43 @@ def run(
     with StatsFile(job.stats, terminal.line) as stats_file:
         device = choose_device(config.device.kind)
         limit_threads(config.device.threads)
-        _see_consent(job, terminal)
-        plan = build_plan(job, config, _open_library(job, terminal), moments)
+        consents = _see_consent(job, terminal)
+        library = _open_library(job, terminal)
+        record = open_record(job, config, library, FACE_NETWORKS, consents)
+        seal = open_seal(record, job)
+        plan = build_plan(job, config, library, moments, record=record, seal=seal)
         pipeline = Pipeline(plan)
         stats_file.figures = pipeline.stats
         title = f"{describe(job)}; {config.swapper} on {device}"
         report = _run_pipeline(pipeline, job, title, terminal, signals)
         stats_file.reason = report.reason
     terminal.line(summary(report, live=job.mode == "live"))
+    terminal.line(describe_marks(record, seal))
     return Outcome(signals.exit_code, report.stats)
 
 
 def build_plan(
-    job: Job, config: Config, library: ModelLibrary, moments: Moments | None = None
+    job: Job,
+    config: Config,
+    library: ModelLibrary,
+    moments: Moments | None = None,
+    *,
+    record: RunRecord | None = None,
+    seal: Seal | None = None,
 ) -> Plan:
     """Constructs every part of a run; nothing in it is open yet.
 
+    Args:
+        job: what to do.
+        config: how to do it.
+        library: holds the models.
+        moments: keeps pictures from before and after the swap.
+        record: of the run the pictures say they come from; None draws a session only.
+        seal: goes on a file that is written; None leaves it without metadata and signature.
+
     Raises:
+        UsageError: the content check cannot be imported.
+        ContentError: it refuses a picture of the face.
         MediaError, ModelError: a face cannot be used, or a model is missing.
     """
 
@@ -102,7 +126,9 @@ def build_plan(
 
     connections = library.path(CONNECTIONS).read_text(encoding="utf-8")
     identity = prepare_identity(job.faces, connections, open_session)
+    session = draw_session() if record is None else record.session
     stages: tuple[Stage, ...] = (
+        *content_checks(job),
         Track(config.track, open_session),
         MeshSwap(config.swap, identity),
     )
@@ -113,7 +139,11 @@ def build_plan(
         source=build_source(job, config, library, open_session),
         lanes=spread(stages, num_lanes(config, live=live), moments),
         guard=Guard(config.guard),
-        sinks=build_sinks(job, config),
+        finish=(
+            Mark(config.mark, session, show_label=job.show_label),
+            *((moments.after,) if moments else ()),
+        ),
+        sinks=build_sinks(job, config, seal),
         paced=paced,
         rate_hz=config.output.rate_hz if paced else None,
         out_size=config.output.size,
@@ -153,13 +183,13 @@ def _num_frames(job: Job, rate_hz: Fraction) -> int | None:
     return max(1, round((job.seconds or ENDLESS_S) * rate_hz))
 
 
-def build_sinks(job: Job, config: Config) -> tuple[Sink, ...]:
+def build_sinks(job: Job, config: Config, seal: Seal | None = None) -> tuple[Sink, ...]:
     """Where the pictures go; at least one place."""
     sinks: list[Sink] = []
     if job.virtual_camera is not None:
         sinks.append(VirtualCamera(job.virtual_camera or None))
     if job.output is not None and is_picture(job.output):
-        sinks.append(PictureFile(job.output, force=job.force))
+        sinks.append(PictureFile(job.output, force=job.force, seal=seal))
     elif job.output is not None:
         # The sound of a file played in real time would drift from pictures that are repeated.
         has_sound = job.mode == "file" and job.input is not None and not is_picture(job.input)
@@ -170,6 +200,7 @@ def build_sinks(job: Job, config: Config) -> tuple[Sink, ...]:
                 force=job.force,
                 crf=config.output.crf,
                 preset=config.output.preset,
+                seal=seal,
             )
         )
     if job.discard:
@@ -199,10 +230,9 @@ def spread(
 ) -> tuple[tuple[Stage, ...], ...]:
     """Puts the stages into lanes: the first into one of its own where there are two."""
     before: tuple[Stage, ...] = (moments.before,) if moments else ()
-    after: tuple[Stage, ...] = (moments.after,) if moments else ()
     if lanes == 1:
-        return ((*before, *stages, *after),)
-    return ((*before, *stages[:1]), (*stages[1:], *after))
+        return ((*before, *stages),)
+    return ((*before, *stages[:1]), stages[1:])
 
 
 def describe(job: Job) -> str:
@@ -226,14 +256,16 @@ def summary(report: Report, *, live: bool) -> str:
     return ", ".join(parts)
 
 
-def _see_consent(job: Job, terminal: Terminal) -> None:
-    if job.faces:
-        require_consent(
-            [face.path for face in job.faces],
-            ConsentLog(default_consent_path()),
-            given=job.consent,
-            ask=terminal.ask_consent if terminal.interactive else None,
-        )
+def _see_consent(job: Job, terminal: Terminal) -> dict[str, ConsentKind]:
+    """Kind of consent by SHA-256 of the face's pictures."""
+    if not job.faces:
+        return {}
+    return require_consent(
+        [face.path for face in job.faces],
+        ConsentLog(default_consent_path()),
+        given=job.consent,
+        ask=terminal.ask_consent if terminal.interactive else None,
+    )
 
 
 def _open_library(job: Job, terminal: Terminal) -> ModelLibrary:

@@ -47,6 +47,8 @@ class Job:
         consent: why the faces may be used, where the command line says so.
         stats: file for the figures of the run.
         unpaced: the synthetic camera gives its pictures as fast as they can be worked on.
+        show_label: False leaves the visible label out, which the person has answered for.
+        content_check: ``module:function`` of an operator's filter; None for none.
     """
 
     camera: str | None
@@ -60,6 +62,8 @@ class Job:
     consent: ConsentKind | None = None
     stats: Path | None = None
     unpaced: bool = False
+    show_label: bool = True
+    content_check: str | None = None
 
     @property
     def mode(self) -> Literal["live", "file", "picture"]:
@@ -127,6 +131,9 @@ def plan_job(
     seconds: float | None,
     consent: ConsentKind | None,
     stats: Path | None,
+    no_label: bool = False,
+    duties_understood: bool = False,
+    content_check: str | None = None,
 ) -> Job:
     """Checks that the options make sense together and fills in what follows from them.
 
@@ -135,6 +142,7 @@ def plan_job(
     """
     _check_origin(camera, input_path)
     _check_faces(faces)
+    _check_label(no_label, duties_understood)
     if output is None and virtual_camera is None:
         if camera is None:
             raise UsageError(
@@ -155,7 +163,22 @@ def plan_job(
         seconds=seconds,
         consent=consent,
         stats=stats,
+        show_label=not no_label,
+        content_check=content_check,
     )
+
+
+def _check_label(no_label: bool, duties_understood: bool) -> None:
+    if no_label and not duties_understood:
+        raise UsageError(
+            "--no-label: the duty to label must be known, got no word of it. Many laws want such "
+            "pictures labelled; if you see to that yourself, add --i-understand-labelling-duties."
+        )
+    if duties_understood and not no_label:
+        raise UsageError(
+            "--i-understand-labelling-duties: must stand beside --no-label, got no such option. "
+            "Leave it out."
+        )
 
 
 def _check_origin(camera: str | None, input_path: Path | None) -> None:

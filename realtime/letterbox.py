@@ -72,13 +72,11 @@ def letterbox_frame(frame: Frame, *, out: Frame) -> None:
     scale = np.array([fit_width / width, fit_height / height], np.float32)
     corner = np.array([(out_width - fit_width) // 2, (out_height - fit_height) // 2], np.float32)
     # Places count from the middle of the first pixel.
-    shift = (scale - 1) / 2 + corner
+    shift = np.asarray((scale - 1) / 2 + corner, np.float32)
     out.faces = [_moved(face, scale, shift) for face in frame.faces]
 
 
-def _moved(
-    face: Face, scale: NDArray[np.float32], shift: NDArray[np.float32]
-) -> Face:
+def _moved(face: Face, scale: NDArray[np.float32], shift: NDArray[np.float32]) -> Face:
     landmarks = face.landmarks * np.append(scale, scale[0])[: face.landmarks.shape[1]]
     landmarks[:, :2] += shift
     box = (face.box.reshape(2, 2) * scale + shift).reshape(4)

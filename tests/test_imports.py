@@ -23,6 +23,8 @@ TOP = ("realtime.app", "realtime.cli")
 ADAPTERS = {
     "PIL": ("realtime.pictures",),
     "av": ("realtime.media_file", "realtime.sinks", "realtime.sources"),
+    "c2pa": ("realtime.provenance.c2pa_manifest",),
+    "cryptography": ("realtime.provenance.certificates",),
     "cupy": (),
     "cv2_enumerate_cameras": ("realtime.sources.devices",),
     "onnx": ("engines.models",),

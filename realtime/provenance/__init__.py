@@ -1,1 +1,1 @@
-"""Saying that a picture is artificial: the invisible mark, metadata, signatures, and reading them."""
+"""What says that a picture is artificial: invisible mark, metadata, signatures; and its reader."""

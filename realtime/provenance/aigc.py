@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from html import escape, unescape
 
-from realtime.provenance.session import COMPOSITE, Session
+from realtime.provenance.run_record import COMPOSITE, RunRecord
 
 TAG = "AIGC"
 PRODUCER_PATTERN = r"^[!#-\[\]-~]{1,64}$"
@@ -47,10 +47,10 @@ class AigcLabel:
     session: str | None
 
 
-def aigc_json(session: Session) -> str:
-    """The label of what a session makes; who first passes it on is its maker."""
-    produce_id = f"{_ID_PREFIX}{session.id}-{session.started:%Y%m%dT%H%M%SZ}"
-    values = (_CERTAIN, session.producer, produce_id, "", session.producer, produce_id, "")
+def aigc_json(run: RunRecord) -> str:
+    """The label of what a run makes; who first passes it on is its maker."""
+    produce_id = f"{_ID_PREFIX}{run.session_id}-{run.started:%Y%m%dT%H%M%SZ}"
+    values = (_CERTAIN, run.producer, produce_id, "", run.producer, produce_id, "")
     return json.dumps(dict(zip(_KEYS, values, strict=True)), separators=(",", ":"))
 
 
@@ -72,7 +72,7 @@ def parse_aigc(text: str) -> AigcLabel | None:
     )
 
 
-def xmp_packet(session: Session) -> bytes:
+def xmp_packet(run: RunRecord) -> bytes:
     """The label, IPTC's digital source type and a description as an XMP packet for pictures."""
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
@@ -81,9 +81,9 @@ def xmp_packet(session: Session) -> bytes:
         '<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"'
         f' xmlns:Iptc4xmpExt="{_IPTC_NAMESPACE}" xmlns:TC260="{_NAMESPACE}"'
         f' Iptc4xmpExt:DigitalSourceType="{COMPOSITE}"'
-        f' TC260:{TAG}="{escape(aigc_json(session))}">'
+        f' TC260:{TAG}="{escape(aigc_json(run))}">'
         '<dc:description><rdf:Alt><rdf:li xml:lang="x-default">'
-        f"{escape(session.comment())}</rdf:li></rdf:Alt></dc:description>"
+        f"{escape(run.comment())}</rdf:li></rdf:Alt></dc:description>"
         '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
     ).encode()
 

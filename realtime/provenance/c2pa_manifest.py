@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from realtime.errors import SinkError
 from realtime.provenance.keys import Credentials
-from realtime.provenance.session import COMPOSITE, PROGRAM, Json, Session
+from realtime.provenance.run_record import COMPOSITE, PROGRAM, Json, RunRecord
 
 SOFT_BINDING = "org.rtswap.spread-spectrum.1"
 """Name of the invisible mark as a soft binding; a private one until it is registered."""
@@ -82,7 +82,7 @@ def sign_file(
     *,
     out: Path,
     title: str,
-    session: Session,
+    run: RunRecord,
     source: Path | None,
     credentials: Credentials,
 ) -> None:
@@ -94,7 +94,7 @@ def sign_file(
         path: the finished file; its suffix says its type.
         out: where the copy goes; written over.
         title: name the file will have.
-        session: what is said.
+        run: what is said.
         source: the input, or None for a camera.
         credentials: who says it.
 
@@ -109,7 +109,7 @@ def sign_file(
         with c2pa.Settings.from_dict(_SETTINGS) as settings, c2pa.Context(settings) as context:
             info = c2pa.C2paSignerInfo(c2pa.C2paSigningAlg.ES256, chain, key, None)
             has_source = source is not None and _try_ingredient(source, context)
-            manifest = _manifest(title, session, opened=has_source)
+            manifest = _manifest(title, run, opened=has_source)
             with (
                 c2pa.Builder(json.dumps(manifest), context) as builder,
                 c2pa.Signer.from_info(info) as signer,
@@ -163,8 +163,8 @@ def _had_manifest(path: Path) -> bool:
     return b"jumb" in head and b"c2pa" in head
 
 
-def _manifest(title: str, session: Session, *, opened: bool) -> Json:
-    agent = {"name": PROGRAM, "version": session.version}
+def _manifest(title: str, run: RunRecord, *, opened: bool) -> Json:
+    agent = {"name": PROGRAM, "version": run.version}
     made = {
         "action": "c2pa.edited" if opened else "c2pa.created",
         "digitalSourceType": COMPOSITE,
@@ -172,14 +172,14 @@ def _manifest(title: str, session: Session, *, opened: bool) -> Json:
         "description": "A face was replaced by another one.",
     }
     found = {"action": "c2pa.opened", "parameters": {"ingredientIds": [_INGREDIENT]}}
-    mark = {"alg": SOFT_BINDING, "blocks": [{"scope": {}, "value": session.id}], "pad": ""}
+    mark = {"alg": SOFT_BINDING, "blocks": [{"scope": {}, "value": run.session_id}], "pad": ""}
     return {
         "claim_generator_info": [agent],
         "title": title,
         "assertions": [
             {"label": "c2pa.actions.v2", "data": {"actions": [found, made] if opened else [made]}},
             {"label": "c2pa.soft-binding", "data": mark},
-            {"label": _SESSION_ASSERTION, "data": session.record()},
+            {"label": _SESSION_ASSERTION, "data": run.as_json()},
         ],
     }
 

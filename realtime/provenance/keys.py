@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from realtime.consent import default_consent_path
 from realtime.errors import SinkError
 
 if TYPE_CHECKING:
@@ -46,10 +47,8 @@ class Credentials:
 
 
 def default_key_folder() -> Path:
-    """``keys`` in the user's data folder."""
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("rt-swap", appauthor=False)) / "keys"
+    """``keys`` in the user's data folder, beside the record of consents."""
+    return default_consent_path().with_name("keys")
 
 
 class KeyFolder:

@@ -22,6 +22,8 @@ CAP_PART = 0.05
 SMALL_CAP_PART, MIN_SMALL_CAP_PX = 0.03, 16
 """The same where the standard allows a smaller label, after its first seconds."""
 
+Levels = NDArray[np.floating]
+
 _INK = 28
 _PAPER = 255
 _GROUND = 24
@@ -99,8 +101,8 @@ def draw_label(preset: Preset, cap_px: float) -> Label:
 
 def _compose(ground: Image, paper: Image, ink: Image, text: Image) -> Label:
     """Lays the masks over each other: ground, badge, its letters, the word."""
-    light = np.zeros(ground.shape, np.float32)
-    cover = np.zeros(ground.shape, np.float32)
+    light: Levels = np.zeros(ground.shape, np.float32)
+    cover: Levels = np.zeros(ground.shape, np.float32)
     layers = ((ground, _GROUND, _GROUND_ALPHA), (paper, _PAPER, 255), (ink, _INK, 255))
     for mask, level, opacity in (*layers, (text, _PAPER, 255)):
         alpha = mask.astype(np.float32) / 255 * (opacity / 255)
@@ -109,7 +111,7 @@ def _compose(ground: Image, paper: Image, ink: Image, text: Image) -> Label:
     return Label(_three(255 * (1 - cover)), _three(light))
 
 
-def _three(levels: NDArray[np.float32]) -> Image:
+def _three(levels: Levels) -> Image:
     return np.repeat(np.rint(levels).astype(np.uint8)[:, :, None], 3, axis=2)
 
 

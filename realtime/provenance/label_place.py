@@ -50,9 +50,7 @@ class Placer:
     def __init__(self, picture: tuple[int, int], forms: Sequence[tuple[int, int]]) -> None:
         self._forms = tuple(forms)
         self._places = tuple(
-            place
-            for form, size in enumerate(forms)
-            for place in _anchored(picture, size, form)
+            place for form, size in enumerate(forms) for place in _anchored(picture, size, form)
         )
         self._now = 0
         self._better: int | None = None

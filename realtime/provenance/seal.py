@@ -7,7 +7,7 @@ from realtime.errors import SinkError
 from realtime.provenance.aigc import TAG, aigc_json, xmp_packet
 from realtime.provenance.c2pa_manifest import obstacle, sign_file
 from realtime.provenance.keys import KeyFolder
-from realtime.provenance.session import Session
+from realtime.provenance.run_record import RunRecord
 from realtime.provenance.sidecar import write_sidecar
 
 logger = logging.getLogger(__name__)
@@ -16,16 +16,16 @@ SIGNED = "signed"
 
 
 class Seal:
-    """Says in and beside a file what a session has made; for one output file.
+    """Says in and beside a file what a run has made; for one output file.
 
     Args:
-        session: what is said.
+        run: what is said.
         source: the input, if it is a file; its own manifest is kept as that of an ingredient.
         keys: of this installation.
     """
 
-    def __init__(self, session: Session, source: Path | None, keys: KeyFolder) -> None:
-        self._session = session
+    def __init__(self, run: RunRecord, source: Path | None, keys: KeyFolder) -> None:
+        self._run = run
         self._source = source
         self._keys = keys
         self._c2pa: str | None = None
@@ -46,11 +46,11 @@ class Seal:
 
     def tags(self) -> dict[str, str]:
         """Metadata of a video's container."""
-        return {TAG: aigc_json(self._session), "comment": self._session.comment()}
+        return {TAG: aigc_json(self._run), "comment": self._run.comment()}
 
     def xmp(self) -> bytes:
         """Metadata of a picture."""
-        return xmp_packet(self._session)
+        return xmp_packet(self._run)
 
     def finish(self, part: Path, path: Path) -> None:
         """Signs a finished file in its place and writes its sidecar.
@@ -66,9 +66,7 @@ class Seal:
             SinkError: the sidecar cannot be written.
         """
         self._c2pa = self._sign(part, path)
-        write_sidecar(
-            path, output=part, c2pa=self._c2pa, session=self._session, keys=self._keys
-        )
+        write_sidecar(path, output=part, c2pa=self._c2pa, run=self._run, keys=self._keys)
 
     def _sign(self, part: Path, path: Path) -> str:
         """Gives the file a manifest; returns ``signed`` or why not."""
@@ -84,7 +82,7 @@ class Seal:
                 part,
                 out=signed,
                 title=path.name,
-                session=self._session,
+                run=self._run,
                 source=self._source,
                 credentials=credentials,
             )

@@ -18,7 +18,7 @@ from typing import Literal
 
 from realtime.errors import SinkError
 from realtime.provenance.keys import KeyFolder
-from realtime.provenance.session import Json, Session
+from realtime.provenance.run_record import Json, RunRecord
 
 FORMAT = "org.rtswap.sidecar.v1"
 SUFFIX = ".rtswap.json"
@@ -49,14 +49,14 @@ def sidecar_path(path: Path) -> Path:
     return path.with_name(path.name + SUFFIX)
 
 
-def write_sidecar(path: Path, *, output: Path, c2pa: str, session: Session, keys: KeyFolder) -> None:
+def write_sidecar(path: Path, *, output: Path, c2pa: str, run: RunRecord, keys: KeyFolder) -> None:
     """Writes the sidecar of a file that is finished.
 
     Args:
         path: name the file has or will have.
         output: where the file lies now.
         c2pa: ``signed``, or why it is not.
-        session: what made it.
+        run: what made it.
         keys: of this installation.
 
     Raises:
@@ -68,7 +68,7 @@ def write_sidecar(path: Path, *, output: Path, c2pa: str, session: Session, keys
         facts = {"name": path.name, "bytes": output.stat().st_size, "sha256": _sha256(output)}
         record: Json = {
             "format": FORMAT,
-            "session": session.record(),
+            "run": run.as_json(),
             "output": facts,
             "c2pa": c2pa,
         }
@@ -98,7 +98,7 @@ def read_sidecar(path: Path, keys: KeyFolder) -> SidecarReport:
             return SidecarReport("forged")
         record = json.loads(target.read_bytes())
         signature = record.pop("signature")
-        session = str(record["session"]["session"])
+        session = str(record["run"]["session"])
         stated = record["output"]["sha256"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError):
         return SidecarReport("forged")

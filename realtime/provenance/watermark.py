@@ -182,4 +182,4 @@ def _cosines() -> Floats:
     place = np.arange(BLOCK)[None, :]
     basis = np.sqrt(2 / BLOCK) * np.cos(np.pi * (2 * place + 1) * frequency / (2 * BLOCK))
     basis[0] /= np.sqrt(2)
-    return basis.astype(np.float32)
+    return np.asarray(basis, np.float32)

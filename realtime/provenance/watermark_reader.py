@@ -146,9 +146,7 @@ def _other_views(pictures: Sequence[Grey], plain: _View) -> Iterator[_View]:
 
 def _fitting(left: float, top: float, width: float, height: float) -> Iterator[_View]:
     """The two grids nearest to the shape of a part of the picture, whose edges are uncertain."""
-    ranked = sorted(
-        GRIDS, key=lambda grid: abs(math.log(width * grid[1] / (height * grid[0])))
-    )
+    ranked = sorted(GRIDS, key=lambda grid: abs(math.log(width * grid[1] / (height * grid[0]))))
     for grid in ranked[:2]:
         yield _View(left, top, width, height, grid)
 
@@ -238,9 +236,7 @@ def _decode(values: Floats, chips: Chips) -> tuple[Payload, float, int] | None:
     energy = float(np.sqrt(np.square(values, dtype=np.float64).sum()))
     if energy == 0:
         return None
-    sums = np.bincount(
-        chips.bits.ravel(), (values * chips.signs).ravel(), minlength=bch.LENGTH
-    )
+    sums = np.bincount(chips.bits.ravel(), (values * chips.signs).ravel(), minlength=bch.LENGTH)
     certainty = sums / energy
     # No word can score more than the one that agrees with every bit.
     if np.abs(certainty).sum() < MIN_SCORE:

@@ -19,7 +19,7 @@ from realtime.provenance.label import (
     small_cap_height_px,
 )
 from realtime.provenance.label_place import Placer
-from realtime.provenance.session import PROGRAM
+from realtime.provenance.run_record import PROGRAM
 from realtime.provenance.watermark import Payload, Watermark
 
 MS_NS = 1_000_000
@@ -71,9 +71,7 @@ class Mark:
     def open(self, spec: PictureSpec, memory: Memory) -> None:  # noqa: ARG002
         """Draws the pattern and the label for pictures of this size."""
         size = (spec.width, spec.height)
-        self._watermark = Watermark(
-            self._payload, size, AMPLITUDES[self._config.strength]
-        )
+        self._watermark = Watermark(self._payload, size, AMPLITUDES[self._config.strength])
         self._began_ns = None
         if self._show_label:
             caps = [cap_height_px(*size)]

@@ -15,9 +15,7 @@ SESSION_BITS = 32
 RECORD_FORMAT = "org.rtswap.session.v1"
 """Name of the record, and of the C2PA assertion that carries it."""
 
-COMPOSITE = (
-    "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-)
+COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 """IPTC's term for a picture of which a trained algorithm made a part."""
 
 
@@ -29,7 +27,7 @@ def program_version() -> str:
         return "checkout"
 
 
-def draw_session_number() -> int:
+def draw_session() -> int:
     """A new random number for a run, 0 up to 2**32 - 1."""
     return secrets.randbits(SESSION_BITS)
 
@@ -40,11 +38,11 @@ def session_id(number: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class RunRecord:
     """One run.
 
     Attributes:
-        number: what the invisible mark says, 0 up to 2**32 - 1.
+        session: what the invisible mark says, 0 up to 2**32 - 1.
         label: preset of the visible label, or ``off``.
         strength: of the invisible mark.
         producer: who answers for the content, as GB 45438 wants it named.
@@ -55,7 +53,7 @@ class Session:
         version: of the program.
     """
 
-    number: int
+    session: int
     label: str
     strength: str
     producer: str = PROGRAM
@@ -66,17 +64,17 @@ class Session:
     version: str = field(default_factory=program_version)
 
     @property
-    def id(self) -> str:
-        """The number as it is written."""
-        return session_id(self.number)
+    def session_id(self) -> str:
+        """The session as it is written."""
+        return session_id(self.session)
 
-    def record(self) -> Json:
+    def as_json(self) -> Json:
         """Everything as JSON: hashes and settings; no picture, no name, no path."""
         return {
             "format": RECORD_FORMAT,
             "program": PROGRAM,
             "version": self.version,
-            "session": self.id,
+            "session": self.session_id,
             "started": self.started.isoformat(timespec="seconds"),
             "label": {"preset": self.label, "duties_acknowledged": self.label == "off"},
             "mark": {"strength": self.strength},
@@ -92,5 +90,5 @@ class Session:
         """One plain sentence for the comment field of a file."""
         return (
             f"AI-generated content: a face was replaced by {PROGRAM} {self.version}, "
-            f"session {self.id}."
+            f"session {self.session_id}."
         )
