@@ -11,12 +11,10 @@ from realtime.job import Job
 from realtime.pictures import load_picture
 from realtime.provenance.keys import KeyFolder, default_key_folder
 from realtime.provenance.run_record import RunRecord, draw_session
-from realtime.provenance.seal import SIGNED, Seal
+from realtime.provenance.seal import Seal
 from realtime.provenance.verify import Findings, verify_camera, verify_file
 from realtime.sources.camera import Camera
 from realtime.stage import Stage
-
-_ADVICE = "pip install 'rt-swap[provenance]' to sign MP4, MOV, JPEG, PNG, WebP and TIFF"
 
 
 def open_record(
@@ -72,8 +70,7 @@ def describe_marks(record: RunRecord, seal: Seal) -> str:
     marks = "invisible mark" if record.label == "off" else "label, invisible mark"
     if seal.c2pa is None:
         return f"session {record.session_id}: {marks}; a picture that is no file carries no C2PA"
-    advice = "" if seal.c2pa == SIGNED else f" ({_ADVICE})"
-    return f"session {record.session_id}: {marks}, metadata, sidecar; C2PA: {seal.c2pa}{advice}"
+    return f"session {record.session_id}: {marks}, metadata, sidecar; C2PA: {seal.c2pa}"
 
 
 def verify_target(target: str) -> Findings:

@@ -73,7 +73,7 @@ def obstacle(path: Path) -> str | None:
     if path.suffix.lower() not in MEDIA_TYPES:
         return f"C2PA knows no {path.suffix} files"
     if find_spec("c2pa") is None:
-        return "c2pa-python is not installed"
+        return "c2pa-python is not installed (pip install 'rt-swap[provenance]')"
     return None
 
 

@@ -12,7 +12,7 @@ from realtime.provenance.label import draw_label
 MIN_MATCH = 0.75
 """Correlation with the badge from which it counts as seen."""
 
-_SHORT_SIDE_PX = 360
+_SHORT_SIDE_PX, _MAX_LONG_SIDE_PX = 360, 1600
 _CAP_PX = tuple(10.0 * 1.07**step for step in range(15))
 """Heights of capitals looked for in a picture of 360 lines: 10 to 26 pixels."""
 
@@ -63,7 +63,8 @@ def find_label(pictures: Sequence[Grey]) -> LabelReading:
 
 def _scaled(picture: Grey) -> Grey:
     height, width = picture.shape
-    scale = _SHORT_SIDE_PX / min(height, width)
+    # A strip of a picture must not become one of a million pixels.
+    scale = min(_SHORT_SIDE_PX / min(height, width), _MAX_LONG_SIDE_PX / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8)

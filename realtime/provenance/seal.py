@@ -75,7 +75,7 @@ class Seal:
             return f"not signed: {reason}"
         credentials = self._keys.credentials()
         if credentials is None:
-            return "not signed: the package cryptography is not installed"
+            return "not signed: cryptography is not installed (pip install 'rt-swap[provenance]')"
         signed = part.with_name(f".{part.stem}.signed{path.suffix}")
         try:
             sign_file(

@@ -75,7 +75,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
+class View:
     """Where the marked picture may lie in the one that is seen.
 
     Attributes:
@@ -115,22 +115,31 @@ def read_mark(pictures: Sequence[Grey], *, thorough: bool = True) -> Reading | N
     """
     if not pictures:
         return None
-    height, width = pictures[0].shape
-    plain = _View(0, 0, width, height, nearest_grid(width, height))
-    found = _read_view(pictures, plain)
+    found = _read_view(pictures, plain_view(pictures[0]))
     if found is not None or not thorough:
         return found
     some = pictures[:: math.ceil(len(pictures) / _NUM_SEARCHED)]
-    readings = (_read_view(some, view) for view in _other_views(some, plain))
+    readings = (_read_view(some, view) for view in other_views(some))
     return next((reading for reading in readings if reading is not None), None)
 
 
-def _other_views(pictures: Sequence[Grey], plain: _View) -> Iterator[_View]:
-    """Every way a picture usually gets another shape."""
+def plain_view(picture: Grey) -> View:
+    """The picture as it is."""
+    height, width = picture.shape
+    return View(0, 0, width, height, nearest_grid(width, height))
+
+
+def other_views(pictures: Sequence[Grey]) -> Iterator[View]:
+    """Every way a picture usually gets another shape.
+
+    Args:
+        pictures: of one size, at least one.
+    """
+    plain = plain_view(pictures[0])
     left, top, width, height = plain.left, plain.top, plain.width, plain.height
     for grid in GRIDS:  # stretched to another shape
         if grid != plain.grid:
-            yield _View(left, top, width, height, grid)
+            yield View(left, top, width, height, grid)
     content = _content(pictures)
     if content != (0, 0, width, height):  # black bars were added
         yield from _fitting(*content)
@@ -144,11 +153,11 @@ def _other_views(pictures: Sequence[Grey], plain: _View) -> Iterator[_View]:
         yield _centred(plain, width * zoom, height * zoom, plain.grid)
 
 
-def _fitting(left: float, top: float, width: float, height: float) -> Iterator[_View]:
+def _fitting(left: float, top: float, width: float, height: float) -> Iterator[View]:
     """The two grids nearest to the shape of a part of the picture, whose edges are uncertain."""
     ranked = sorted(GRIDS, key=lambda grid: abs(math.log(width * grid[1] / (height * grid[0]))))
     for grid in ranked[:2]:
-        yield _View(left, top, width, height, grid)
+        yield View(left, top, width, height, grid)
 
 
 def _grid_of(aspect: float) -> tuple[int, int]:
@@ -156,9 +165,9 @@ def _grid_of(aspect: float) -> tuple[int, int]:
     return nearest_grid(round(aspect * 1000), 1000)
 
 
-def _centred(plain: _View, width: float, height: float, grid: tuple[int, int]) -> _View:
+def _centred(plain: View, width: float, height: float, grid: tuple[int, int]) -> View:
     left, top = (plain.width - width) / 2, (plain.height - height) / 2
-    return _View(left, top, width, height, grid)
+    return View(left, top, width, height, grid)
 
 
 def _content(pictures: Sequence[Grey]) -> tuple[int, int, int, int]:
@@ -176,22 +185,31 @@ def _content(pictures: Sequence[Grey]) -> tuple[int, int, int, int]:
     return left, top, inner_width, inner_height
 
 
-def _read_view(pictures: Sequence[Grey], view: _View) -> Reading | None:
-    """Adds the chips of all pictures up and decodes them, as they are and mirrored."""
+def _read_view(pictures: Sequence[Grey], view: View) -> Reading | None:
     total = np.zeros((view.grid[1], view.grid[0], len(FREQUENCIES)), np.float32)
     for picture in pictures:
-        total += _chip_values(picture, view)
-    chips = draw_chips(view.grid)
+        total += chip_values(picture, view)
+    return decode(total, view.grid)
+
+
+def decode(values: Floats, grid: tuple[int, int]) -> Reading | None:
+    """Reads sums of chip values as they are and mirrored.
+
+    Args:
+        values: ``(rows, columns, 12) f32``, of any number of pictures in one view.
+        grid: columns and rows of blocks.
+    """
+    chips = draw_chips(grid)
     # A mirrored cosine of odd frequency changes its sign.
     parity = np.array([1 - 2 * (column % 2) for _, column in FREQUENCIES], np.float32)
-    for mirrored, values in ((False, total), (True, total[:, ::-1] * parity)):
-        decoded = _decode(values, chips)
+    for mirrored, seen in ((False, values), (True, values[:, ::-1] * parity)):
+        decoded = _decode(seen, chips)
         if decoded is not None:
             return Reading(*decoded, mirrored=mirrored)
     return None
 
 
-def _chip_values(picture: Grey, view: _View) -> Floats:
+def chip_values(picture: Grey, view: View) -> Floats:
     """How strongly each chip shows in one picture, ``(rows, columns, 12) f32``.
 
     Each frequency is measured against its usual strength in this picture, and blocks full of
@@ -205,7 +223,7 @@ def _chip_values(picture: Grey, view: _View) -> Floats:
     return np.asarray(np.clip(values, -4, 4) / (activity + 1), np.float32)
 
 
-def _cells(picture: Grey, view: _View) -> Floats:
+def _cells(picture: Grey, view: View) -> Floats:
     """The picture, or the part that is meant, on the grid; mid grey where there is none."""
     columns, rows = view.grid[0] * BLOCK, view.grid[1] * BLOCK
     height, width = picture.shape
