@@ -24,8 +24,8 @@ from realtime.provenance.watermark import Payload, Watermark
 
 MS_NS = 1_000_000
 
-AMPLITUDES = {"subtle": 2.4, "standard": 3.6, "robust": 5.4}
-"""Levels of each chip of the invisible mark: 47, 44 and 41 dB under the picture."""
+AMPLITUDES = {"subtle": 2.1, "standard": 3.0, "robust": 4.5}
+"""Levels of each chip of the invisible mark: 48, 46 and 42 dB under the picture."""
 
 _LARGE_NS = 2500 * MS_NS
 """GB 45438-2025, 5.4 asks for two seconds; half a second more for what a player skips."""

@@ -73,7 +73,7 @@ def test_the_transform_finds_the_chips_of_the_pattern_and_nothing_else():
     assert abs(float(pattern.mean())) < 1e-4
 
 
-@pytest.mark.parametrize(("amplitude", "least_db"), [(2.4, 46.0), (3.6, 43.5), (5.4, 40.0)])
+@pytest.mark.parametrize(("amplitude", "least_db"), [(2.1, 48.0), (3.0, 45.0), (4.5, 42.0)])
 def test_the_mark_is_as_faint_as_promised(amplitude: float, least_db: float):
     picture = scenes.film(1, (1279, 719))[0]
     marked = picture.copy()
