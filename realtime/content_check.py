@@ -27,8 +27,8 @@ def load_check(name: str) -> Check:
     Raises:
         UsageError: there is no such function.
     """
-    module, colon, function = name.partition(":")
-    if not (module and colon and function.isidentifier()):
+    module, _, function = name.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), function)):
         raise UsageError(f"--content-check {name}: must be module:function. Name both.")
     try:
         check = getattr(importlib.import_module(module), function)

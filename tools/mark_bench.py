@@ -37,8 +37,8 @@ from tools.mark_attacks import ATTACKS, RATE_HZ, small_x264
 
 WINDOW = 30
 WARP_STEP = 10
-ROW_ORDERS = (1, -1)
-"""Clean pictures are looked at as they are and upside down, which no mark comes from either."""
+NUM_TURNS = 4
+"""Clean pictures are looked at in four positions, each turned by a quarter."""
 
 
 def marked(pictures: Sequence[Image], session: int, *, show_label: bool) -> list[Image]:
@@ -135,8 +135,8 @@ def count_false_finds(path: Path, num_pictures: int) -> tuple[int, int]:
     """
     greys = next(sample_windows(path, num_windows=1, num_pictures=num_pictures, keep=shrink), [])
     num_found = num_windows = 0
-    for order in ROW_ORDERS:
-        turned = [np.ascontiguousarray(grey[::order]) for grey in greys]
+    for quarters in range(NUM_TURNS):
+        turned = [np.ascontiguousarray(np.rot90(grey, quarters)) for grey in greys]
         starts = range(max(1, len(turned) - WINDOW + 1))
         found: set[int] = set()
         for view in (plain_view(turned[0]), *other_views(turned[:: len(turned) // 6 + 1])):
