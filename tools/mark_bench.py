@@ -3,22 +3,26 @@
 Every clip is marked as the engine marks it, goes through each attack, and is read in windows of
 thirty pictures. The rate is the share of windows whose reading is right, all clips together and the
 worst of them. ``--clean`` reads unmarked windows instead, in every view the reader knows, and
-counts what it finds where nothing is. ``--cost`` times the marking of a frame.
+counts what it finds where nothing is. ``--faces`` counts the pictures on which the label lies over
+a face that the engine tracks. ``--cost`` times the marking of a frame.
 """
 
 import argparse
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from engines.models.library import ModelLibrary
 from realtime.frame import Face, Frame, Image, PictureSpec, Pose
 from realtime.machine import machine_facts
 from realtime.memory import Memory
 from realtime.metrics import Histogram, Json
+from realtime.provenance.label import cap_height_px
 from realtime.provenance.label_finder import find_label
 from realtime.provenance.run_record import draw_session
 from realtime.provenance.watermark_reader import (
@@ -31,7 +35,9 @@ from realtime.provenance.watermark_reader import (
     shrink,
 )
 from realtime.sources.samples import sample_windows
-from realtime.stages.mark import Mark, MarkConfig
+from realtime.sources.video import VideoFile
+from realtime.stages.mark import Labels, Mark, MarkConfig
+from realtime.stages.track import Track, TrackConfig
 from tools.json_file import write_json
 from tools.mark_attacks import ATTACKS, RATE_HZ, small_x264
 
@@ -151,6 +157,35 @@ def count_false_finds(path: Path, num_pictures: int) -> tuple[int, int]:
     return num_found, num_windows
 
 
+def count_covered_faces(path: Path, library: ModelLibrary) -> tuple[int, int]:
+    """Tracks the faces of a whole clip and labels it.
+
+    Returns:
+        Pictures on which the label lies over a face's box, and pictures with a face.
+    """
+    source = VideoFile(path)
+    spec = source.open()
+    frame = Frame.blank(spec)
+    num_covered = num_faces = 0
+    with Memory() as memory, closing(source):
+        track = Track(TrackConfig(), library.session)
+        track.open(spec, memory)
+        size = (spec.width, spec.height)
+        labels = Labels(MarkConfig().label, cap_height_px(*size), size)
+        while (media_ns := source.fill(frame.image)) is not None:
+            frame.seq, frame.media_ns = frame.seq + 1, media_ns
+            track.process(frame)
+            left, top, right, bottom = labels.lay_over(frame)
+            covered = [
+                box[0] < right and left < box[2] and box[1] < bottom and top < box[3]
+                for box in (face.box for face in frame.faces)
+            ]
+            num_covered += any(covered)
+            num_faces += bool(covered)
+        track.close()
+    return num_covered, num_faces
+
+
 def measure_cost(size: tuple[int, int], num_frames: int) -> Json:
     """Time of the processor that label and mark together take for a frame."""
     spec = PictureSpec(*size, Fraction(RATE_HZ), live=False)
@@ -193,6 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("clips", type=Path, nargs="?", help="folder of videos")
     parser.add_argument("--pictures", type=int, default=150, help="of each clip, from its start")
     parser.add_argument("--clean", action="store_true", help="count false finds instead")
+    parser.add_argument("--faces", action="store_true", help="count covered faces instead")
     parser.add_argument("--cost", action="store_true", help="time the marking of a frame instead")
     parser.add_argument("--json", type=Path, help="write the figures")
     options = parser.parse_args(arguments)
@@ -204,6 +240,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.cost:
         figures["cost"] = {f"{w}x{h}": measure_cost((w, h), 500) for w, h in SIZES}
         print(figures["cost"])
+    elif options.faces:
+        library = ModelLibrary()
+        figures["faces"] = {path.name: count_covered_faces(path, library) for path in paths}
+        for name, (num_covered, num_faces) in figures["faces"].items():
+            print(f"{name:34} label over a face on {num_covered} of {num_faces} pictures")
     elif options.clean:
         counts = [count_false_finds(path, options.pictures) for path in paths]
         figures["clean"] = [sum(column) for column in zip(*counts, strict=True)]

@@ -40,6 +40,8 @@ _HEAD_BYTES = 1 << 20
 _SETTINGS: Json = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": True},
     "builder": {"thumbnail": {"enabled": False}},
+    # What is larger goes through a temporary file, so that memory stays bounded.
+    "core": {"backing_store_memory_threshold_in_mb": 32},
 }
 
 State = Literal["trusted", "valid", "invalid", "none", "unchecked"]

@@ -121,8 +121,8 @@ def _sign(data: bytes, keys: KeyFolder) -> Json:
     credentials = keys.credentials()
     if credentials is None:
         secret = keys.secret()
-        value = base64.b64encode(hmac.digest(secret, data, "sha256")).decode()
-        return {"alg": "HS256", "key": _name_of(secret), "value": value}
+        digest = base64.b64encode(hmac.digest(secret, data, "sha256")).decode()
+        return {"alg": "HS256", "key": _name_of(secret), "value": digest}
     from realtime.provenance import certificates
 
     value = certificates.sign(credentials.key_pem, data)

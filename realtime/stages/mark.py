@@ -60,7 +60,7 @@ class Mark:
         self._payload = Payload(session)
         self._show_label = show_label
         self._watermark: Watermark | None = None
-        self._labels: tuple[_Labels, ...] = ()
+        self._labels: tuple[Labels, ...] = ()
         self._began_ns: int | None = None
 
     @property
@@ -77,7 +77,7 @@ class Mark:
             caps = [cap_height_px(*size)]
             if self._config.label == "gb45438":
                 caps.append(small_cap_height_px(*size))
-            self._labels = tuple(_Labels(self._config.label, cap, size) for cap in caps)
+            self._labels = tuple(Labels(self._config.label, cap, size) for cap in caps)
 
     def process(self, frame: Frame) -> None:
         """Marks one picture in place; one that is marked already must not come again.
@@ -100,7 +100,7 @@ class Mark:
         self._labels = ()
 
 
-class _Labels:
+class Labels:
     """One label in the forms it may take, and its place.
 
     Args:
@@ -115,7 +115,14 @@ class _Labels:
         self._forms: tuple[Label, ...] = tuple(draw_label(form, cap_px) for form in presets)
         self._placer = Placer(size, [form.size for form in self._forms])
 
-    def lay_over(self, frame: Frame) -> None:
+    def lay_over(self, frame: Frame) -> tuple[int, int, int, int]:
+        """Lays the label over a picture, beside its faces.
+
+        Returns:
+            Left, top, right and bottom of the label in pixels.
+        """
         boxes = [tuple(face.box.tolist()) for face in frame.faces]
         place = self._placer.place(boxes, frame.media_ns)
-        self._forms[place.form].lay_over(frame.image, place.left, place.top)
+        form = self._forms[place.form]
+        form.lay_over(frame.image, place.left, place.top)
+        return place.left, place.top, place.left + form.size[0], place.top + form.size[1]

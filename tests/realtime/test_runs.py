@@ -279,7 +279,8 @@ def test_a_signal_finalises_the_file_within_three_seconds(
             process.kill()
     assert process.returncode == code, said
     assert len(read_clip(folder / "out.mp4")) > 0
-    assert [path.name for path in folder.glob("*out*")] == ["out.mp4"]
+    names = {path.name for path in folder.glob("*out*")}
+    assert names == {"out.mp4", "out.mp4.rtswap.json"}
     assert read_stats(folder / "stats.json")["reason"] == "stopped"
 
 
@@ -342,9 +343,9 @@ def test_turning_the_label_off_is_recorded_and_the_rest_stays(
 def test_pictures_of_another_size_and_covered_ones_are_marked_too(
     folder: Path, clip: str, capfd: pytest.CaptureFixture[str]
 ):
-    # Faces this narrow are never found, so every picture is covered.
+    # A face is hardly ever that certain, so every picture is covered.
     run = ["--input", clip, "--face", "synthetic", "--output", "out.mkv", "--size", "640x360"]
-    assert main([*run, "--on-loss", "slate", "--set", "track.min_score=1.0"]) == 0
+    assert main([*run, "--on-loss", "slate", "--set", "track.min_score=0.9999"]) == 0
     code, found = verified(capfd, "out.mkv")
     assert code == 0
     assert found["mark"]["session"] in found["sessions"]
