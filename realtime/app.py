@@ -88,7 +88,7 @@ def run(
         plan = build_plan(job, config, library, moments, record=record, seal=seal)
         pipeline = Pipeline(plan)
         stats_file.figures = pipeline.stats
-        title = f"{describe(job)}; {config.swapper} on {device}"
+        title = f"{describe(job)}; {config.swapper} on {device}; session {record.session_id}"
         report = _run_pipeline(pipeline, job, title, terminal, signals)
         stats_file.reason = report.reason
     terminal.line(summary(report, live=job.mode == "live"))

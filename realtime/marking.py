@@ -69,7 +69,7 @@ def describe_marks(record: RunRecord, seal: Seal) -> str:
     """What a run has marked its pictures with, in one line."""
     marks = "invisible mark" if record.label == "off" else "label, invisible mark"
     if seal.c2pa is None:
-        return f"session {record.session_id}: {marks}; a picture that is no file carries no C2PA"
+        return f"session {record.session_id}: {marks}; without a file no metadata and no C2PA"
     return f"session {record.session_id}: {marks}, metadata, sidecar; C2PA: {seal.c2pa}"
 
 

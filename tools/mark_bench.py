@@ -27,11 +27,10 @@ from realtime.provenance.label_finder import find_label
 from realtime.provenance.run_record import draw_session
 from realtime.provenance.watermark_reader import (
     Grey,
+    MarkReader,
     chip_values,
-    decode,
     other_views,
     plain_view,
-    read_mark,
     shrink,
 )
 from realtime.sources.samples import sample_windows
@@ -80,8 +79,9 @@ def measure_clip(path: Path, num_pictures: int) -> Json:
     session = draw_session()
     sent = marked(pictures, session, show_label=False)
     rates = {}
+    reader = MarkReader()
     for name, attack in ATTACKS.items():
-        found = [read_mark(window) for window in windows_of(attack(sent))]
+        found = [reader.read(window) for window in windows_of(attack(sent))]
         right = [reading is not None and reading.payload.session == session for reading in found]
         rates[name] = (sum(right), len(right))
     labelled = small_x264(28)(marked(pictures, session, show_label=True))
@@ -140,6 +140,7 @@ def count_false_finds(path: Path, num_pictures: int) -> tuple[int, int]:
         Windows in which a mark was found, and windows.
     """
     greys = next(sample_windows(path, num_windows=1, num_pictures=num_pictures, keep=shrink), [])
+    reader = MarkReader()
     num_found = num_windows = 0
     for quarters in range(NUM_TURNS):
         turned = [np.ascontiguousarray(np.rot90(grey, quarters)) for grey in greys]
@@ -150,7 +151,7 @@ def count_false_finds(path: Path, num_pictures: int) -> tuple[int, int]:
             sums = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
             for start in starts:
                 end = min(start + WINDOW, len(turned))
-                if decode(sums[end] - sums[start], view.grid) is not None:
+                if reader.decode(sums[end] - sums[start], view.grid) is not None:
                     found.add(start)
         num_found += len(found)
         num_windows += len(starts)

@@ -13,8 +13,9 @@ MIN_MATCH = 0.75
 """Correlation with the badge from which it counts as seen."""
 
 _SHORT_SIDE_PX, _MAX_LONG_SIDE_PX = 360, 1600
-_CAP_PX = tuple(10.0 * 1.07**step for step in range(15))
-"""Heights of capitals looked for in a picture of 360 lines: 10 to 26 pixels."""
+_CAP_PX = tuple(10.0 * 1.07**step for step in range(24))
+"""Heights of capitals looked for in a picture of 360 lines: 10 to 47 pixels, as the label of a
+picture of 180 lines has when that is enlarged."""
 
 _FLAT = 128
 

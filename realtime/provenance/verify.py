@@ -16,7 +16,7 @@ from realtime.provenance.keys import KeyFolder
 from realtime.provenance.label_finder import LabelReading, find_label
 from realtime.provenance.run_record import Json, session_id
 from realtime.provenance.sidecar import SidecarReport, read_sidecar
-from realtime.provenance.watermark_reader import Grey, Reading, read_mark, shrink
+from realtime.provenance.watermark_reader import Grey, MarkReader, Reading, shrink
 from realtime.sources.samples import read_tags, sample_windows
 from realtime.stage import Source
 
@@ -241,10 +241,11 @@ def _windows(path: Path) -> Iterator[list[Grey]]:
 
 def _look(windows: Iterator[list[Grey]]) -> tuple[Reading | None, LabelReading]:
     """The first invisible mark that is found, and the best sight of the label up to there."""
+    reader = MarkReader()
     mark: Reading | None = None
     label = LabelReading(0.0, mirrored=False)
     for pictures in windows:
-        mark = read_mark(pictures)
+        mark = reader.read(pictures)
         if not label.seen:
             label = max(label, find_label(pictures), key=lambda reading: reading.match)
         if mark is not None:

@@ -103,24 +103,50 @@ def shrink(image: Image) -> Grey:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
 
 
-def read_mark(pictures: Sequence[Grey], *, thorough: bool = True) -> Reading | None:
-    """Looks for the mark in pictures of one stream.
+class MarkReader:
+    """Finds marks; keeps the key's chips for every shape of picture."""
 
-    Args:
-        pictures: of one size, for example thirty in a row.
-        thorough: also look for pictures that were cut, zoomed or given bars.
+    def __init__(self) -> None:
+        self._chips = {grid: draw_chips(grid) for grid in GRIDS}
 
-    Returns:
-        What was found, or None.
-    """
-    if not pictures:
+    def read(self, pictures: Sequence[Grey]) -> Reading | None:
+        """Looks for the mark in pictures of one stream, as they are and in every other view.
+
+        Args:
+            pictures: of one size, for example thirty in a row.
+
+        Returns:
+            What was found, or None.
+        """
+        if not pictures:
+            return None
+        found = self._read_view(pictures, plain_view(pictures[0]))
+        if found is not None:
+            return found
+        some = pictures[:: math.ceil(len(pictures) / _NUM_SEARCHED)]
+        readings = (self._read_view(some, view) for view in other_views(some))
+        return next((reading for reading in readings if reading is not None), None)
+
+    def decode(self, values: Floats, grid: tuple[int, int]) -> Reading | None:
+        """Reads sums of chip values as they are and mirrored.
+
+        Args:
+            values: ``(rows, columns, 12) f32``, of any number of pictures in one view.
+            grid: columns and rows of blocks.
+        """
+        # A mirrored cosine of odd frequency changes its sign.
+        parity = np.array([1 - 2 * (column % 2) for _, column in FREQUENCIES], np.float32)
+        for mirrored, seen in ((False, values), (True, values[:, ::-1] * parity)):
+            decoded = _decode(seen, self._chips[grid])
+            if decoded is not None:
+                return Reading(*decoded, mirrored=mirrored)
         return None
-    found = _read_view(pictures, plain_view(pictures[0]))
-    if found is not None or not thorough:
-        return found
-    some = pictures[:: math.ceil(len(pictures) / _NUM_SEARCHED)]
-    readings = (_read_view(some, view) for view in other_views(some))
-    return next((reading for reading in readings if reading is not None), None)
+
+    def _read_view(self, pictures: Sequence[Grey], view: View) -> Reading | None:
+        total = np.zeros((view.grid[1], view.grid[0], len(FREQUENCIES)), np.float32)
+        for picture in pictures:
+            total += chip_values(picture, view)
+        return self.decode(total, view.grid)
 
 
 def plain_view(picture: Grey) -> View:
@@ -183,30 +209,6 @@ def _content(pictures: Sequence[Grey]) -> tuple[int, int, int, int]:
     if inner_width < _MIN_CONTENT * width or inner_height < _MIN_CONTENT * height:
         return 0, 0, width, height
     return left, top, inner_width, inner_height
-
-
-def _read_view(pictures: Sequence[Grey], view: View) -> Reading | None:
-    total = np.zeros((view.grid[1], view.grid[0], len(FREQUENCIES)), np.float32)
-    for picture in pictures:
-        total += chip_values(picture, view)
-    return decode(total, view.grid)
-
-
-def decode(values: Floats, grid: tuple[int, int]) -> Reading | None:
-    """Reads sums of chip values as they are and mirrored.
-
-    Args:
-        values: ``(rows, columns, 12) f32``, of any number of pictures in one view.
-        grid: columns and rows of blocks.
-    """
-    chips = draw_chips(grid)
-    # A mirrored cosine of odd frequency changes its sign.
-    parity = np.array([1 - 2 * (column % 2) for _, column in FREQUENCIES], np.float32)
-    for mirrored, seen in ((False, values), (True, values[:, ::-1] * parity)):
-        decoded = _decode(seen, chips)
-        if decoded is not None:
-            return Reading(*decoded, mirrored=mirrored)
-    return None
 
 
 def chip_values(picture: Grey, view: View) -> Floats:

@@ -8,7 +8,7 @@ import pytest
 
 from realtime.letterbox import letterbox
 from realtime.provenance.watermark import Payload, Watermark
-from realtime.provenance.watermark_reader import MIN_SCORE, read_mark, shrink
+from realtime.provenance.watermark_reader import MIN_SCORE, MarkReader, shrink
 
 _SPEC = util.spec_from_file_location("scenes", Path(__file__).with_name("scenes.py"))
 scenes = util.module_from_spec(_SPEC)
@@ -35,7 +35,7 @@ def marked(clean: Pictures) -> Pictures:
 
 
 def read(pictures: Pictures):
-    return read_mark([shrink(picture) for picture in pictures])
+    return MarkReader().read([shrink(picture) for picture in pictures])
 
 
 def jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
@@ -124,7 +124,7 @@ def test_nothing_is_found_in_pictures_without_a_scene(picture: np.ndarray):
 
 
 def test_no_pictures_give_nothing():
-    assert read_mark([]) is None
+    assert MarkReader().read([]) is None
 
 
 def test_a_word_of_another_format_is_none_of_ours(clean: Pictures):

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from realtime.frame import Face, Frame, PictureSpec, Pose
 from realtime.memory import Memory
 from realtime.provenance.label_finder import find_label
-from realtime.provenance.watermark_reader import read_mark, shrink
+from realtime.provenance.watermark_reader import MarkReader, shrink
 from realtime.stage import Stage
 from realtime.stages.mark import AMPLITUDES, Mark, MarkConfig
 
@@ -51,7 +51,7 @@ def test_the_mark_is_a_stage():
 def test_every_picture_says_the_session_and_shows_the_label(strength):
     image = send(opened(strength=strength))
     grey = shrink(image)
-    found = read_mark([grey])
+    found = MarkReader().read([grey])
     assert found is not None
     assert found.payload.session == SESSION
     assert find_label([grey]).seen
@@ -60,7 +60,7 @@ def test_every_picture_says_the_session_and_shows_the_label(strength):
 def test_without_the_label_the_invisible_mark_stays():
     image = send(opened(show_label=False))
     assert label_box(image) is None
-    assert read_mark([shrink(image)]) is not None
+    assert MarkReader().read([shrink(image)]) is not None
 
 
 @pytest.mark.parametrize("size", [(640, 360), (360, 640), (321, 243), (64, 48), (17, 33)])
