@@ -110,16 +110,12 @@ def sign_file(
     try:
         with c2pa.Settings.from_dict(_SETTINGS) as settings, c2pa.Context(settings) as context:
             info = c2pa.C2paSignerInfo(c2pa.C2paSigningAlg.ES256, chain, key, None)
-            has_source = source is not None and _try_ingredient(source, context)
-            manifest = _manifest(title, run, opened=has_source)
             with (
-                c2pa.Builder(json.dumps(manifest), context) as builder,
+                _open_builder(title, run, source, context) as builder,
                 c2pa.Signer.from_info(info) as signer,
                 path.open("rb") as file,
                 out.open("w+b") as copy,
             ):
-                if source is not None and has_source:
-                    _add_ingredient(builder, source)
                 builder.sign(signer, media_type, file, copy)
     except (c2pa.C2paError, OSError) as error:
         raise SinkError(
@@ -152,7 +148,7 @@ def read_manifest(path: Path, authority_pem: bytes | None) -> C2paReport:
         ):
             content = json.loads(reader.json())
             return _report(content, reader.get_validation_state() or "Invalid")
-    except (c2pa.C2paError, ValueError) as error:
+    except (c2pa.C2paError, ValueError, AttributeError, TypeError) as error:
         # A file that is broken has no manifest that holds; whether it had one, its head still says.
         problem = " ".join(str(error).split())[:200]
         return C2paReport("invalid", (problem,)) if _had_manifest(path) else C2paReport("none")
@@ -186,25 +182,23 @@ def _manifest(title: str, run: RunRecord, *, opened: bool) -> Json:
     }
 
 
-def _try_ingredient(source: Path, context: Any) -> bool:
-    """Whether an input can be named: a file of a kind that C2PA knows, and whole."""
+def _open_builder(title: str, run: RunRecord, source: Path | None, context: Any) -> Any:
+    """The manifest to be signed; an input is named if C2PA knows its kind and it is whole."""
     import c2pa
 
-    if source.suffix.lower() not in MEDIA_TYPES:
-        return False
-    try:
-        with c2pa.Builder("{}", context) as trial:
-            _add_ingredient(trial, source)
-    except c2pa.C2paError:
-        return False
-    return True
-
-
-def _add_ingredient(builder: Any, source: Path) -> None:
-    # Its name may say who is seen, and the file travels without it.
-    told = {"title": "input", "relationship": "parentOf", "label": _INGREDIENT}
-    with source.open("rb") as file:
-        builder.add_ingredient(json.dumps(told), MEDIA_TYPES[source.suffix.lower()], file)
+    media_type = None if source is None else MEDIA_TYPES.get(source.suffix.lower())
+    if source is not None and media_type is not None:
+        builder = c2pa.Builder(json.dumps(_manifest(title, run, opened=True)), context)
+        # Its name may say who is seen, and the file travels without it.
+        told = {"title": "input", "relationship": "parentOf", "label": _INGREDIENT}
+        try:
+            with source.open("rb") as file:
+                builder.add_ingredient(json.dumps(told), media_type, file)
+        except (c2pa.C2paError, OSError):
+            builder.close()
+        else:
+            return builder
+    return c2pa.Builder(json.dumps(_manifest(title, run, opened=False)), context)
 
 
 def _report(content: Json, state: str) -> C2paReport:
@@ -218,7 +212,7 @@ def _report(content: Json, state: str) -> C2paReport:
     return C2paReport(
         known.get(state, "invalid"),
         tuple(problem for problem in problems if problem != "signingCredential.untrusted"),
-        generators[0].get("name"),
+        str(generators[0].get("name", "an unnamed program")),
         any(_AI_SOURCE in source for source in _source_types(assertions)),
         _session_of(assertions),
         len(manifest.get("ingredients", [])),

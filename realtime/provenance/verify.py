@@ -183,6 +183,12 @@ def verify_file(path: Path, keys: KeyFolder) -> Findings:
     """
     if not path.is_file():
         raise MediaError(f"{path}: must be a file or a camera, got neither. Check the name.")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise MediaError(
+            f"{path}: must be readable, got: {error.strerror}. Check its permissions."
+        ) from error
     c2pa = read_manifest(path, keys.known_authority())
     sidecar = read_sidecar(path, keys)
     aigc: AigcLabel | None = None

@@ -1,5 +1,6 @@
 """Files with everything in and beside them, and what a reader says when they are changed."""
 
+import os
 from contextlib import suppress
 from fractions import Fraction
 from importlib import util
@@ -215,7 +216,7 @@ def test_files_damaged_anywhere_do_no_harm(name, keys, tmp_path):
     path = write(tmp_path / name, keys)
     content = path.read_bytes()
     rng = np.random.default_rng(0)
-    for _ in range(4):
+    for _ in range(2):
         damaged = bytearray(content)
         for place in rng.integers(0, len(content), 20):
             damaged[place] = int(rng.integers(256))
@@ -299,3 +300,47 @@ def test_a_strangers_words_cannot_move_the_cursor(keys, tmp_path):
         found.label,
     )
     assert "\x1b" not in "".join(strange.lines())
+
+
+def test_a_manifest_with_senseless_contents_does_no_harm(keys, tmp_path, monkeypatch):
+    # Signed and whole, but not what anybody would write.
+    monkeypatch.setattr(RunRecord, "as_json", lambda run: {"session": ["not", "a", "number"]})
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), scenes.film(1, SIZE)[0])
+    sign(path, record(), keys)
+    report = read_manifest(path, keys.known_authority())
+    assert (report.state, report.session) == ("trusted", None)
+
+
+def sign(path, run, keys):
+    signed = path.with_name("signed" + path.suffix)
+    c2pa_manifest.sign_file(
+        path, out=signed, title="a", run=run, source=None, credentials=keys.credentials()
+    )
+    signed.replace(path)
+
+
+def test_a_manifest_of_another_program_is_named_and_no_session_is_made_up(
+    keys, tmp_path, monkeypatch
+):
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), scenes.film(1, SIZE)[0])
+    monkeypatch.setattr(c2pa_manifest, "PROGRAM", "paint")
+    monkeypatch.setattr(c2pa_manifest, "_SESSION_ASSERTION", "org.example.note")
+    monkeypatch.setattr(c2pa_manifest, "COMPOSITE", "http://cv.iptc.org/x/humanEdits")
+    sign(path, record(), keys)
+    monkeypatch.undo()
+    found = verify_file(path, keys)
+    assert found.c2pa.generator == "paint"
+    assert (found.c2pa.state, found.c2pa.is_ai, found.c2pa.session) == ("trusted", False, None)
+    assert (found.verdict, found.sessions) == ("not marked", frozenset())
+    assert "made by paint" in "".join(found.lines())
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_one_clear_error(keys, tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"x")
+    path.chmod(0)
+    with pytest.raises(MediaError, match="must be readable"):
+        verify_file(path, keys)
