@@ -82,11 +82,17 @@ class Findings:
 
     @property
     def sessions(self) -> frozenset[str]:
-        """The sessions that the marks name; one where all is well."""
-        named = [self.c2pa.session, self.sidecar.session]
-        named.append(self.aigc.session if self.aigc else None)
-        named.append(session_id(self.mark.payload.session) if self.mark else None)
-        return frozenset(_printable(session) for session in named if session)
+        """The sessions that the marks name; one where all is well.
+
+        Of two invisible marks in a picture one is that of its input and need not be named.
+        """
+        stated = [self.c2pa.session, self.sidecar.session, self.aigc and self.aigc.session]
+        named = frozenset(_printable(session) for session in stated if session)
+        if self.mark is None:
+            return named
+        marks = [self.mark.payload, self.mark.below or self.mark.payload]
+        seen = frozenset(session_id(payload.session) for payload in marks)
+        return named | (named & seen or {session_id(self.mark.payload.session)})
 
     @property
     def verdict(self) -> Verdict:

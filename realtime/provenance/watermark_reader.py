@@ -66,12 +66,15 @@ class Reading:
         score: how sure that is; at least ``MIN_SCORE``, usually above 20.
         num_corrected: how many of the 63 bits were wrong.
         mirrored: whether left and right are exchanged.
+        below: what a fainter mark says that lies under this one, where a picture went through the
+            program twice; None without one.
     """
 
     payload: Payload
     score: float
     num_corrected: int
     mirrored: bool
+    below: Payload | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,9 @@ class MarkReader:
         for mirrored, seen in ((False, values), (True, values[:, ::-1] * parity)):
             decoded = _decode(seen, self._chips[grid])
             if decoded is not None:
-                return Reading(*decoded, mirrored=mirrored)
+                rest = _without(seen, self._chips[grid], decoded[0])
+                second = _decode(rest, self._chips[grid])
+                return Reading(*decoded, mirrored, None if second is None else second[0])
         return None
 
     def _read_view(self, pictures: Sequence[Grey], view: View) -> Reading | None:
@@ -272,6 +277,13 @@ def _decode(values: Floats, chips: Chips) -> tuple[Payload, float, int] | None:
     if payload.version != FORMAT_VERSION:
         return None
     return payload, score, int(np.sum(received != np.array(word)))
+
+
+def _without(values: Floats, chips: Chips, payload: Payload) -> Floats:
+    """The values without the mark of a payload, as strong as it is on average."""
+    polarity = 1 - 2 * np.array(payload.word(), np.float32)
+    mark = chips.signs * polarity[chips.bits]
+    return values - mark * np.mean(values * mark)
 
 
 def _guesses(received: NDArray[np.int_], certainty: NDArray[np.float64]) -> Iterator[list[int]]:

@@ -144,6 +144,18 @@ def test_a_manifest_of_another_run_is_found_by_the_mark_in_the_pictures(keys, tm
     assert "different sessions: 11111111, 22222222" in found.contradictions[0]
 
 
+def test_the_mark_of_an_input_below_or_above_ours_is_no_forgery(keys, tmp_path):
+    path = tmp_path / "a.png"
+    picture = marked(1, session=0x11111111)[0]
+    Watermark(Payload(0x22222222), SIZE, 2.4).add(picture)
+    cv2.imwrite(str(path), picture)
+    Seal(record(0x22222222), None, keys).finish(path, path)
+    found = verify_file(path, keys)
+    assert found.mark is not None
+    assert (found.mark.payload.session, found.verdict) == (0x11111111, "marked")
+    assert found.sessions == {"22222222"}
+
+
 def test_a_manifest_taken_from_another_file_is_found(keys, tmp_path):
     one, two = (write(tmp_path / name, keys) for name in ("one.png", "two.png"))
     # The manifest is the chunk caBX; it is put into the pixels of another picture.

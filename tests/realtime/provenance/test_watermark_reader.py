@@ -105,6 +105,23 @@ def test_a_single_picture_is_enough_where_nothing_was_done_to_it(marked: Picture
     assert found.num_corrected == 0
 
 
+def test_a_picture_that_was_marked_twice_shows_both_if_one_is_stronger(marked: Pictures):
+    second = Payload(0x0BADCAFE)
+    mark = Watermark(second, SIZE, 2.4)
+    twice = [picture.copy() for picture in marked]
+    for picture in twice:
+        mark.add(picture)
+    found = read(twice)
+    assert found is not None
+    assert (found.payload, found.below) == (PAYLOAD, second)
+
+
+def test_a_picture_that_was_marked_once_has_nothing_below(marked: Pictures):
+    found = read(marked)
+    assert found is not None
+    assert found.below is None
+
+
 def test_nothing_is_found_in_clean_pictures(clean: Pictures):
     assert read(clean) is None
 
