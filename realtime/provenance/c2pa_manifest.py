@@ -7,6 +7,7 @@ implementation. Nothing is fetched from the network: neither time stamps nor man
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -77,6 +78,12 @@ def obstacle(path: Path) -> str | None:
     if find_spec("c2pa") is None:
         return "c2pa-python is not installed (pip install 'rt-swap[provenance]')"
     return None
+
+
+def load_library() -> None:
+    """Loads c2pa-python where it is installed, so that the end of a run need not wait for it."""
+    if find_spec("c2pa") is not None:
+        import_module("c2pa")
 
 
 def sign_file(

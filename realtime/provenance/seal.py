@@ -5,7 +5,7 @@ from pathlib import Path
 
 from realtime.errors import SinkError
 from realtime.provenance.aigc import TAG, aigc_json, xmp_packet
-from realtime.provenance.c2pa_manifest import obstacle, sign_file
+from realtime.provenance.c2pa_manifest import load_library, obstacle, sign_file
 from realtime.provenance.keys import KeyFolder
 from realtime.provenance.run_record import RunRecord
 from realtime.provenance.sidecar import write_sidecar
@@ -36,13 +36,14 @@ class Seal:
         return self._c2pa
 
     def open(self) -> None:
-        """Makes the keys where there are none yet, before any work is done.
+        """Makes the keys where there are none yet and loads what signs, before any work is done.
 
         Raises:
             SinkError: they cannot be read or made.
         """
         if self._keys.credentials() is None:
             self._keys.secret()
+        load_library()
 
     def tags(self) -> dict[str, str]:
         """Metadata of a video's container."""
