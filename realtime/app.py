@@ -22,8 +22,11 @@ from realtime.face_mesh import FaceMesh, load_face_mesh
 from realtime.face_zones import draw_zones
 from realtime.flow import DisFlow, FlowProvider, MeshFlow, NetworkFlow
 from realtime.job import DISCARD, SYNTHETIC, Job, is_picture
+from realtime.marking import content_checks, describe_marks, open_record, open_seal
 from realtime.metrics import Json
 from realtime.pipeline import Pipeline, Plan, Report
+from realtime.provenance.run_record import RunRecord, draw_session
+from realtime.provenance.seal import Seal
 from realtime.signals import StopSignals
 from realtime.sinks.null import Null
 from realtime.sinks.picture import PictureFile
@@ -39,6 +42,7 @@ from realtime.stages.align import Align
 from realtime.stages.composite import Composite
 from realtime.stages.fuse import Fuse
 from realtime.stages.guard import Guard
+from realtime.stages.mark import Mark
 from realtime.stages.match import Match
 from realtime.stages.occlude import Occlude
 from realtime.stages.switch import Switch
@@ -97,15 +101,18 @@ def run(
     with StatsFile(job.stats, terminal.line) as stats_file:
         device = choose_device(config.device.kind)
         limit_threads(config.device.threads)
-        _see_consent(job, terminal)
+        consents = _see_consent(job, terminal)
         library = _open_library(job, config, terminal)
-        plan = build_plan(job, config, library, moments, on_control)
+        record = open_record(job, config, library, _networks(job, config, library), consents)
+        seal = open_seal(record, job)
+        plan = build_plan(job, config, library, moments, on_control, record=record, seal=seal)
         pipeline = Pipeline(plan)
         stats_file.figures = pipeline.stats
-        title = f"{describe(job)}; {config.swapper} on {device}"
+        title = f"{describe(job)}; {config.swapper} on {device}; session {record.session_id}"
         report = _run_pipeline(pipeline, job, title, terminal, signals)
         stats_file.reason = report.reason
     terminal.line(summary(report, live=job.mode == "live"))
+    terminal.line(describe_marks(record, seal))
     return Outcome(signals.exit_code, report.stats)
 
 
@@ -115,6 +122,9 @@ def build_plan(
     library: ModelLibrary,
     moments: Moments | None = None,
     on_control: OnControl | None = None,
+    *,
+    record: RunRecord | None = None,
+    seal: Seal | None = None,
 ) -> Plan:
     """Constructs every part of a run; nothing in it is open yet.
 
@@ -124,8 +134,12 @@ def build_plan(
         library: has the networks.
         moments: keeps pictures from before and after the swap.
         on_control: told how to change the face and the swapper while it runs.
+        record: of the run the pictures say they come from; None draws a session only.
+        seal: goes on a file that is written; None leaves it without metadata and signature.
 
     Raises:
+        UsageError: the content check cannot be imported.
+        ContentError: it refuses a picture of the face.
         MediaError, ModelError: a face cannot be used, or a model is missing.
     """
 
@@ -137,19 +151,29 @@ def build_plan(
     chooser = open_chooser(job.maps, config, library, has_default=job.faces is not None)
     if on_control is not None:
         on_control(SwapControl(switch, job.people, config, library, connections, _allow))
+    session = draw_session() if record is None else record.session
+    finding = (
+        *content_checks(job),
+        *build_finding(config, connections, open_session),
+        *((chooser,) if chooser else ()),
+    )
     live = job.mode == "live"
     # A recording alone needs no steady rate: it keeps the time of each picture instead.
     paced = live and (job.virtual_camera is not None or job.output is None)
     return Plan(
         source=build_source(job, config, library, open_session),
         lanes=spread(
-            (*build_finding(config, connections, open_session), *((chooser,) if chooser else ())),
+            finding,
             build_swapping(config, switch),
             num_lanes(config, live=live),
             moments,
         ),
         guard=Guard(config.guard),
-        sinks=build_sinks(job, config),
+        finish=(
+            Mark(config.mark, session, show_label=job.show_label),
+            *((moments.after,) if moments else ()),
+        ),
+        sinks=build_sinks(job, config, seal),
         paced=paced,
         rate_hz=config.output.rate_hz if paced else None,
         out_size=config.output.size,
@@ -238,13 +262,13 @@ def _num_frames(job: Job, rate_hz: Fraction) -> int | None:
     return max(1, round((job.seconds or ENDLESS_S) * rate_hz))
 
 
-def build_sinks(job: Job, config: Config) -> tuple[Sink, ...]:
+def build_sinks(job: Job, config: Config, seal: Seal | None = None) -> tuple[Sink, ...]:
     """Where the pictures go; at least one place."""
     sinks: list[Sink] = []
     if job.virtual_camera is not None:
         sinks.append(VirtualCamera(job.virtual_camera or None))
     if job.output is not None and is_picture(job.output):
-        sinks.append(PictureFile(job.output, force=job.force))
+        sinks.append(PictureFile(job.output, force=job.force, seal=seal))
     elif job.output is not None:
         # The sound of a file played in real time would drift from pictures that are repeated.
         has_sound = job.mode == "file" and job.input is not None and not is_picture(job.input)
@@ -255,6 +279,7 @@ def build_sinks(job: Job, config: Config) -> tuple[Sink, ...]:
                 force=job.force,
                 crf=config.output.crf,
                 preset=config.output.preset,
+                seal=seal,
             )
         )
     if job.discard:
@@ -287,10 +312,9 @@ def spread(
 ) -> tuple[tuple[Stage, ...], ...]:
     """Puts the stages into lanes: those that look into one, those that draw into the other."""
     before: tuple[Stage, ...] = (moments.before,) if moments else ()
-    after: tuple[Stage, ...] = (moments.after,) if moments else ()
     if lanes == 1:
-        return ((*before, *finding, *swapping, *after),)
-    return ((*before, *finding), (*swapping, *after))
+        return ((*before, *finding, *swapping),)
+    return ((*before, *finding), swapping)
 
 
 def describe(job: Job) -> str:
@@ -314,15 +338,17 @@ def summary(report: Report, *, live: bool) -> str:
     return ", ".join(parts)
 
 
-def _see_consent(job: Job, terminal: Terminal) -> None:
+def _see_consent(job: Job, terminal: Terminal) -> dict[str, ConsentKind]:
+    """Kind of consent by SHA-256 of the faces' pictures."""
     faces = [face.path for person in job.people for face in person]
-    if faces:
-        require_consent(
-            faces,
-            ConsentLog(default_consent_path()),
-            given=job.consent,
-            ask=terminal.ask_consent if terminal.interactive else None,
-        )
+    if not faces:
+        return {}
+    return require_consent(
+        faces,
+        ConsentLog(default_consent_path()),
+        given=job.consent,
+        ask=terminal.ask_consent if terminal.interactive else None,
+    )
 
 
 def _allow(faces: Sequence[Path], given: ConsentKind | None) -> None:
@@ -330,14 +356,18 @@ def _allow(faces: Sequence[Path], given: ConsentKind | None) -> None:
     require_consent(faces, ConsentLog(default_consent_path()), given=given, ask=None)
 
 
+def _networks(job: Job, config: Config, library: ModelLibrary) -> tuple[str, ...]:
+    """Names of the networks that a job needs."""
+    hands = HAND_NETWORKS if config.occlude.enabled and config.occlude.hands else ()
+    return (*FACE_NETWORKS, *hands, *needed_models(config, library, mapped=bool(job.maps)))
+
+
 def _open_library(job: Job, config: Config, terminal: Terminal) -> ModelLibrary:
     """The library, with everything this job needs in its cache."""
     portrait = (PORTRAIT,) if job.camera == SYNTHETIC else ()
-    hands = HAND_NETWORKS if config.occlude.enabled and config.occlude.hands else ()
     with terminal.downloading() as progress:
         library = ModelLibrary(progress=progress)
-        swapper = needed_models(config, library, mapped=bool(job.maps))
-        library.pull((*FACE_NETWORKS, *hands, CONNECTIONS, *portrait, *swapper))
+        library.pull((*_networks(job, config, library), CONNECTIONS, *portrait))
     return ModelLibrary()
 
 

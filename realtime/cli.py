@@ -54,6 +54,14 @@ class Faces(StrEnum):
     MAPPED = "mapped"
 
 
+class LabelPreset(StrEnum):
+    """What the visible label says."""
+
+    EU = "eu"
+    GB45438 = "gb45438"
+    MINIMAL = "minimal"
+
+
 class OnLoss(StrEnum):
     """What is shown while no face is found."""
 
@@ -209,6 +217,20 @@ def swap(
     consent: Annotated[
         ConsentKind | None, typer.Option(help="Why the face may be used; asked if not given.")
     ] = None,
+    label: Annotated[LabelPreset | None, typer.Option(help="What the visible label says.")] = None,
+    no_label: Annotated[
+        bool, typer.Option("--no-label", help="Leave the visible label out; needs the next one.")
+    ] = False,
+    duties_understood: Annotated[
+        bool,
+        typer.Option(
+            "--i-understand-labelling-duties", help="You label the result yourself where you must."
+        ),
+    ] = False,
+    content_check: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:FUNCTION", help="A filter of yours that sees the pictures."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over an existing output.")] = False,
     verbose: Verbose = False,
     _version: Annotated[
@@ -231,12 +253,16 @@ def swap(
         seconds=seconds,
         consent=consent,
         stats=stats,
+        no_label=no_label,
+        duties_understood=duties_understood,
+        content_check=content_check,
     )
     flags: dict[str, object] = {
         "swapper": swapper,
         "choose.faces": faces or (Faces.MAPPED if maps and not face else None),
         "device.kind": device,
         "guard.on_loss": on_loss,
+        "mark.label": label,
         "output.size": size,
         "output.rate_hz": fps,
     }
@@ -267,6 +293,21 @@ def demo(
 
     with _open_terminal(verbose) as terminal:
         return run_demo(out, seconds, stats, terminal, _signals(context)).exit_code
+
+
+@app.command("verify")
+def verify(
+    target: Annotated[
+        str, typer.Argument(metavar="FILE|DEVICE", help="A video, a picture or a camera.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> int:
+    """Says which marks a file or camera carries: 0 marked, 1 not marked, 2 tampered with."""
+    from realtime.marking import verify_target
+
+    findings = verify_target(target)
+    print(findings.as_json() if as_json else "\n".join(findings.lines()))
+    return findings.exit_code
 
 
 def _refuse_options_before_command(context: typer.Context) -> None:

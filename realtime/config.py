@@ -19,6 +19,7 @@ from realtime.feature_memory import MemoryConfig
 from realtime.stages.align import AlignConfig
 from realtime.stages.choose import ChooseConfig
 from realtime.stages.guard import GuardConfig
+from realtime.stages.mark import MarkConfig
 from realtime.stages.match import MatchConfig
 from realtime.stages.neural_swap import NeuralSwapConfig
 from realtime.stages.occlude import OccludeConfig
@@ -145,6 +146,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     swap: MeshSwapConfig = MeshSwapConfig()
     neural: NeuralSwapConfig = NeuralSwapConfig()
     guard: GuardConfig = GuardConfig()
+    mark: MarkConfig = MarkConfig()
 
 
 def load_config(

@@ -85,11 +85,11 @@ class Moments:
 
     def _keep_pair(self, frame: Frame) -> None:
         raw = self._raw.pop(frame.seq, None)
-        # Frames that were dropped or failed between the taps never come here.
+        # Frames that were dropped between the taps never come here.
         for seq in [seq for seq in tuple(self._raw) if seq < frame.seq]:
             del self._raw[seq]
         seen = [face for face in frame.faces if face.state is FaceState.SEEN]
-        swapped = bool(seen) and all(face.swapped for face in seen)
+        swapped = not frame.failed and bool(seen) and all(face.swapped for face in seen)
         if raw is not None and swapped and self._is_due(frame):
             self._pairs.append((raw, frame.image.copy()))
 

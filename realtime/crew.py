@@ -37,7 +37,7 @@ class Crew:
     """Intake, lanes and sender on their threads, for one run of opened parts.
 
     Args:
-        source, lanes, guard, sinks: opened.
+        source, lanes, guard, finish, sinks: opened.
         spec: of the source's pictures.
         out_spec: of the sinks' pictures.
         paced: whether the sender keeps the rate.
@@ -55,6 +55,7 @@ class Crew:
         source: Source,
         lanes: Sequence[Sequence[Stage]],
         guard: Stage,
+        finish: Sequence[Stage],
         sinks: Sequence[Sink],
         spec: PictureSpec,
         out_spec: PictureSpec,
@@ -96,6 +97,7 @@ class Crew:
         )
         self.sender = Sender(
             sinks,
+            finish=finish,
             ring=self._rings[-1],
             intake=self.intake,
             lane=self._lanes[-1],
@@ -104,7 +106,7 @@ class Crew:
             paced=paced,
             metrics=metrics,
             tally=metrics.tally(),
-            times=metrics.stages["send"],
+            times=metrics.stages,
             clock=clock,
         )
         self._intake_worker = Worker("capture", self.intake.run, on_error=self._fail_intake)

@@ -36,6 +36,12 @@ class ConsentError(RtSwapError):
     exit_code = 3
 
 
+class ContentError(RtSwapError):
+    """The operator's content check refuses a picture; the run ends at once."""
+
+    exit_code = 3
+
+
 class CameraError(RtSwapError):
     """The camera is missing, busy or stopped delivering."""
 

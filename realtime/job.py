@@ -63,6 +63,8 @@ class Job:
         stats: file for the figures of the run.
         unpaced: the synthetic camera gives its pictures as fast as they can be worked on.
         maps: people to look for, and whom each becomes.
+        show_label: False leaves the visible label out, which the person has answered for.
+        content_check: ``module:function`` of an operator's filter; None for none.
     """
 
     camera: str | None
@@ -77,6 +79,8 @@ class Job:
     stats: Path | None = None
     unpaced: bool = False
     maps: tuple[FaceMap, ...] = ()
+    show_label: bool = True
+    content_check: str | None = None
 
     @property
     def people(self) -> tuple[tuple[FaceChoice, ...], ...]:
@@ -170,6 +174,9 @@ def plan_job(
     seconds: float | None,
     consent: ConsentKind | None,
     stats: Path | None,
+    no_label: bool = False,
+    duties_understood: bool = False,
+    content_check: str | None = None,
 ) -> Job:
     """Checks that the options make sense together and fills in what follows from them.
 
@@ -178,6 +185,7 @@ def plan_job(
     """
     _check_origin(camera, input_path)
     _check_faces(faces, maps)
+    _check_label(no_label, duties_understood)
     if output is None and virtual_camera is None:
         if camera is None:
             raise UsageError(
@@ -199,7 +207,22 @@ def plan_job(
         consent=consent,
         stats=stats,
         maps=parse_maps(maps),
+        show_label=not no_label,
+        content_check=content_check,
     )
+
+
+def _check_label(no_label: bool, duties_understood: bool) -> None:
+    if no_label and not duties_understood:
+        raise UsageError(
+            "--no-label: the duty to label must be known, got no word of it. Many laws want such "
+            "pictures labelled; if you see to that yourself, add --i-understand-labelling-duties."
+        )
+    if duties_understood and not no_label:
+        raise UsageError(
+            "--i-understand-labelling-duties: must stand beside --no-label, got no such option. "
+            "Leave it out."
+        )
 
 
 def _parse_faces(faces: tuple[str, ...]) -> tuple[FaceChoice, ...] | None:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from realtime.errors import EngineError
+from realtime.errors import ContentError, EngineError
 from realtime.frame import Frame
 from realtime.metrics import StageTimes, Tally
 from realtime.ring import Ring
@@ -67,6 +67,7 @@ class Lane:
 
         Raises:
             EngineError: a stage failed too often in a row.
+            ContentError: a stage refuses what is shown.
         """
         try:
             while self._next():
@@ -120,6 +121,9 @@ class Lane:
             began_ns = self._clock()
             try:
                 stage.process(frame)
+            # What must not be shown at all must not go on hidden either.
+            except ContentError:
+                raise
             # A stage may fail in any way at all, and each of them must hide this picture; the
             # error is kept, counted and raised if it persists.
             except Exception as error:

@@ -1,8 +1,12 @@
 """Fitting a picture of any size into a fixed size with black bars; pure."""
 
-import cv2
+from dataclasses import replace
 
-from realtime.frame import Image
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.frame import Face, Frame, Image
 
 
 def fitted_size(width: int, height: int, box_width: int, box_height: int) -> tuple[int, int]:
@@ -49,3 +53,31 @@ def letterbox(image: Image, *, out: Image) -> None:
     out[top : top + fit_height, left : left + fit_width] = cv2.resize(
         image, (fit_width, fit_height), interpolation=how
     )
+
+
+def letterbox_frame(frame: Frame, *, out: Frame) -> None:
+    """Fits a frame's picture into another frame's, and moves what is known of it along.
+
+    Args:
+        frame: left as it is.
+        out: its picture is written whole; its faces get their places there, without what only
+            the stages before the outputs need.
+    """
+    letterbox(frame.image, out=out.image)
+    out.seq, out.captured_ns, out.media_ns = frame.seq, frame.captured_ns, frame.media_ns
+    out.failed = frame.failed
+    height, width = frame.image.shape[:2]
+    out_height, out_width = out.image.shape[:2]
+    fit_width, fit_height = fitted_size(width, height, out_width, out_height)
+    scale = np.array([fit_width / width, fit_height / height], np.float32)
+    corner = np.array([(out_width - fit_width) // 2, (out_height - fit_height) // 2], np.float32)
+    # Places count from the middle of the first pixel.
+    shift = np.asarray((scale - 1) / 2 + corner, np.float32)
+    out.faces = [_moved(face, scale, shift) for face in frame.faces]
+
+
+def _moved(face: Face, scale: NDArray[np.float32], shift: NDArray[np.float32]) -> Face:
+    landmarks = face.landmarks * np.append(scale, scale[0])[: face.landmarks.shape[1]]
+    landmarks[:, :2] += shift
+    box = (face.box.reshape(2, 2) * scale + shift).reshape(4)
+    return replace(face, box=box, landmarks=landmarks, motion=None, occluder=None, layer=None)

@@ -69,6 +69,19 @@ def load_picture(path: str | Path) -> Image:
         ) from error
 
 
+def read_xmp(path: Path) -> bytes | None:
+    """The XMP packet of a picture file; None without one and for what is no picture."""
+    Pillow.init()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Pillow.open(path, formats=[f for f in _FORMATS if f in Pillow.OPEN]) as picture:
+                packet = picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp")
+    except (OSError, Pillow.DecompressionBombError, *_DAMAGE):
+        return None
+    return packet.encode() if isinstance(packet, str) else packet
+
+
 def _not_a_file(path: Path) -> str:
     if path.is_dir():
         return f"{path}: must be a picture file, got a folder. Name one picture in it."

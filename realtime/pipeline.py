@@ -34,6 +34,8 @@ class Plan:
         source: where pictures come from.
         lanes: stages in order, each lane on its own thread; at least one lane.
         guard: run last on every frame, also on one that a stage failed on.
+        finish: stages run on every picture the sinks get, at their size, slates too; one that
+            raises ends the run, as nothing may go out without them.
         sinks: where pictures go; all get the same.
         paced: keep the rate and repeat the last picture; else send every finished frame once, in
             order.
@@ -52,6 +54,7 @@ class Plan:
     rate_hz: Fraction | None = None
     out_size: tuple[int, int] | None = None
     max_failures: int = 30
+    finish: tuple[Stage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class Pipeline:
 
     def __init__(self, plan: Plan, *, clock: Callable[[], int] = time.monotonic_ns) -> None:
         names = [stage.name for lane in plan.lanes for stage in lane]
-        names = ["capture", *names, plan.guard.name, "send"]
+        names = ["capture", *names, plan.guard.name, *(s.name for s in plan.finish), "send"]
         if not plan.lanes:
             raise ValueError("Plan.lanes: there must be at least one lane, got none.")
         if len(set(names)) < len(names):
@@ -149,6 +152,9 @@ class Pipeline:
                 stage.open(spec, memory)
                 stack.callback(self._close_unless_stuck, lane_name(index), stage.close)
         out_spec = self._out_spec(spec)
+        for stage in plan.finish:
+            stage.open(out_spec, memory)
+            stack.callback(self._close_unless_stuck, SENDER, stage.close)
         for sink in plan.sinks:
             sink.open(out_spec)
             stack.callback(self._close_unless_stuck, SENDER, sink.close)
@@ -156,6 +162,7 @@ class Pipeline:
             source=plan.source,
             lanes=plan.lanes,
             guard=plan.guard,
+            finish=plan.finish,
             sinks=plan.sinks,
             spec=spec,
             out_spec=out_spec,

@@ -1,17 +1,17 @@
 """The way out: finished frames to the sinks, in order or at a constant rate."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from realtime.frame import Frame, Image, PictureSpec
 from realtime.intake import Intake
 from realtime.lane import Lane
-from realtime.letterbox import letterbox
+from realtime.letterbox import letterbox_frame
 from realtime.metrics import Metrics, RunState, StageTimes, Tally
 from realtime.pacing import Pacer
 from realtime.ring import Policy, Ring
 from realtime.slate import draw_slate
-from realtime.stage import Sink
+from realtime.stage import Sink, Stage
 
 SECOND_NS = 1_000_000_000
 
@@ -30,6 +30,7 @@ class Sender:
 
     Args:
         sinks: opened with ``out_spec``.
+        finish: opened with ``out_spec``; run on every picture before the sinks get it.
         ring: where finished frames come from.
         intake: asked when the camera last gave a picture.
         lane: the one that fills the ring; asked when it last did.
@@ -38,7 +39,8 @@ class Sender:
         paced: keep ``out_spec.rate_hz`` and repeat; else send each finished frame once.
         metrics: told of every new picture sent.
         tally: this thread's counts.
-        times: ``worked``: in the sinks; ``waited``: for the next frame or tick.
+        times: by stage name; those of ``send`` are ``worked``: in the sinks; ``waited``: for the
+            next frame or tick.
         clock: monotonic nanoseconds.
         sleep: seconds on the same clock.
     """
@@ -47,6 +49,7 @@ class Sender:
         self,
         sinks: Sequence[Sink],
         *,
+        finish: Sequence[Stage] = (),
         ring: Ring[Frame],
         intake: Intake,
         lane: Lane,
@@ -55,11 +58,12 @@ class Sender:
         paced: bool,
         metrics: Metrics,
         tally: Tally,
-        times: StageTimes,
+        times: Mapping[str, StageTimes],
         clock: Callable[[], int] = time.monotonic_ns,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._sinks = tuple(sinks)
+        self._finish = tuple(finish)
         self._ring = ring
         self._intake = intake
         self._lane = lane
@@ -67,16 +71,17 @@ class Sender:
         self._paced = paced
         self._metrics = metrics
         self._tally = tally
-        self._times = times
+        self._times = times["send"]
+        self._finish_times = {stage.name: times[stage.name].worked for stage in self._finish}
         self._clock = clock
         self._sleep = sleep
         self._shown = Frame.blank(spec)
         self._stall_ns = max(STALL_NS, 3 * spec.period_ns)
         self._grace_s = out_spec.period_ns / GRACE_PART / SECOND_NS
-        self._out = Frame.blank(out_spec).image
+        self._out = Frame.blank(out_spec)
         self._fits = (spec.width, spec.height) == (out_spec.width, out_spec.height)
         self._slate_text = ""
-        self._slate = Frame.blank(out_spec).image
+        self._slate = Frame.blank(out_spec)
         self._new_ns = 0
         self._holding = False
         self._state = RunState.STARTING
@@ -149,7 +154,7 @@ class Sender:
             self._sleep(min(left_ns, MAX_SLEEP_NS) / SECOND_NS)
 
     def _send_new(self, frame: Frame, media_ns: int) -> None:
-        self._send(self._fitted(frame.image), media_ns)
+        self._send(self._finished(frame), media_ns)
         now_ns = self._clock()
         self._metrics.sent(captured_ns=frame.captured_ns, sent_ns=now_ns)
         self._new_ns = now_ns
@@ -168,24 +173,32 @@ class Sender:
             return
         self._tally.repeated += 1
         if now_ns - self._new_ns <= self._stall_ns:
-            self._send(self._out if not self._fits else self._shown.image, media_ns)
+            # The picture that was sent is finished already.
+            self._send((self._shown if self._fits else self._out).image, media_ns)
             return
         self._state = RunState.STALLED
         last_ns = self._intake.last_ns
         lost = last_ns is None or now_ns - last_ns > self._stall_ns
         self._send(self._slate_of("Camera lost" if lost else "No picture"), media_ns)
 
-    def _fitted(self, image: Image) -> Image:
-        if self._fits:
-            return image
-        letterbox(image, out=self._out)
-        return self._out
+    def _finished(self, frame: Frame) -> Image:
+        """The frame's picture at the size of the outputs, with the last stages' work on it."""
+        if not self._fits:
+            letterbox_frame(frame, out=self._out)
+            frame = self._out
+        for stage in self._finish:
+            began_ns = self._clock()
+            stage.process(frame)
+            self._finish_times[stage.name].add(self._clock() - began_ns)
+        return frame.image
 
     def _slate_of(self, text: str) -> Image:
         if text != self._slate_text:
-            draw_slate(text, out=self._slate)
+            draw_slate(text, out=self._slate.image)
+            for stage in self._finish:
+                stage.process(self._slate)
             self._slate_text = text
-        return self._slate
+        return self._slate.image
 
     def _send(self, picture: Image, media_ns: int) -> None:
         began_ns = self._clock()

@@ -37,6 +37,8 @@ GRAPH_TOOLS = tuple(
 ADAPTERS = {
     "PIL": ("realtime.pictures",),
     "av": ("realtime.media_file", "realtime.sinks", "realtime.sources"),
+    "c2pa": ("realtime.provenance.c2pa_manifest",),
+    "cryptography": ("realtime.provenance.certificates",),
     "cupy": (),
     "cv2_enumerate_cameras": ("realtime.sources.devices",),
     "google": ("engines.graphs", "engines.models.inspection"),

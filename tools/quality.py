@@ -16,7 +16,8 @@ on each frame whose input shows a face:
   face and the target's own face in that very frame; margin: the first less the second;
 - found: whether the output shows a face where the input does;
 - cheek: distance of the cheeks' tone in CIELAB between input and output;
-- outside: PSNR of everything outside the face's box.
+- outside: PSNR of everything outside the face's box; the visible label counts as a change, so
+  a finished output is to be written with ``--no-label``.
 """
 
 import argparse

@@ -177,6 +177,7 @@ def run_matrix(matrix: Matrix) -> Iterator[PairResult]:
                 output=None,
                 discard=True,
                 virtual_camera=None,
+                show_label=False,
             )
             plan = build_plan(job, matrix.config, matrix.library)
             for_ns = None if matrix.seconds is None else round(matrix.seconds * 1_000_000_000)

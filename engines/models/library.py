@@ -212,6 +212,14 @@ class ModelLibrary:
         self._original(name)
         return self._original_path(name)
 
+    def sha256(self, name: str) -> str:
+        """Hash of the original file in use, one of those known.
+
+        Raises:
+            ModelError: it is unknown or cannot be fetched.
+        """
+        return sha256_of(self._original(name))
+
     def session(self, name: str, threads: int = 1) -> Session:
         """The model, loaded on the CPU; the caller closes it.
 

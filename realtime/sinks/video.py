@@ -15,6 +15,7 @@ import numpy as np
 
 from realtime.errors import SinkError
 from realtime.frame import Image, PictureSpec
+from realtime.provenance.seal import Seal
 from realtime.sinks.output_path import check_output
 from realtime.sinks.sound import SoundTrack
 from realtime.yuv import Plane, PlanesFromBgr, YuvStandard, is_high_definition
@@ -55,6 +56,7 @@ class VideoFile:
         crf: int = 18,
         preset: str = "veryfast",
         threads: int | None = None,
+        seal: Seal | None = None,
     ) -> None:
         """Names the file; nothing is touched before ``open``.
 
@@ -67,11 +69,13 @@ class VideoFile:
             preset: speed of x264, ``ultrafast`` to ``placebo``.
             threads: of the encoder; None for half of the processors, at most four, so that the
                 engine keeps the rest.
+            seal: says in and beside the file what made it; None says nothing.
         """
         self._path = Path(path)
         self._part = self._path.with_name(f"{self._path.stem}.part{self._path.suffix}")
         self._source = copy_audio_from
         self._force = force
+        self._seal = seal
         self._options = {"crf": str(crf), "preset": preset}
         self._threads = threads or max(1, min(4, (os.cpu_count() or 2) // 2))
         self._container: av.container.OutputContainer | None = None
@@ -104,8 +108,10 @@ class VideoFile:
         try:
             # FFmpeg opens the file late; this says at once whether it can be written.
             self._part.touch()
-            fast_start = {} if self._path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}
-            self._container = av.open(str(self._part.resolve()), "w", options=fast_start)
+            self._container = av.open(str(self._part.resolve()), "w", options=self._muxer_options())
+            if self._seal is not None:
+                self._seal.open()
+                self._container.metadata.update(self._seal.tags())
             self._add_streams(self._container, spec, _BT709 if high else _BT601)
             self._check_space()
         except OSError as error:
@@ -116,6 +122,13 @@ class VideoFile:
         except BaseException:
             self._discard()
             raise
+
+    def _muxer_options(self) -> dict[str, str]:
+        if self._path.suffix.lower() == ".mkv":
+            return {}
+        # Without the second flag MP4 drops every tag whose name Apple does not know.
+        tags = "" if self._seal is None else "+use_metadata_tags"
+        return {"movflags": f"+faststart{tags}"}
 
     def _add_streams(
         self, container: av.container.OutputContainer, spec: PictureSpec, colour: int
@@ -269,6 +282,8 @@ class VideoFile:
 
     def _rename(self) -> None:
         try:
+            if self._seal is not None:
+                self._seal.finish(self._part, self._path)
             self._part.replace(self._path)
         except OSError as error:
             raise SinkError(

@@ -41,6 +41,12 @@ def add_sound(container: Any, codec: str, seconds: float, rate_hz: int) -> Any:
     return write
 
 
+@pytest.fixture(autouse=True)
+def own_data_folder(tmp_path_factory, monkeypatch):
+    """Keys and consents of a test are its own and not those of whoever runs it."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+
+
 @pytest.fixture
 def write_video(tmp_path: Path) -> Callable[..., Path]:
     """Gives a function that writes BGR pictures into a video file and returns its path."""

@@ -113,7 +113,7 @@ def test_stages_keep_their_order_whatever_the_lanes():
         spread_out = spread(finding, swapping, lanes, moments)
         assert len(spread_out) == lanes
         names = [stage.name for lane in spread_out for stage in lane]
-        assert names == ["before", "track", "align", "swap", "mark", "after"]
+        assert names == ["before", "track", "align", "swap", "mark"]
     assert spread(finding, swapping, 2, None) == (finding, swapping)
 
 

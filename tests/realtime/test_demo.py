@@ -30,11 +30,12 @@ def test_the_demo_leaves_a_video_a_sheet_and_its_figures(tmp_path, monkeypatch, 
     assert pictures[0].shape == (720, 1280, 3)
     sheet = cv2.imread(str(tmp_path / "demo.png"))
     assert sheet is not None
-    # Below "camera" and "rt-swap": the same picture but for the face.
+    # Below "camera" and "rt-swap": the same picture but for the face and the label.
     cell = sheet[40:310, 8:488].astype(int)
     swapped = sheet[350:620, 8:488].astype(int)
     difference = np.abs(cell - swapped).max(axis=2)
-    assert difference[:, 380:].max() < 40
+    assert difference[36:, 380:].max() < 40
+    assert difference[:32, 335:475].max() > 150
     assert difference[80:180, 180:250].mean() > 12
 
 

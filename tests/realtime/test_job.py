@@ -34,6 +34,8 @@ def plan(**options: object) -> Job:
         ({"camera": "0", "output": "b.jpg"}, "a picture can be written only from"),
         ({"camera": "0", "faces": ("me.png#0",)}, "must be a number from 1, got '0'"),
         ({"camera": "0", "faces": ("me.png#x",)}, "must be a number from 1, got 'x'"),
+        ({"camera": "0", "no_label": True}, "add --i-understand-labelling-duties"),
+        ({"camera": "0", "duties_understood": True}, "must stand beside --no-label"),
     ],
 )
 def test_options_that_make_no_sense_together_are_refused(options: dict[str, object], message: str):
@@ -127,3 +129,8 @@ def test_people_are_those_of_the_maps_and_then_the_face_for_all_others():
     assert people(("other.png",), ("a.png=me.png",)) == (me, other)
     with pytest.raises(UsageError, match="--face: a picture of the face must be given"):
         people()
+
+
+def test_the_label_is_shown_unless_the_person_answers_for_that():
+    assert plan(camera="0").show_label
+    assert not plan(camera="0", no_label=True, duties_understood=True).show_label

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from realtime.letterbox import fitted_size, letterbox
+from realtime.frame import Face, Frame, Pose
+from realtime.letterbox import fitted_size, letterbox, letterbox_frame
 
 
 @pytest.mark.parametrize(
@@ -48,3 +49,23 @@ def test_fine_stripes_shrink_to_their_mean() -> None:
     out = np.zeros((16, 16, 3), np.uint8)
     letterbox(image, out=out)
     assert np.abs(out.astype(int) - 100).max() <= 1
+
+
+def test_a_frame_takes_its_faces_along() -> None:
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[10:20, 30:42] = 200
+    corners = np.array([[30, 10, 0], [41, 19, 6]], np.float32)
+    face = Face(7, corners[:, :2].reshape(4), corners, 0.9, Pose(1, 2, 3), swapped=True)
+    frame = Frame(image, seq=5, captured_ns=6, media_ns=7, faces=[face], failed=True)
+    out = Frame(np.zeros((200, 360, 3), np.uint8))
+    letterbox_frame(frame, out=out)
+    assert (out.seq, out.captured_ns, out.media_ns, out.failed) == (5, 6, 7, True)
+    moved = out.faces[0]
+    assert (moved.track_id, moved.swapped, moved.pose) == (7, True, Pose(1, 2, 3))
+    # Five times as large, 30 pixels further right: the bright part runs to the box's outer edges.
+    np.testing.assert_allclose(moved.box, [182, 52, 237, 97])
+    np.testing.assert_allclose(moved.landmarks, [[182, 52, 0], [237, 97, 30]])
+    bright = np.argwhere(out.image[..., 0] > 100)
+    np.testing.assert_allclose(bright.min(0)[::-1], moved.box[:2], atol=2.5)
+    np.testing.assert_allclose(bright.max(0)[::-1], moved.box[2:], atol=2.5)
+    np.testing.assert_array_equal(face.landmarks, corners)

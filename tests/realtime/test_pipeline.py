@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from realtime import crew
-from realtime.errors import CameraError, EngineError, MediaError, SinkError
+from realtime.errors import CameraError, ContentError, EngineError, MediaError, SinkError
 from realtime.metrics import RunState
 from realtime.pipeline import Pipeline, Plan
 from realtime.stages.guard import Guard, GuardConfig
@@ -439,3 +439,37 @@ def test_sinks_get_the_size_and_rate_they_were_promised():
     assert (run.sink.spec.width, run.sink.spec.height) == (40, 40)
     assert run.sink.spec.rate_hz == 200
     assert {picture.shape for picture in run.sink.pictures} == {(40, 40, 3)}
+
+
+class Broken(Swap):
+    """Raises whatever it is given."""
+
+    def process(self, frame):
+        raise RuntimeError("cannot mark")
+
+
+def test_the_last_stages_see_pictures_of_the_size_of_the_outputs_and_are_closed():
+    finish = Swap(name="mark")
+    run = Run(ScriptedSource(9), finish=(finish,), out_size=(64, 64))
+    report = run.go()
+    assert finish.num_opened == finish.num_closed == 1
+    assert len(finish.seen) == 9
+    assert list(report.stats["stages"]) == ["capture", "swap", "guard", "mark", "send"]
+
+
+def test_pictures_that_cannot_be_finished_are_not_sent():
+    run = Run(ScriptedSource(9), finish=(Broken(name="mark"),))
+    with pytest.raises(RuntimeError, match="cannot mark"):
+        run.go()
+    assert not run.sink.pictures
+
+
+def test_refused_content_ends_the_run_at_once_and_is_not_shown():
+    refusal = ContentError("input: refused")
+    run = Run(
+        ScriptedSource(60, live=True, actions=dict.fromkeys(range(60), nap)),
+        (Swap(actions={3: refusal}),),
+    )
+    with pytest.raises(ContentError, match="refused"):
+        run.go()
+    assert max(run.sink.swapped_numbers, default=0) < 3

@@ -279,7 +279,8 @@ def test_a_signal_finalises_the_file_within_three_seconds(
             process.kill()
     assert process.returncode == code, said
     assert len(read_clip(folder / "out.mp4")) > 0
-    assert [path.name for path in folder.glob("*out*")] == ["out.mp4"]
+    names = {path.name for path in folder.glob("*out*")}
+    assert names == {"out.mp4", "out.mp4.rtswap.json"}
     assert read_stats(folder / "stats.json")["reason"] == "stopped"
 
 
@@ -288,3 +289,95 @@ def wait_until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def verified(capfd: pytest.CaptureFixture[str], name: str) -> tuple[int, Any]:
+    """Exit code and findings of ``rt-swap verify``."""
+    capfd.readouterr()
+    code = main(["verify", "--json", name])
+    return code, json.loads(capfd.readouterr().out)
+
+
+def test_what_a_run_writes_is_marked_and_verify_says_so(
+    folder: Path, face: str, clip: str, capfd: pytest.CaptureFixture[str]
+):
+    run = ["--input", clip, "--face", face, "--consent", "licensed", "--output", "out.mp4"]
+    assert main(run) == 0
+    said = capfd.readouterr().err
+    code, found = verified(capfd, "out.mp4")
+    assert (code, found["verdict"]) == (0, "marked")
+    assert len(found["sessions"]) == 1
+    assert f"session {found['sessions'][0]}: label, invisible mark" in said
+    assert found["label"]["seen"]
+    sidecar = json.loads((folder / "out.mp4.rtswap.json").read_text())["run"]
+    assert [entry["consent"] for entry in sidecar["faces"]] == ["licensed"]
+    assert sidecar["models"]["face_landmark"]
+    assert sidecar["label"] == {"preset": "eu", "duties_acknowledged": False}
+    (folder / "out.mp4").write_bytes((folder / "out.mp4").read_bytes() + b"x")
+    assert verified(capfd, "out.mp4")[0] == 2
+
+
+def test_clean_input_is_not_marked(clip: str, capfd: pytest.CaptureFixture[str]):
+    code, found = verified(capfd, clip)
+    assert (code, found["verdict"]) == (1, "not marked")
+    assert not found["label"]["seen"]
+
+
+def test_turning_the_label_off_is_recorded_and_the_rest_stays(
+    folder: Path, clip: str, capfd: pytest.CaptureFixture[str], fails: Fails
+):
+    run = ("--input", clip, "--face", "synthetic", "--output", "out.mp4", "--no-label")
+    code, line = fails(*run)
+    assert code == 2
+    assert "--i-understand-labelling-duties" in line
+    assert not (folder / "out.mp4").exists()
+    assert main([*run, "--i-understand-labelling-duties"]) == 0
+    code, found = verified(capfd, "out.mp4")
+    assert code == 0
+    assert not found["label"]["seen"]
+    assert found["mark"]["session"] in found["sessions"]
+    sidecar = json.loads((folder / "out.mp4.rtswap.json").read_text())["run"]
+    assert sidecar["label"] == {"preset": "off", "duties_acknowledged": True}
+
+
+def test_pictures_of_another_size_and_covered_ones_are_marked_too(
+    folder: Path, clip: str, capfd: pytest.CaptureFixture[str]
+):
+    # A face is hardly ever that certain, so every picture is covered.
+    run = ["--input", clip, "--face", "synthetic", "--output", "out.mkv", "--size", "640x360"]
+    assert main([*run, "--on-loss", "slate", "--set", "track.min_score=0.9999"]) == 0
+    code, found = verified(capfd, "out.mkv")
+    assert code == 0
+    assert found["mark"]["session"] in found["sessions"]
+    assert found["label"]["seen"]
+
+
+@pytest.mark.parametrize("what", ["face", "input"])
+def test_what_an_operator_refuses_is_not_shown(
+    folder: Path,
+    face: str,
+    clip: str,
+    what: str,
+    fails: Fails,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    filters = "def face(p):\n    return 'no'\n\nseen = []\ndef input(p):\n    seen.append(p)\n"
+    (folder / "operators_filter.py").write_text(
+        filters + "    return 'no' if len(seen) > 1 else None\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "operators_filter", raising=False)
+    code, line = fails(
+        "--input", clip, "--face", face, "--consent", "self", "--output", "out.mp4",
+        "--content-check", f"operators_filter:{what}",
+    )  # fmt: skip
+    assert code == 3
+    assert "the content check refuses it, got: no." in line
+    assert ("me.png" in line) == (what == "face")
+    assert not (folder / "out.mp4").exists()
+
+
+def test_a_missing_file_cannot_be_verified(fails: Fails):
+    code, line = fails("verify", "none.mp4")
+    assert code == 7
+    assert "none.mp4" in line

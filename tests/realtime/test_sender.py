@@ -42,6 +42,7 @@ class Stage:
         policy=Policy.LIVE,
         out_size=(64, 36),
         camera_lost=True,
+        finish=(),
     ):
         self.now_ns = 0
         self.due = [(round(ms * MS_NS), seq) for seq, ms in enumerate(ready_ms)]
@@ -55,11 +56,12 @@ class Stage:
         self.media_ns = []
         self.states = []
         self.finished_ns = 0
-        self.metrics = Metrics(["send"])
+        self.metrics = Metrics([*(stage.name for stage in finish), "send"])
         self.tally = self.metrics.tally()
         self.metrics.watch(self.ring)
         self.sender = Sender(
             [self],
+            finish=finish,
             ring=self.ring,
             intake=self,
             lane=self,
@@ -68,7 +70,7 @@ class Stage:
             paced=True,
             metrics=self.metrics,
             tally=self.tally,
-            times=self.metrics.stages["send"],
+            times=self.metrics.stages,
             clock=lambda: self.now_ns,
             sleep=self.sleep,
         )
@@ -224,3 +226,33 @@ def test_a_cancelled_run_does_not_wait_for_its_next_tick():
     stage.send = lambda image, media_ns: stage.ring.cancel()
     stage.run()
     assert stage.now_ns == 0
+
+
+class Stamp:
+    """Counts its work on a picture in the last pixel of it."""
+
+    name = "stamp"
+
+    def __init__(self):
+        self.sizes = set()
+
+    def process(self, frame):
+        self.sizes.add(frame.image.shape[:2])
+        frame.image[-1, -1, 2] += 100
+
+
+@pytest.mark.parametrize("out_size", [(64, 36), (96, 96)])
+def test_every_picture_that_is_sent_was_finished_exactly_once(out_size):
+    # New ones, repeated ones, the slate at the start and the one when the camera is lost.
+    stamp = Stamp()
+    ready_ms = [*steady(5, first_ms=200.0), 900.0]
+    stage = Stage(ready_ms, end_ms=4000, out_size=out_size, finish=(stamp,)).run()
+    assert stage.tally.repeated > 20
+    assert {RunState.STARTING, RunState.RUNNING, RunState.STALLED} <= set(stage.states)
+    text, ground = {int(picture[-1, -1, 2]) for picture in stage.pictures}, 28
+    letterboxed = out_size != (64, 36)
+    shown = {100 + (0 if letterboxed else number) for number in range(1, 7)}
+    assert text <= shown | {100 + ground}
+    assert len(text) >= (2 if letterboxed else 7)
+    assert stamp.sizes == {out_size[::-1]}
+    assert stage.metrics.stages["stamp"].worked.count == 6

@@ -1,0 +1,90 @@
+"""What a run says about itself in its pictures and files, and looking for that again."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from engines.models.library import ModelLibrary
+from realtime.config import CameraConfig, Config
+from realtime.consent import ConsentKind
+from realtime.content_check import ContentCheck, load_check, require_permitted
+from realtime.job import Job
+from realtime.pictures import load_picture
+from realtime.provenance.keys import KeyFolder, default_key_folder
+from realtime.provenance.run_record import RunRecord, draw_session
+from realtime.provenance.seal import Seal
+from realtime.provenance.verify import Findings, verify_camera, verify_file
+from realtime.sources.camera import Camera
+from realtime.stage import Stage
+
+
+def open_record(
+    job: Job,
+    config: Config,
+    library: ModelLibrary,
+    models: tuple[str, ...],
+    consents: Mapping[str, ConsentKind],
+) -> RunRecord:
+    """What is said about a run in everything it writes; its session is drawn here.
+
+    Args:
+        job: what to do.
+        config: how to do it.
+        library: knows the models.
+        models: names of those in use.
+        consents: kind by SHA-256 of the face's pictures.
+    """
+    return RunRecord(
+        session=draw_session(),
+        label=config.mark.label if job.show_label else "off",
+        strength=config.mark.strength,
+        producer=config.mark.producer,
+        faces={sha256: kind.value for sha256, kind in consents.items()},
+        models={name: library.sha256(name) for name in models},
+        settings=config.model_dump(mode="json"),
+    )
+
+
+def open_seal(record: RunRecord, job: Job) -> Seal:
+    """What goes on the file that a job writes."""
+    return Seal(record, job.input, KeyFolder(default_key_folder()))
+
+
+def content_checks(job: Job) -> tuple[Stage, ...]:
+    """The operator's filter, once it has seen the pictures of the face; nothing if there is none.
+
+    Raises:
+        UsageError: it cannot be imported.
+        ContentError: it refuses a picture.
+        MediaError: a picture cannot be read.
+    """
+    if job.content_check is None:
+        return ()
+    check = load_check(job.content_check)
+    for face in (face for person in job.people for face in person):
+        require_permitted(check, load_picture(face.path), str(face.path))
+    return (ContentCheck(check),)
+
+
+def describe_marks(record: RunRecord, seal: Seal) -> str:
+    """What a run has marked its pictures with, in one line."""
+    marks = "invisible mark" if record.label == "off" else "label, invisible mark"
+    if seal.c2pa is None:
+        return f"session {record.session_id}: {marks}; without a file no metadata and no C2PA"
+    return f"session {record.session_id}: {marks}, metadata, sidecar; C2PA: {seal.c2pa}"
+
+
+def verify_target(target: str) -> Findings:
+    """Looks for marks in a file or in what a camera shows.
+
+    Args:
+        target: a path, or index or device path of a camera.
+
+    Raises:
+        MediaError, CameraError: it cannot be read.
+    """
+    path = Path(target)
+    if target.isdecimal() or path.is_char_device():
+        camera = CameraConfig()
+        device = int(target) if target.isdecimal() else target
+        return verify_camera(target, Camera(device, camera.size, camera.rate_hz))
+    return verify_file(path, KeyFolder(default_key_folder()))

@@ -1,0 +1,1 @@
+"""What says that a picture is artificial: invisible mark, metadata, signatures; and its reader."""

@@ -1,0 +1,185 @@
+"""The invisible mark: a faint fixed pattern in the brightness of every picture, and its reading.
+
+Spread spectrum in the sense of Cox et al., Secure Spread Spectrum Watermarking for Multimedia
+(1997), made for a live picture: the payload stays the same for a session, so the pattern is made
+once and costs a saturating addition and subtraction for each frame.
+
+The picture is thought of as a grid of blocks, 40 by 22 where it is wide, stretched to its size
+whatever that is. In each block twelve low frequencies of an 8 by 8 cosine transform carry a chip
+each: one of the 63 bits of a code word, in a place and with a sign that a public key chooses. About
+170 chips share a bit. A reader adds the chips of a bit up over the picture and over many pictures.
+
+The key is public, so that anybody can find the mark; so anybody who wants to can remove it, too.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.frame import Image
+from realtime.provenance import bch
+
+BLOCK = 8
+"""Side of a block in cells of the grid."""
+
+GRIDS = ((40, 22), (32, 24), (28, 28), (24, 32), (22, 40))
+"""Columns and rows of blocks: for 16:9, 4:3, square, 3:4 and 9:16; others take the nearest."""
+
+FREQUENCIES = tuple(
+    (row, column) for row in range(5) for column in range(5) if 2 <= row + column <= 4
+)
+"""Row and column in a block's cosine transform: high enough to stand out from the scene's own
+light and shade, low enough to survive compression."""
+
+FORMAT_VERSION = 1
+"""Version of what the payload means, 0 to 15."""
+
+_KEY = b"rt-swap invisible mark 1"
+_VERSION_SHIFT = 32
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What the mark says.
+
+    Attributes:
+        session: 0 up to 2**32 - 1, drawn at random for each run.
+        version: 0..15, of this format.
+    """
+
+    session: int
+    version: int = FORMAT_VERSION
+
+    def word(self) -> bch.Bits:
+        """The code word that is spread over the picture.
+
+        Raises:
+            ValueError: a number is out of its range.
+        """
+        if not 0 <= self.session < 1 << _VERSION_SHIFT or not 0 <= self.version < 16:
+            raise ValueError("mark: the session must have 32 bits and the version 4, got more.")
+        return bch.encode(self.version << _VERSION_SHIFT | self.session)
+
+    @classmethod
+    def of_word(cls, word: bch.Bits) -> "Payload":
+        """What a code word says."""
+        message = bch.message_of(word)
+        return cls(message & (1 << _VERSION_SHIFT) - 1, message >> _VERSION_SHIFT)
+
+
+@dataclass(frozen=True, slots=True)
+class Chips:
+    """Which bit each chip carries, and with which sign.
+
+    Attributes:
+        bits: ``(rows, columns, 12) i64`` 0..62.
+        signs: ``(rows, columns, 12) f32``, -1 or 1.
+    """
+
+    bits: NDArray[np.int64]
+    signs: Floats
+
+
+def nearest_grid(width: int, height: int) -> tuple[int, int]:
+    """The grid whose shape is nearest to that of a picture."""
+    return min(GRIDS, key=lambda grid: abs(np.log(width * grid[1] / (height * grid[0]))))
+
+
+def draw_chips(grid: tuple[int, int]) -> Chips:
+    """The chips of a grid; the same for everybody, on every machine and with every NumPy."""
+    columns, rows = grid
+    shape = (rows, columns, len(FREQUENCIES))
+    count = rows * columns * len(FREQUENCIES)
+    seed = _KEY + bytes(grid)
+    noise = np.frombuffer(hashlib.shake_256(seed).digest(8 * count), "<u8")
+    # Shuffled and dealt out in turn, so that every bit has the same number of chips but for one.
+    bits = np.empty(count, np.int64)
+    bits[np.argsort(noise, kind="stable")] = np.arange(count) % bch.LENGTH
+    signs = np.where(noise & 1, np.float32(1), np.float32(-1))
+    return Chips(bits.reshape(shape), signs.reshape(shape))
+
+
+def draw_pattern(payload: Payload, size: tuple[int, int], amplitude: float) -> Floats:
+    """The pattern that is added to the brightness of every picture.
+
+    Args:
+        payload: what it says.
+        size: width and height of the pictures in pixels.
+        amplitude: of each chip; the pattern's root mean square is about 0.43 times that.
+
+    Returns:
+        ``(H, W) f32`` levels.
+    """
+    grid = nearest_grid(*size)
+    chips = draw_chips(grid)
+    polarity = 1 - 2 * np.array(payload.word(), np.float32)
+    blocks = np.zeros((grid[1], grid[0], BLOCK, BLOCK), np.float32)
+    for index, (row, column) in enumerate(FREQUENCIES):
+        blocks[:, :, row, column] = (
+            amplitude * chips.signs[..., index] * polarity[chips.bits[..., index]]
+        )
+    basis = _cosines()
+    cells = basis.T @ blocks @ basis
+    flat = cells.transpose(0, 2, 1, 3).reshape(grid[1] * BLOCK, grid[0] * BLOCK)
+    return np.asarray(cv2.resize(flat, size, interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+class Watermark:
+    """Adds one pattern to pictures of one size.
+
+    Args:
+        payload: what it says.
+        size: width and height in pixels.
+        amplitude: of each chip, in levels; see ``draw_pattern``.
+    """
+
+    def __init__(self, payload: Payload, size: tuple[int, int], amplitude: float) -> None:
+        levels = np.rint(draw_pattern(payload, size, amplitude)).astype(np.int16)
+        # Two halves, as eight-bit pictures know saturating sums of positive numbers only.
+        self._lighter = _grey(np.clip(levels, 0, 255))
+        self._darker = _grey(np.clip(-levels, 0, 255))
+
+    def add(self, image: Image) -> None:
+        """Adds the pattern in place.
+
+        Args:
+            image: ``(H, W, 3) u8 BGR`` of the size told at the beginning.
+        """
+        cv2.add(image, self._lighter, dst=image)
+        cv2.subtract(image, self._darker, dst=image)
+
+
+def _grey(levels: NDArray[np.int16]) -> Image:
+    """The same level in blue, green and red, so that brightness changes and colour does not."""
+    return np.repeat(levels.astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+def transform(grey: Floats, grid: tuple[int, int]) -> Floats:
+    """The frequencies of each block that carry chips.
+
+    Args:
+        grey: ``(rows * 8, columns * 8) f32``.
+        grid: columns and rows of blocks.
+
+    Returns:
+        ``(rows, columns, 12) f32``.
+    """
+    blocks = grey.reshape(grid[1], BLOCK, grid[0], BLOCK).transpose(0, 2, 1, 3)
+    basis = _cosines()
+    spectrum = basis @ blocks @ basis.T
+    rows, columns = zip(*FREQUENCIES, strict=True)
+    return np.ascontiguousarray(spectrum[:, :, rows, columns])
+
+
+def _cosines() -> Floats:
+    """The orthonormal 8-point cosine transform (DCT-II), a frequency in each row."""
+    frequency = np.arange(BLOCK)[:, None]
+    place = np.arange(BLOCK)[None, :]
+    basis = np.sqrt(2 / BLOCK) * np.cos(np.pi * (2 * place + 1) * frequency / (2 * BLOCK))
+    basis[0] /= np.sqrt(2)
+    return np.asarray(basis, np.float32)

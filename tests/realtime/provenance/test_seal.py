@@ -1,0 +1,358 @@
+"""Files with everything in and beside them, and what a reader says when they are changed."""
+
+import os
+from contextlib import suppress
+from fractions import Fraction
+from importlib import util
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from realtime.errors import MediaError
+from realtime.frame import PictureSpec
+from realtime.provenance import c2pa_manifest, verify
+from realtime.provenance.c2pa_manifest import read_manifest
+from realtime.provenance.keys import KeyFolder
+from realtime.provenance.run_record import RunRecord
+from realtime.provenance.seal import Seal
+from realtime.provenance.sidecar import sidecar_path
+from realtime.provenance.verify import Findings, verify_file
+from realtime.provenance.watermark import Payload, Watermark
+from realtime.sinks.picture import PictureFile
+from realtime.sinks.video import VideoFile
+
+pytest.importorskip("c2pa")
+
+_SPEC = util.spec_from_file_location("scenes", Path(__file__).with_name("scenes.py"))
+scenes = util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(scenes)
+
+SIZE = (320, 180)
+SESSION = 0xABCD1234
+
+
+def marked(num_pictures, session=SESSION, seed=0):
+    pictures = scenes.film(num_pictures, SIZE, seed)
+    mark = Watermark(Payload(session), SIZE, 4.5)
+    for picture in pictures:
+        mark.add(picture)
+    return pictures
+
+
+def record(session=SESSION):
+    return RunRecord(session=session, label="eu", strength="standard")
+
+
+def write(path: Path, keys: KeyFolder, *, source: Path | None = None, session=SESSION) -> Path:
+    """What the engine writes, without the engine."""
+    pictures = marked(1 if path.suffix not in (".mp4", ".mov", ".mkv") else 8, session)
+    seal = Seal(record(session), source, keys)
+    if len(pictures) > 1:
+        sink = VideoFile(path, copy_audio_from=None, force=True, preset="ultrafast", seal=seal)
+    else:
+        sink = PictureFile(path, force=True, seal=seal)
+    sink.open(PictureSpec(*SIZE, Fraction(30), live=False))
+    for number, picture in enumerate(pictures):
+        sink.send(picture, number * 33_333_333)
+    sink.close()
+    return path
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> KeyFolder:
+    return KeyFolder(tmp_path / "keys")
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.png", "a.jpg", "a.webp"])
+def test_a_file_carries_everything_and_the_reader_finds_it(name, keys, tmp_path):
+    path = write(tmp_path / name, keys)
+    found = verify_file(path, keys)
+    assert found.contradictions == ()
+    assert (found.verdict, found.exit_code) == ("marked", 0)
+    assert found.c2pa.state == "trusted"
+    assert found.c2pa.is_ai
+    assert found.aigc is not None
+    assert found.sidecar.state == "own"
+    assert found.mark is not None
+    assert found.sessions == {"abcd1234"}
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {name, f"{name}.rtswap.json", "keys"}
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.bmp", "a.tiff"])
+def test_what_a_kind_of_file_cannot_carry_is_left_out_and_said(name, keys, tmp_path):
+    path = write(tmp_path / name, keys)
+    found = verify_file(path, keys)
+    assert found.verdict == "marked"
+    assert found.sidecar.state == "own"
+    assert (found.c2pa.state == "none") == (name != "a.tiff")
+    assert (found.aigc is not None) == (name == "a.mkv")
+    assert ("not signed" in sidecar_path(path).read_text()) == (name != "a.tiff")
+
+
+def test_another_installation_calls_the_signature_valid_and_not_its_own(keys, tmp_path):
+    path = write(tmp_path / "a.mp4", keys)
+    found = verify_file(path, KeyFolder(tmp_path / "others"))
+    assert found.verdict == "marked"
+    assert found.c2pa.state == "valid"
+    assert found.sidecar.state == "other"
+    assert not (tmp_path / "others").exists()
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.jpg", "a.png"])
+def test_one_flipped_byte_is_found_by_the_manifest_alone(name, keys, tmp_path):
+    path = write(tmp_path / name, keys)
+    sidecar_path(path).unlink()
+    content = bytearray(path.read_bytes())
+    content[len(content) * 9 // 10] ^= 0x04
+    path.write_bytes(content)
+    found = verify_file(path, keys)
+    assert (found.verdict, found.exit_code) == ("tampered", 2)
+    assert found.c2pa.state == "invalid"
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.jpg", "a.png"])
+@pytest.mark.parametrize("part", [0.99, 0.6])
+def test_a_truncated_file_is_found(name, part, keys, tmp_path):
+    path = write(tmp_path / name, keys)
+    sidecar_path(path).unlink()
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * part)])
+    assert verify_file(path, keys).verdict == "tampered"
+
+
+def test_the_sidecar_alone_finds_a_changed_file(keys, tmp_path):
+    path = write(tmp_path / "a.mkv", keys)
+    content = bytearray(path.read_bytes())
+    content[-500] ^= 1
+    path.write_bytes(content)
+    found = verify_file(path, keys)
+    assert found.contradictions == ("the sidecar belongs to another file",)
+
+
+def test_a_manifest_of_another_run_is_found_by_the_mark_in_the_pictures(keys, tmp_path):
+    # Pictures of one session, signed as those of another: whole in itself and yet foreign.
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), marked(1, session=0x11111111)[0])
+    Seal(record(0x22222222), None, keys).finish(path, path)
+    found = verify_file(path, keys)
+    assert found.c2pa.state == "trusted"
+    assert found.verdict == "tampered"
+    assert "different sessions: 11111111, 22222222" in found.contradictions[0]
+
+
+def test_the_mark_of_an_input_below_or_above_ours_is_no_forgery(keys, tmp_path):
+    path = tmp_path / "a.png"
+    picture = marked(1, session=0x11111111)[0]
+    Watermark(Payload(0x22222222), SIZE, 2.4).add(picture)
+    cv2.imwrite(str(path), picture)
+    Seal(record(0x22222222), None, keys).finish(path, path)
+    found = verify_file(path, keys)
+    assert found.mark is not None
+    assert (found.mark.payload.session, found.verdict) == (0x11111111, "marked")
+    assert found.sessions == {"22222222"}
+
+
+def test_a_manifest_taken_from_another_file_is_found(keys, tmp_path):
+    one, two = (write(tmp_path / name, keys) for name in ("one.png", "two.png"))
+    # The manifest is the chunk caBX; it is put into the pixels of another picture.
+    other = cv2.imencode(".png", scenes.film(1, SIZE, seed=9)[0])[1].tobytes()
+    content = one.read_bytes()
+    at = content.index(b"caBX") - 4
+    chunk = content[at : at + 12 + int.from_bytes(content[at : at + 4])]
+    two.write_bytes(other[:33] + chunk + other[33:])
+    sidecar_path(two).unlink()
+    found = verify_file(two, keys)
+    assert found.c2pa.state == "invalid"
+    assert found.verdict == "tampered"
+
+
+def test_without_metadata_the_mark_in_the_pictures_remains(keys, tmp_path):
+    path = write(tmp_path / "a.mp4", keys)
+    bare = tmp_path / "bare.mp4"
+    with av.open(str(path)) as source, av.open(str(bare), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    found = verify_file(bare, keys)
+    assert (found.c2pa.state, found.aigc, found.sidecar.state) == ("none", None, "none")
+    assert found.verdict == "marked"
+    assert found.sessions == {"abcd1234"}
+
+
+def test_the_manifest_of_an_input_is_kept_as_that_of_an_ingredient(keys, tmp_path):
+    first = write(tmp_path / "first.png", keys)
+    second = write(tmp_path / "second.jpg", keys, source=first, session=5)
+    report = read_manifest(second, keys.known_authority())
+    assert (report.state, report.session, report.num_ingredients) == ("trusted", "00000005", 1)
+    content = second.read_bytes()
+    assert content.count(b"org.rtswap.session") > content.count(b"00000005")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a film", b"\x00\x00\x00\x18ftypmp42"])
+def test_an_input_that_cannot_be_an_ingredient_is_left_out(content, keys, tmp_path):
+    source = tmp_path / "in.mp4"
+    source.write_bytes(content)
+    path = write(tmp_path / "a.mp4", keys, source=source)
+    report = read_manifest(path, keys.known_authority())
+    assert report.state == "trusted"
+
+
+def test_clean_files_are_not_marked(keys, tmp_path):
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), scenes.film(1, SIZE)[0])
+    found = verify_file(path, keys)
+    assert (found.verdict, found.exit_code) == ("not marked", 1)
+    assert found.lines()[0].endswith("a.png: not marked")
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.png", "a.jpg", "a.webp", "a.mkv", "a.xyz"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x00" * 64, b"jumb c2pa " * 9, b"#EXTM3U\nfile:///etc/passwd\n", b"\xff\xd8\xff\xe1"],
+)
+def test_hostile_files_are_an_error_of_the_input_or_a_finding(name, content, keys, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with suppress(MediaError):
+        assert verify_file(path, keys).verdict != "marked"
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.jpg", "a.png"])
+def test_files_damaged_anywhere_do_no_harm(name, keys, tmp_path):
+    path = write(tmp_path / name, keys)
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        damaged = bytearray(content)
+        for place in rng.integers(0, len(content), 20):
+            damaged[place] = int(rng.integers(256))
+        path.write_bytes(damaged)
+        found = verify_file(path, keys)
+        assert found.verdict == "tampered"
+        assert found.as_json()
+
+
+def test_a_folder_or_a_missing_file_is_one_clear_error(keys, tmp_path):
+    for path in (tmp_path, tmp_path / "none.mp4"):
+        with pytest.raises(MediaError, match="must be a file or a camera"):
+            verify_file(path, keys)
+
+
+def test_signing_that_fails_leaves_the_file_and_says_so(keys, tmp_path, monkeypatch, caplog):
+    def fail(*args, **kwargs):
+        raise c2pa_manifest.SinkError("no room")
+
+    monkeypatch.setattr("realtime.provenance.seal.sign_file", fail)
+    path = write(tmp_path / "a.mp4", keys)
+    assert "has no C2PA manifest: no room" in caplog.text
+    found = verify_file(path, keys)
+    assert (found.c2pa.state, found.sidecar.state, found.verdict) == ("none", "own", "marked")
+    assert "signing failed" in sidecar_path(path).read_text()
+    assert not [path for path in tmp_path.iterdir() if "signed" in path.name]
+
+
+def test_without_the_extra_everything_else_is_still_there(keys, tmp_path, monkeypatch):
+    for module in ("c2pa_manifest", "keys", "sidecar"):
+        monkeypatch.setattr(f"realtime.provenance.{module}.find_spec", lambda name: None)
+    path = write(tmp_path / "a.mp4", keys)
+    found = verify_file(path, keys)
+    assert found.c2pa.state == "unchecked"
+    assert found.aigc is not None
+    assert (found.sidecar.state, found.verdict) == ("own", "marked")
+    assert "pip install" in sidecar_path(path).read_text()
+
+
+def test_an_output_that_is_written_over_gets_a_new_sidecar(keys, tmp_path):
+    path = write(tmp_path / "a.mp4", keys)
+    write(path, keys, session=9)
+    assert verify_file(path, keys).sessions == {"00000009"}
+
+
+class Camera:
+    """Shows the same marked pictures for ever."""
+
+    def __init__(self, pictures):
+        self.pictures = pictures
+        self.num_calls = self.num_closed = 0
+
+    def open(self):
+        return PictureSpec(*SIZE, Fraction(30), live=True)
+
+    def fill(self, image):
+        image[:] = self.pictures[self.num_calls % len(self.pictures)]
+        self.num_calls += 1
+        return self.num_calls
+
+    def close(self):
+        self.num_closed += 1
+
+
+def test_a_camera_is_looked_at_for_a_second():
+    camera = Camera(marked(6))
+    found = verify.verify_camera("/dev/video9", camera)
+    assert (found.verdict, found.sessions) == ("marked", {"abcd1234"})
+    assert (camera.num_calls, camera.num_closed) == (verify.WINDOW_PICTURES, 1)
+
+
+def test_a_strangers_words_cannot_move_the_cursor(keys, tmp_path):
+    path = write(tmp_path / "a.png", keys)
+    found = verify_file(path, keys)
+    strange = Findings(
+        found.target,
+        c2pa_manifest.C2paReport("valid", generator="\x1b[2Jevil\n"),
+        None,
+        found.sidecar,
+        found.mark,
+        found.label,
+    )
+    assert "\x1b" not in "".join(strange.lines())
+
+
+def test_a_manifest_with_senseless_contents_does_no_harm(keys, tmp_path, monkeypatch):
+    # Signed and whole, but not what anybody would write.
+    monkeypatch.setattr(RunRecord, "as_json", lambda run: {"session": ["not", "a", "number"]})
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), scenes.film(1, SIZE)[0])
+    sign(path, record(), keys)
+    report = read_manifest(path, keys.known_authority())
+    assert (report.state, report.session) == ("trusted", None)
+
+
+def sign(path, run, keys):
+    signed = path.with_name("signed" + path.suffix)
+    c2pa_manifest.sign_file(
+        path, out=signed, title="a", run=run, source=None, credentials=keys.credentials()
+    )
+    signed.replace(path)
+
+
+def test_a_manifest_of_another_program_is_named_and_no_session_is_made_up(
+    keys, tmp_path, monkeypatch
+):
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), scenes.film(1, SIZE)[0])
+    monkeypatch.setattr(c2pa_manifest, "PROGRAM", "paint")
+    monkeypatch.setattr(c2pa_manifest, "_SESSION_ASSERTION", "org.example.note")
+    monkeypatch.setattr(c2pa_manifest, "COMPOSITE", "http://cv.iptc.org/x/humanEdits")
+    sign(path, record(), keys)
+    monkeypatch.undo()
+    found = verify_file(path, keys)
+    assert found.c2pa.generator == "paint"
+    assert (found.c2pa.state, found.c2pa.is_ai, found.c2pa.session) == ("trusted", False, None)
+    assert (found.verdict, found.sessions) == ("not marked", frozenset())
+    assert "made by paint" in "".join(found.lines())
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_one_clear_error(keys, tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"x")
+    path.chmod(0)
+    with pytest.raises(MediaError, match="must be readable"):
+        verify_file(path, keys)
