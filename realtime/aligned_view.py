@@ -18,6 +18,9 @@ from realtime.geometry import Matrix, apply, compose, invert
 _SIZE = 1.35
 """Side of a view over the larger side of the box around the landmarks."""
 
+_MAX_SCALE = 4.0
+"""Small faces are enlarged by no more than this; there is nothing more to be seen in them."""
+
 _RESCALE = 1.3
 """A view keeps its scale until the face has grown or shrunk by this factor."""
 
@@ -40,7 +43,7 @@ class AlignedView:
 
     @property
     def scale(self) -> float:
-        """View pixels per image pixel, at most 1."""
+        """View pixels per image pixel."""
         return float(self.crop_from_image[0, 0])
 
 
@@ -53,7 +56,7 @@ def view_scale(landmarks: Points, side_px: int, before: float | None = None) -> 
         before: the scale of the frame before, kept while it fits.
     """
     extent = np.ptp(landmarks[:, :2], axis=0).max()
-    wanted = min(1.0, side_px / (_SIZE * max(float(extent), 1.0)))
+    wanted = min(_MAX_SCALE, side_px / (_SIZE * max(float(extent), 1.0)))
     if before is not None and 1 / _RESCALE < wanted / before < _RESCALE:
         return before
     return wanted

@@ -20,6 +20,9 @@ from realtime.frame import Points
 _MOBILE = (*RIGHT_EYE, *LEFT_EYE, *INNER_LIPS, *OUTER_LIPS)
 """Landmarks that open and shut faster than anything else moves."""
 
+_MOBILE_SLACK, _MOBILE_GAIN = 0.3, 15.0
+"""How much less they may be off, and how much faster they are put right."""
+
 _TREND_HZ = 4.0
 """Cutoff of the trend of the differences: the network's tremble averages out, an error stays."""
 
@@ -53,8 +56,8 @@ class SteadyConfig(BaseModel, frozen=True, extra="forbid"):
 
     enabled: bool = True
     cutoff_hz: float = Field(0.1, ge=0.0, le=30.0)
-    slack: float = Field(0.04, ge=0.0, le=1.0)
-    gain_hz: float = Field(20.0, ge=0.0, le=10_000.0)
+    slack: float = Field(0.03, ge=0.0, le=1.0)
+    gain_hz: float = Field(60.0, ge=0.0, le=10_000.0)
 
 
 class SteadyLandmarks:
@@ -104,8 +107,14 @@ class SteadyLandmarks:
         # Lids and lips are put right at once, all else when the error proves to stay.
         flat = np.where(self._mobile[:, None], off, self._trend)
         size = np.column_stack([np.hypot(flat[:, 0], flat[:, 1]), np.abs(flat[:, 2])])
-        excess = np.maximum(size - self._config.slack, 0.0)
-        cutoff_hz = self._config.cutoff_hz + self._config.gain_hz * excess
+        slack, gain_hz = (
+            np.where(self._mobile, mobile, 1.0)[:, None] * setting
+            for mobile, setting in (
+                (_MOBILE_SLACK, self._config.slack),
+                (_MOBILE_GAIN, self._config.gain_hz),
+            )
+        )
+        cutoff_hz = self._config.cutoff_hz + gain_hz * np.maximum(size - slack, 0.0)
         gain = _share(cutoff_hz, elapsed_ns)
         self._num_frames += 1
         if self._num_frames <= _NUM_TO_START:

@@ -19,7 +19,7 @@ def test_the_demo_leaves_a_video_a_sheet_and_its_figures(tmp_path, monkeypatch, 
     said = capfd.readouterr().err
     assert "demo.mp4" in said
     assert "fps" in said
-    times = r"capture [\d.]+, track [\d.]+, occlude [\d.]+, swap [\d.]+, "
+    times = r"capture [\d.]+, track [\d.]+, align [\d.]+, occlude [\d.]+, swap [\d.]+, "
     assert re.search(rf"ms for each frame: {times}", said)
     frames = json.loads((tmp_path / "stats.json").read_text())["frames"]
     assert (frames["captured"], frames["delivered"], frames["repeated"]) == (30, 30, 0)

@@ -2,11 +2,8 @@
 
 import shutil
 import threading
-from dataclasses import replace
 from fractions import Fraction
 
-import cv2
-import numpy as np
 import pytest
 
 from engines.models.face_finder import FACE_NETWORKS
@@ -18,29 +15,6 @@ from realtime.machine import resident_bytes
 from realtime.pipeline import Pipeline
 
 pytestmark = pytest.mark.models
-
-
-class LayOver:
-    """Lays each face's layer over the picture, as simply as it can be done."""
-
-    name = "composite"
-
-    def open(self, spec, memory):
-        pass
-
-    def process(self, frame):
-        size = (frame.image.shape[1], frame.image.shape[0])
-        for face in frame.faces:
-            if face.layer is None:
-                continue
-            back = cv2.invertAffineTransform(face.layer.crop_from_image)
-            warped = cv2.warpAffine(face.layer.face, back, size)
-            alpha = cv2.warpAffine(face.layer.alpha, back, size)[..., None] / np.float32(255)
-            frame.image[:] = np.rint(frame.image * (1 - alpha) + warped * alpha)
-            face.swapped = True
-
-    def close(self):
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +56,7 @@ def run(library, swapper, *, unpaced, seconds, size="640x480", rate_hz=30):
         seconds=seconds,
         unpaced=unpaced,
     )
-    plan = build_plan(job, config, library)
-    lanes = (*plan.lanes[:-1], (*plan.lanes[-1], LayOver()))
-    pipeline = Pipeline(replace(plan, lanes=lanes))
+    pipeline = Pipeline(build_plan(job, config, library))
     for_ns = round(seconds * 1e9)
     return pipeline.run(stop=threading.Event(), for_ns=for_ns)
 

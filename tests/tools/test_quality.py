@@ -233,7 +233,8 @@ def test_the_engine_is_held_against_the_motion_of_its_input_under_two_settings(
         assert (pair["pairs"], pair["frames"], pair["judged"]) == (NUM_FRAMES - 1, NUM_FRAMES, 2)
         assert (pair["missing"], pair["missing_pairs"]) == (0, 0)
         assert pair["ratio"] > 0.5
-        assert pair["outside_ratio"] == pytest.approx(1, abs=0.3)
+        # The invisible mark stays where it is while this all but noiseless picture moves.
+        assert 0.7 < pair["outside_ratio"] < 10
     assert own["input_error"] == reference["input_error"]
     assert own["output_error"] != reference["output_error"]
     assert "swap.shape=0" in capsys.readouterr().out
