@@ -37,7 +37,9 @@ def memory_blend(
     memory_warp(memory, where, out=moved)
     if limit is not None:
         window = np.ones((3, 3), np.uint8)
-        low, high = cv2.erode(current, window), cv2.dilate(current, window)
+        # OpenCV drops the axis of a single channel.
+        low = cv2.erode(current, window).reshape(current.shape)
+        high = cv2.dilate(current, window).reshape(current.shape)
         np.clip(moved, low - np.float32(limit), high + np.float32(limit), out=moved)
     change = np.subtract(moved, current, dtype=np.float32)
     fine, middle, coarse = strengths
