@@ -114,7 +114,7 @@ class FeatureMemory:
             limit=self._config.limit if doubt < 0.5 else None,
             out=fused,
         )
-        trust = self._faded(state.trust, elapsed_ns)
+        trust = self._faded(state.trust, elapsed_ns * (1.0 - reliability))
         trust += _RECOVERY * reliability * (1.0 - trust)
         self._state = _State(fused, crop_from_image, trust)
         return fused
@@ -143,8 +143,8 @@ class FeatureMemory:
         self._state = _State(features, crop_from_image, trust)
         return features, crop_from_image
 
-    def _faded(self, trust: float, elapsed_ns: int) -> float:
-        half_lives = elapsed_ns / (self._config.half_life_ms * 1e6)
+    def _faded(self, trust: float, unreliable_ns: float) -> float:
+        half_lives = unreliable_ns / (self._config.half_life_ms * 1e6)
         return trust * math.pow(0.5, half_lives)
 
 

@@ -202,6 +202,14 @@ def test_trust_comes_back_with_reliable_frames():
     assert trusts == pytest.approx([0.5, 0.75, 0.875, 0.9375], abs=1e-3)
 
 
+def test_trust_does_not_fade_while_frames_can_be_relied_on():
+    memory = remembering(flat(80), half_life_ms=150.0)
+    fused(memory, flat(80), elapsed_ns=150_000_000)
+    assert memory.trust == 1.0
+    fused(memory, flat(80), elapsed_ns=150_000_000, reliability=0.5)
+    assert 0.5 < memory.trust < 1.0
+
+
 def test_nothing_is_recalled_where_nothing_was_seen():
     assert FeatureMemory(MemoryConfig()).recall(motion(), elapsed_ns=PERIOD_NS) is None
 
