@@ -293,6 +293,7 @@ PICTURE = (1, 3, 64, 64)
         ([PICTURE] * 2, [(2, 64, 64)]),
         ([], [(1, 2, 64, 64)]),
         ([PICTURE] * 2, []),
+        ([PICTURE] * 2, [(1, 2, 64, 64), (-1, 64)]),
     ],
 )
 def test_a_network_that_is_none_for_flow_is_refused_with_what_it_takes(inputs, outputs):
