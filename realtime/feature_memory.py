@@ -121,7 +121,7 @@ class FeatureMemory:
             scratch=self._room(blend_scratch_size(*current.shape)),
             out=fused,
         )
-        trust = self._faded(state.trust, elapsed_ns)
+        trust = self._faded(state.trust, elapsed_ns * (1.0 - reliability))
         trust += _RECOVERY * reliability * (1.0 - trust)
         self._keep(fused, crop_from_image, trust)
         return fused
@@ -167,8 +167,8 @@ class FeatureMemory:
             self._scratch = np.zeros(size, np.float32)
         return self._scratch
 
-    def _faded(self, trust: float, elapsed_ns: int) -> float:
-        half_lives = elapsed_ns / (self._config.half_life_ms * 1e6)
+    def _faded(self, trust: float, unreliable_ns: float) -> float:
+        half_lives = unreliable_ns / (self._config.half_life_ms * 1e6)
         return trust * math.pow(0.5, half_lives)
 
 

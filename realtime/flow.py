@@ -182,7 +182,9 @@ class NetworkFlow:
         shapes = [spec.shape for spec in session.inputs]
         is_pair = len(shapes) == 2 and all(len(s) == 4 and s[1] == 3 for s in shapes)
         is_stack = len(shapes) == 1 and len(shapes[0]) == 4 and shapes[0][1] == 6
-        if not flows or not (is_pair or is_stack):
+        # Buffers of unknown size can only be taken where the meaning of each extent is known.
+        is_bound = all(min(s.shape, default=1) > 0 or len(s.shape) == 4 for s in session.outputs)
+        if not flows or not is_bound or not (is_pair or is_stack):
             raise ModelError(
                 "flow network: must take two (1, 3, H, W) pictures or one (1, 6, H, W) and give "
                 f"(1, 2, h, w), got {shapes} and {[s.shape for s in session.outputs]}. "

@@ -45,7 +45,8 @@ def detail_gain(face: Image, picture: Image, alpha: NDArray[np.uint8], sigma_px:
     if np.count_nonzero(covered) < _MIN_PIXELS:
         return 1.0
     own, wanted = (_detail(image, sigma_px)[covered].mean() for image in (face, picture))
-    return float(np.clip(_RATIO * wanted / max(own, _NO_DETAIL), _LEAST_GAIN, 1.0))
+    ratio = max(wanted, _NO_DETAIL) / max(own, _NO_DETAIL)
+    return float(np.clip(_RATIO * ratio, _LEAST_GAIN, 1.0))
 
 
 def soften(face: Image, gain: float, sigma_px: float) -> Image:

@@ -69,7 +69,8 @@ def lay(face: Image, alpha: NDArray[np.uint8], crop_from_image: Matrix, *, out: 
     region_from_image = np.array([[1.0, 0.0, -left], [0.0, 1.0, -top]])
     region_from_crop = compose(region_from_image, image_from_crop)
     whole = np.allclose(low, (left, top)) and np.allclose(high, (right, bottom))
-    if whole and abs(region_from_crop[0, 1]) + abs(region_from_crop[1, 0]) < _UPRIGHT:
+    slant = abs(region_from_crop[0, 1]) + abs(region_from_crop[1, 0])
+    if whole and slant < _UPRIGHT and region_from_crop[[0, 1], [0, 1]].min() > 0.0:
         if size != (width, height):
             face = np.asarray(cv2.resize(face, size, interpolation=cv2.INTER_CUBIC), np.uint8)
             alpha = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_LINEAR), np.uint8)

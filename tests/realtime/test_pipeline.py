@@ -1,5 +1,7 @@
+import queue
 import threading
 import time
+from dataclasses import replace
 from fractions import Fraction
 from importlib import util
 from pathlib import Path
@@ -11,6 +13,8 @@ from realtime import crew
 from realtime.errors import CameraError, ContentError, EngineError, MediaError, SinkError
 from realtime.metrics import RunState
 from realtime.pipeline import Pipeline, Plan
+from realtime.sources.camera import Camera
+from realtime.sources.devices import CameraDevice
 from realtime.stages.guard import Guard, GuardConfig
 
 _SPEC = util.spec_from_file_location("fakes", Path(__file__).with_name("fakes.py"))
@@ -473,3 +477,126 @@ def test_refused_content_ends_the_run_at_once_and_is_not_shown():
     with pytest.raises(ContentError, match="refused"):
         run.go()
     assert max(run.sink.swapped_numbers, default=0) < 3
+
+
+class ScriptedDevice:
+    """A capture device that gives what it is handed, and waits in between."""
+
+    def __init__(self):
+        self.script = queue.Queue()
+
+    def __call__(self, index, backend):
+        return self
+
+    def isOpened(self):  # noqa: N802
+        return True
+
+    def set(self, prop, value):
+        return True
+
+    def get(self, prop):
+        return 30.0
+
+    def read(self):
+        picture = self.script.get()
+        return picture is not None, picture
+
+    def release(self):
+        """There is no device."""
+
+
+class Fumbling:
+    """A real camera whose device does all that a device can do wrong, one thing after another.
+
+    Args:
+        live: whether pictures may be dropped.
+        gone: whether the device falls silent at its end.
+    """
+
+    num_pictures = 40
+    garbage = (5, 6, 17)
+    stalls = (9, 25)
+    sizes = ((128, 72), (48, 72), (640, 360), (128, 72))
+
+    def __init__(self, *, live, gone):
+        self.device = ScriptedDevice()
+        self.camera = Camera(
+            0,
+            capture=self.device,
+            cameras=lambda: [CameraDevice(0, "scripted", "/dev/scripted", 0)],
+            stall_timeout_s=0.5 if gone else 2.0,
+        )
+        self.live, self.gone = live, gone
+        self.num_calls = self.num_closed = 0
+
+    def open(self):
+        self.device.script.put(self.picture(0))
+        return replace(self.camera.open(), live=self.live)
+
+    def picture(self, number):
+        if number in self.garbage:
+            return np.empty((0,), np.uint8)
+        width, height = self.sizes[number // 10]
+        return np.repeat(np.resize(fakes.RAW, (height, width))[..., None], 3, axis=-1)
+
+    def fill(self, image):
+        number = self.num_calls
+        self.num_calls += 1
+        if number in self.stalls:
+            timer = threading.Timer(0.03, self.device.script.put, [self.picture(number)])
+            timer.start()
+        elif 0 < number < self.num_pictures:
+            self.device.script.put(self.picture(number))
+        elif number >= self.num_pictures and not self.gone:
+            return None
+        return self.camera.fill(image)
+
+    def close(self):
+        self.num_closed += 1
+        # A failed read is tried again, so one may not be enough to wake the reading thread.
+        for _ in range(3):
+            self.device.script.put(None)
+        self.camera.close()
+
+
+class FailsNowAndThen(Swap):
+    """Raises on some pictures; remembers the sizes of all, and which had bars at their sides."""
+
+    failures = (3, 12, 13, 31)
+
+    def __init__(self):
+        super().__init__()
+        self.shapes, self.barred = set(), set()
+
+    def process(self, frame):
+        self.shapes.add(frame.image.shape)
+        if not frame.image[:, 0].any() and not frame.image[:, -1].any():
+            self.barred.add(frame.seq)
+        if frame.seq in self.failures:
+            raise ValueError("now")
+        super().process(frame)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize("live", [False, True])
+def test_every_picture_of_a_fumbling_camera_is_accounted_for(live, gone):
+    source, stage = Fumbling(live=live, gone=gone), FailsNowAndThen()
+    run = Run(source, (stage,), (Swap(name="later"),), guard=Guard(GuardConfig(on_loss="slate")))
+    if gone:
+        with pytest.raises(CameraError, match="got none for"):
+            run.go()
+    else:
+        assert run.go().reason == "end"
+    frames = run.frames
+    assert frames["captured"] == 40
+    assert stage.shapes == {(72, 128, 3)}
+    num_dropped = frames["dropped_stale"] + frames["dropped_overrun"]
+    if live:
+        assert frames["failed"] >= len(source.garbage)
+        assert frames["delivered"] > 0
+    else:
+        assert num_dropped == 0
+        assert frames["failed"] == len(source.garbage) + len(stage.failures)
+        assert stage.barred == set(range(10, 20)) - set(source.garbage)
+        assert len(run.sink.pictures) == 40 - len(source.garbage)
+    assert frames["delivered"] + frames["failed"] + num_dropped == 40

@@ -1,0 +1,386 @@
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from engines.errors import ModelError
+from realtime.flow import DisFlow
+from realtime.frame import Face, FaceState, Frame, PictureSpec, Pose
+from realtime.geometry import apply, bounding_box, compose, fit_head, head_pose, invert
+from realtime.memory import Memory
+from realtime.stages.align import Align, AlignConfig
+from realtime.steady import SteadyConfig
+
+pytestmark = pytest.mark.models
+
+SIDE_PX = 320
+PERIOD_NS = 33_333_333
+SPEC = PictureSpec(SIDE_PX, SIDE_PX, Fraction(30), live=False)
+FACE_PX = 120.0
+
+
+def pattern(seed=6):
+    """``(640, 640, 3)`` smooth and coloured, larger than a picture on all sides."""
+    noise = np.random.default_rng(seed).normal(0, 1, (640, 640, 3)).astype(np.float32)
+    blurred = cv2.GaussianBlur(noise, (0, 0), 3)
+    return 128 + 45 * blurred / blurred.std()
+
+
+WORLD, OTHER_WORLD = pattern(), pattern(seed=7)
+WORLD_FROM_START = np.float64([[1, 0, 160], [0, 1, 160]])
+
+
+def shifted(dx, dy):
+    return np.float64([[1, 0, dx], [0, 1, dy]])
+
+
+def turned(degrees, scale=1.0):
+    return cv2.getRotationMatrix2D((160.0, 160.0), degrees, scale)
+
+
+STILL = shifted(0, 0)
+
+
+class Closing(DisFlow):
+    """Says when it was closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.num_closed = 0
+
+    def close(self):
+        self.num_closed += 1
+
+
+@pytest.fixture
+def opened(mesh):
+    """Gives a function that opens a stage with settings."""
+
+    def open_stage(**settings):
+        stage = Align(AlignConfig(**settings), mesh.neutral, DisFlow)
+        stage.open(SPEC, Memory())
+        return stage
+
+    return open_stage
+
+
+@pytest.fixture
+def start(sitter):
+    """Landmarks before anything has moved."""
+    return sitter.landmarks(width_px=FACE_PX, centre=(160.3, 160.4))
+
+
+def moved(landmarks, matrix):
+    """Landmarks taken along by a similarity of the plane."""
+    out = landmarks.copy()
+    out[:, :2] = apply(matrix, landmarks[:, :2])
+    out[:, 2] *= np.linalg.norm(matrix[:, 0])
+    return out
+
+
+def picture(matrix, world=WORLD):
+    """What is seen after everything has moved."""
+    seen = cv2.warpAffine(
+        world, compose(matrix, invert(WORLD_FROM_START)), (SIDE_PX, SIDE_PX), flags=cv2.INTER_CUBIC
+    )
+    return np.clip(np.round(seen), 0, 255).astype(np.uint8)
+
+
+def face_at(landmarks, track_id=1, state=FaceState.SEEN):
+    return Face(
+        track_id=track_id,
+        box=bounding_box(landmarks),
+        landmarks=landmarks.copy(),
+        score=0.99,
+        pose=Pose(0, 0, 0),
+        state=state,
+        lost_ns=0 if state is FaceState.SEEN else PERIOD_NS,
+    )
+
+
+def show(stage, number, image, *faces, period_ns=PERIOD_NS):
+    """One frame through the stage."""
+    frame = Frame(image, seq=number, media_ns=number * period_ns, faces=list(faces))
+    stage.process(frame)
+    return frame.faces
+
+
+def follow(stage, start, path, *, measured=None):
+    """Shows a face along a path of matrices; what is measured is the truth unless given.
+
+    Returns:
+        The face in each frame.
+    """
+    faces = []
+    for number, matrix in enumerate(path):
+        landmarks = moved(start, matrix) if measured is None else measured[number]
+        faces += show(stage, number, picture(matrix), face_at(landmarks))
+    return faces
+
+
+def misses_px(motion, before, now):
+    """How far from the truth a motion takes each pixel of the inner half of its crop."""
+    side = len(motion.flow)
+    inner = slice(side // 4, -(side // 4))
+    rows, columns = (axis[inner, inner].ravel() for axis in np.indices((side, side)))
+    pixels = np.stack([columns, rows], axis=-1)
+    came_from = apply(invert(motion.before_from_image), pixels + motion.flow[rows, columns])
+    truth = apply(compose(before, invert(now)), apply(invert(motion.crop_from_image), pixels))
+    return np.linalg.norm(came_from - truth, axis=-1)
+
+
+def test_motion_is_known_from_the_second_frame_on(opened, start):
+    first, second = follow(opened(), start, [STILL, shifted(2, 1)])
+    assert first.motion is None
+    assert second.motion is not None
+    np.testing.assert_array_equal(first.landmarks, start)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [shifted(3.3, -1.6), shifted(-11, 7), turned(3), turned(-2, 1.03)],
+    ids=["shift", "leap", "turn", "near"],
+)
+@pytest.mark.parametrize("view_px", [224, 96])
+def test_motion_says_where_each_pixel_was(opened, start, step, view_px):
+    _, face = follow(opened(view_px=view_px), start, [STILL, step])
+    away = misses_px(face.motion, STILL, step)
+    assert np.median(away) < 0.4
+    assert np.percentile(away, 95) < 1.0
+    assert np.median(face.motion.confidence) > 0.6
+
+
+def test_motion_is_right_where_the_view_changes_its_scale(opened, start):
+    path = [turned(0, 1.0 + 0.04 * number) for number in range(12)]
+    faces = follow(opened(view_px=96), start, path)
+    scales = []
+    for before, now, face in zip(path, path[1:], faces[1:], strict=False):
+        assert face.motion.before_from_image[0, 0] == face.motion.crop_from_image[0, 0]
+        assert np.median(misses_px(face.motion, before, now)) < 0.6
+        scales.append(face.motion.crop_from_image[0, 0])
+    assert len(set(scales)) == 2
+    assert scales[-1] < scales[0]
+
+
+def test_what_has_come_into_view_is_not_trusted(opened, start):
+    stage = opened()
+    show(stage, 0, picture(STILL), face_at(start))
+    image = picture(STILL)
+    image[150:180, 150:180] = 255
+    (face,) = show(stage, 1, image, face_at(start))
+    confidence = cv2.warpAffine(
+        face.motion.confidence,
+        face.motion.crop_from_image,
+        (SIDE_PX, SIDE_PX),
+        flags=cv2.WARP_INVERSE_MAP,
+    )
+    assert confidence[155:175, 155:175].max() < 0.1
+    assert confidence[90:130, 100:220].mean() > 0.9
+
+
+def test_across_a_cut_nothing_is_trusted(opened, start):
+    stage = opened()
+    show(stage, 0, picture(STILL), face_at(start))
+    (face,) = show(stage, 1, picture(STILL, OTHER_WORLD), face_at(start))
+    assert face.motion.confidence.mean() < 0.1
+
+
+def test_landmarks_stop_trembling_on_a_moving_face(opened, start):
+    path = [shifted(9 * np.sin(0.4 * number), 0.5 * number) for number in range(30)]
+    truth = np.array([moved(start, matrix) for matrix in path])
+    measured = truth + np.random.default_rng(1).normal(0, 1, truth.shape).astype(np.float32)
+    measured[0] = truth[0]
+    faces = follow(opened(), start, path, measured=measured)
+    off = (np.array([face.landmarks for face in faces]) - truth)[5:]
+    tremble = np.diff(off, axis=0)[..., :2].std()
+    assert tremble < 0.3 * np.diff(measured - truth, axis=0)[..., :2].std()
+    assert np.abs(off.mean(axis=1))[:, :2].max() < 0.5
+
+
+def test_landmarks_go_with_the_picture_without_delay(opened, start):
+    path = [shifted(12 * np.sin(0.63 * number), 0) for number in range(12)]
+    late = [moved(start, path[max(number - 1, 0)]) for number in range(12)]
+    faces = follow(opened(), start, path, measured=late)
+    middles = np.array([face.landmarks[:, 0].mean() for face in faces]) - start[:, 0].mean()
+    truth, trailing = (np.array([m[0, 2] for m in p]) for p in (path, [STILL, *path[:-1]]))
+    assert np.abs(middles - truth).mean() < 0.3 * np.abs(trailing - truth).mean()
+
+
+def test_box_and_pose_are_those_of_the_steady_landmarks(opened, start):
+    stage = opened()
+    show(stage, 0, picture(STILL), face_at(start))
+    (face,) = show(stage, 1, picture(STILL), face_at(start + np.float32([4, 0, 3])))
+    assert np.abs(face.landmarks - start).max() < 3.5
+    np.testing.assert_array_equal(face.box, bounding_box(face.landmarks))
+    assert face.pose == head_pose(fit_head(face.landmarks))
+
+
+def test_landmarks_may_be_left_as_measured(opened, start):
+    measured = [start, start + np.float32([2, 1, 0])]
+    stage = opened(steady=SteadyConfig(enabled=False))
+    _, face = follow(stage, start, [STILL, STILL], measured=measured)
+    np.testing.assert_array_equal(face.landmarks, measured[1])
+    assert face.motion is not None
+
+
+def test_a_lost_face_is_carried_on_with_the_picture(opened, start):
+    stage = opened()
+    path = [compose(shifted(4 * n, -2.5 * n), turned(1.0 * n, 1 + 0.01 * n)) for n in range(12)]
+    follow(stage, start, path[:3])
+    lost_at = moved(start, path[2])
+    for number in range(3, 12):
+        lost = face_at(lost_at, state=FaceState.LOST)
+        (face,) = show(stage, number, picture(path[number]), lost)
+        assert face.motion is not None
+    truth = moved(start, path[11])
+    assert np.abs(face.landmarks - truth).max() < 2.0
+    assert np.linalg.norm(lost_at - truth, axis=1).min() > 15
+    np.testing.assert_array_equal(face.box, bounding_box(face.landmarks))
+
+
+def test_a_face_found_again_goes_on_from_where_it_was_carried(opened, start):
+    stage = opened()
+    path = [shifted(4 * number, 0) for number in range(6)]
+    follow(stage, start, path[:3])
+    for number in (3, 4):
+        lost = face_at(moved(start, path[2]), state=FaceState.LOST)
+        show(stage, number, picture(path[number]), lost)
+    trembling = moved(start, path[5]) + np.float32([1.5, 0, 0])
+    (face,) = show(stage, 5, picture(path[5]), face_at(trembling))
+    assert np.median(misses_px(face.motion, path[4], path[5])) < 0.4
+    assert np.abs(face.landmarks - moved(start, path[5]))[:, 0].mean() < 0.6
+
+
+def test_a_lost_face_that_cannot_be_followed_is_let_go(opened, start):
+    stage = opened()
+    follow(stage, start, [STILL, STILL])
+    lost = face_at(start, state=FaceState.LOST)
+    for number in (2, 3):
+        (face,) = show(stage, number, picture(STILL, OTHER_WORLD), lost)
+        assert face.motion is None
+        np.testing.assert_array_equal(face.landmarks, start)
+    found, again = (
+        show(stage, number, picture(STILL, OTHER_WORLD), face_at(start))[0] for number in (4, 5)
+    )
+    assert found.motion is None
+    assert again.motion is not None
+
+
+def test_a_face_that_was_never_seen_is_left_alone(opened, start):
+    (face,) = show(opened(), 0, picture(STILL), face_at(start, state=FaceState.LOST))
+    assert face.motion is None
+    np.testing.assert_array_equal(face.landmarks, start)
+
+
+@pytest.mark.parametrize(
+    ("period_ns", "goes_on"), [(499_000_000, True), (501_000_000, False), (0, False)]
+)
+def test_a_face_that_was_away_too_long_starts_afresh(opened, start, period_ns, goes_on):
+    stage = opened()
+    show(stage, 1, picture(STILL), face_at(start), period_ns=period_ns)
+    measured = start + np.float32([2, 0, 0])
+    (face,) = show(stage, 2, picture(STILL), face_at(measured), period_ns=period_ns)
+    assert (face.motion is not None) == goes_on
+    assert np.array_equal(face.landmarks, measured) != goes_on
+
+
+def test_a_time_that_runs_back_starts_afresh(opened, start):
+    stage = opened()
+    follow(stage, start, [STILL] * 3)
+    (face,) = show(stage, 0, picture(STILL), face_at(start))
+    assert face.motion is None
+    (face,) = show(stage, 1, picture(STILL), face_at(start))
+    assert face.motion is not None
+
+
+def test_another_person_in_the_same_place_starts_afresh(opened, start):
+    stage = opened()
+    follow(stage, start, [STILL] * 2)
+    measured = start + np.float32([2, 0, 0])
+    (face,) = show(stage, 2, picture(STILL), face_at(measured, track_id=2))
+    assert face.motion is None
+    np.testing.assert_array_equal(face.landmarks, measured)
+
+
+def test_a_face_that_is_gone_for_a_frame_is_forgotten(opened, start):
+    stage = opened()
+    follow(stage, start, [STILL] * 2)
+    show(stage, 2, picture(STILL))
+    (face,) = show(stage, 3, picture(STILL), face_at(start))
+    assert face.motion is None
+
+
+def test_two_faces_each_have_their_own_motion(opened, sitter):
+    stage = opened(view_px=96)
+    left, right = (sitter.landmarks(width_px=60, centre=(x, 160)) for x in (80.2, 240.3))
+
+    def image_at(step):
+        image = picture(shifted(step, 0))
+        image[:, SIDE_PX // 2 :] = picture(shifted(0, step))[:, SIDE_PX // 2 :]
+        return image
+
+    show(stage, 0, image_at(0), face_at(left, 1), face_at(right, 2))
+    # Faces may change places in the list; the largest comes first.
+    two, one = show(
+        stage,
+        1,
+        image_at(3),
+        face_at(moved(right, shifted(0, 3)), 2),
+        face_at(moved(left, shifted(3, 0)), 1),
+    )
+    assert np.median(misses_px(one.motion, STILL, shifted(3, 0))) < 0.3
+    assert np.median(misses_px(two.motion, STILL, shifted(0, 3))) < 0.3
+
+
+def test_what_a_face_holds_is_not_what_the_stage_goes_on_with(opened, start):
+    stages = opened(), opened()
+    for stage in stages:
+        _, face = follow(stage, start, [STILL, STILL])
+        if stage is stages[0]:
+            face.landmarks += 50
+    last = [show(stage, 2, picture(STILL), face_at(start))[0] for stage in stages]
+    np.testing.assert_array_equal(last[0].landmarks, last[1].landmarks)
+
+
+def test_the_stage_opens_and_closes_its_flow_and_forgets(mesh, start):
+    flows = []
+
+    def open_flow():
+        flows.append(Closing())
+        return flows[-1]
+
+    stage = Align(AlignConfig(), mesh.neutral, open_flow)
+    assert stage.name == "align"
+    assert not flows
+    for _ in range(2):
+        stage.open(SPEC, Memory())
+        first, second = follow(stage, start, [STILL, STILL])
+        assert first.motion is None
+        assert second.motion is not None
+        stage.close()
+        stage.close()
+    assert [flow.num_closed for flow in flows] == [1, 1]
+
+
+def test_a_closed_stage_does_not_work(mesh, start):
+    stage = Align(AlignConfig(), mesh.neutral, DisFlow)
+    with pytest.raises(RuntimeError, match="must be open"):
+        show(stage, 0, picture(STILL), face_at(start))
+
+
+def test_a_network_that_is_unusable_is_said_when_the_stage_is_opened(mesh):
+    def refuse():
+        raise ModelError("flow.onnx: must be there.")
+
+    stage = Align(AlignConfig(), mesh.neutral, refuse)
+    with pytest.raises(ModelError, match=r"flow\.onnx"):
+        stage.open(SPEC, Memory())
+
+
+def test_a_network_must_be_named_where_one_is_asked_for():
+    with pytest.raises(ValidationError, match=r"fuse\.align\.network"):
+        AlignConfig(flow="network")
+    assert AlignConfig(flow="network", network=Path("flow.onnx")).network == Path("flow.onnx")
