@@ -20,7 +20,7 @@ from realtime.frame import Points
 _MOBILE = (*RIGHT_EYE, *LEFT_EYE, *INNER_LIPS, *OUTER_LIPS)
 """Landmarks that open and shut faster than anything else moves."""
 
-_MOBILE_SLACK, _MOBILE_GAIN = 0.3, 15.0
+_MOBILE_SLACK, _MOBILE_GAIN = 0.3, 8.0
 """How much less they may be off, and how much faster they are put right."""
 
 _TREND_HZ = 4.0
@@ -56,8 +56,8 @@ class SteadyConfig(BaseModel, frozen=True, extra="forbid"):
 
     enabled: bool = True
     cutoff_hz: float = Field(0.1, ge=0.0, le=30.0)
-    slack: float = Field(0.03, ge=0.0, le=1.0)
-    gain_hz: float = Field(60.0, ge=0.0, le=10_000.0)
+    slack: float = Field(0.01, ge=0.0, le=1.0)
+    gain_hz: float = Field(120.0, ge=0.0, le=10_000.0)
 
 
 class SteadyLandmarks:
