@@ -20,10 +20,10 @@ from realtime.frame import Points
 _MOBILE = (*RIGHT_EYE, *LEFT_EYE, *INNER_LIPS, *OUTER_LIPS)
 """Landmarks that open and shut faster than anything else moves."""
 
-_MOBILE_SLACK, _MOBILE_GAIN = 0.3, 8.0
+_MOBILE_SLACK, _MOBILE_GAIN = 0.3, 15.0
 """How much less they may be off, and how much faster they are put right."""
 
-_TREND_HZ = 4.0
+_TREND_HZ = 1.5
 """Cutoff of the trend of the differences: the network's tremble averages out, an error stays."""
 
 _ENOUGH_TRUST = 0.15
@@ -57,7 +57,7 @@ class SteadyConfig(BaseModel, frozen=True, extra="forbid"):
     enabled: bool = True
     cutoff_hz: float = Field(0.1, ge=0.0, le=30.0)
     slack: float = Field(0.01, ge=0.0, le=1.0)
-    gain_hz: float = Field(120.0, ge=0.0, le=10_000.0)
+    gain_hz: float = Field(60.0, ge=0.0, le=10_000.0)
 
 
 class SteadyLandmarks:
