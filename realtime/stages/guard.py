@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
-from realtime.frame import Face, FaceState, Frame, Image, PictureSpec
+from realtime.frame import Face, FaceState, Frame, Image, PictureSpec, Points
+from realtime.geometry import fit_similarity
 from realtime.memory import Memory
 from realtime.slate import draw_slate
 
@@ -26,6 +27,9 @@ _REGION_GROWTH = 1.6
 
 _LOST_GROWTH_HZ = 1.0
 """How much that factor grows per second for a face that is lost and may have moved."""
+
+_RIM = 0.1
+"""Width of the soft rim around a held face, in widths of the region."""
 
 _MAX_REGION_GROWTH = 3.0
 _REGION_CELLS = 8
@@ -39,7 +43,8 @@ class GuardConfig(BaseModel, frozen=True, extra="forbid"):
     """What is shown where a picture must not be.
 
     Attributes:
-        on_loss: ``hold`` repeats the last good picture, then blurs, then shows the slate; ``blur``
+        on_loss: ``hold`` keeps the last good face where the picture moves to, or repeats the last
+            good picture where that cannot be told, then blurs, then shows the slate; ``blur``
             blurs at once and stays so; ``slate`` shows the slate at once; ``pass`` shows the raw
             picture where no face is seen, but never after a failure or with a face not swapped,
             where it does as ``hold``.
@@ -93,6 +98,7 @@ class Guard:
         self._config = config or GuardConfig()
         self._good: Image | None = None
         self._good_ns: int | None = None
+        self._good_faces: dict[int, Points] = {}
         self._lost_ns: int | None = None
 
     @property
@@ -103,6 +109,7 @@ class Guard:
     def open(self, spec: PictureSpec, memory: Memory) -> None:
         """Takes room for one picture, where the policy holds pictures."""
         self._good_ns = self._lost_ns = None
+        self._good_faces = {}
         if self._config.on_loss in ("hold", "pass") and self._config.hold_ms > 0:
             self._good = memory.host((spec.height, spec.width, 3), np.uint8)
 
@@ -110,11 +117,14 @@ class Guard:
         """Hides in place what must not be seen."""
         verdict = _judge(frame)
         regions: list[_Region] = []
+        hidden = [face for face in frame.faces if _must_hide(face)]
         if verdict is _Verdict.HIDE_REGIONS:
-            located = [_region(face, frame.image) for face in frame.faces if _must_hide(face)]
+            located = [_region(face, frame.image) for face in hidden]
             regions = [region for region in located if region is not None]
             if len(regions) < len(located):
                 verdict = _Verdict.HIDE
+        if verdict is _Verdict.NO_FACE and self._hold_faces(frame):
+            return
         if verdict in (_Verdict.SHOW, _Verdict.HIDE_REGIONS):
             swapped = [_cut_out(face, frame.image, regions) for face in frame.faces]
             for region in regions:
@@ -132,12 +142,38 @@ class Guard:
         """Forgets the last good picture."""
         self._good = None
         self._good_ns = self._lost_ns = None
+        self._good_faces = {}
 
     def _keep(self, frame: Frame) -> None:
         self._lost_ns = None
         if self._good is not None:
             np.copyto(self._good, frame.image)
             self._good_ns = frame.media_ns
+            self._good_faces = {
+                face.track_id: face.landmarks.copy() for face in frame.faces if face.swapped
+            }
+
+    def _hold_faces(self, frame: Frame) -> bool:
+        """Lays the last good faces where the picture has moved to; False where that is unsure.
+
+        All that would be hidden of a lost face is covered, so nothing of its own comes through.
+        """
+        hold_ns = self._config.hold_ms * MS_NS
+        if self._config.on_loss != "hold" or self._good is None or not frame.faces:
+            return False
+        if self._good_age_ns(frame) > hold_ns:
+            return False
+        held = []
+        for face in frame.faces:
+            then, region = self._good_faces.get(face.track_id), _region(face, frame.image)
+            if face.motion is None or then is None or region is None:
+                return False
+            held.append((then, face.landmarks, region))
+        if self._lost_ns is None:
+            self._lost_ns = frame.media_ns
+        for then, now, region in held:
+            _lay_held(self._good, then, now, region, out=frame.image)
+        return True
 
     def _hide(self, frame: Frame) -> None:
         """Covers the whole picture, with less and less of it the longer nothing is good."""
@@ -201,6 +237,37 @@ def _region(face: Face, image: Image) -> _Region | None:
     last_x = min(max(math.ceil(centre_x + half_x), first_x), width - 1)
     last_y = min(max(math.ceil(centre_y + half_y), first_y), height - 1)
     return _Region(first_x, first_y, last_x + 1, last_y + 1)
+
+
+def _lay_held(good: Image, then: Points, now: Points, region: _Region, *, out: Image) -> None:
+    """Lays a part of an earlier picture over a region and a soft rim around it.
+
+    Args:
+        good: ``(H, W, 3) u8``, the earlier picture.
+        then, now: ``(468, 3)`` landmarks in it and in this one.
+        region: what must be covered.
+        out: ``(H, W, 3) u8``, written.
+    """
+    fit = fit_similarity(then[:, :2], now[:, :2])
+    rim = max(1, round(_RIM * (region.right - region.left)))
+    height, width = out.shape[:2]
+    left, top = max(region.left - rim, 0), max(region.top - rim, 0)
+    right, bottom = min(region.right + rim, width), min(region.bottom + rim, height)
+    out_from_good = fit.b_from_a.copy()
+    out_from_good[:, 2] -= (left, top)
+    size = (right - left, bottom - top)
+    moved = cv2.warpAffine(
+        good, out_from_good, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    # The ramp lies outside the region: inside of it nothing shines through.
+    inside = np.zeros((bottom - top, right - left), np.uint8)
+    inside[region.top - top : region.bottom - top, region.left - left : region.right - left] = 1
+    away = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3)
+    weight = np.clip(1.0 - away / (rim + 1), 0.0, 1.0).astype(np.float32)
+    part = out[top:bottom, left:right]
+    part[:] = cv2.blendLinear(
+        np.asarray(moved, np.uint8), np.ascontiguousarray(part), weight, 1.0 - weight
+    )
 
 
 def _cut_out(face: Face, image: Image, regions: list[_Region]) -> _Patch | None:

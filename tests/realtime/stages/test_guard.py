@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from realtime.frame import Face, FaceState, Frame, PictureSpec, Pose
+from realtime.frame import Face, FaceState, Frame, Motion, PictureSpec, Pose
 from realtime.memory import Memory
 from realtime.slate import draw_slate
 from realtime.stage import Stage
@@ -248,3 +248,69 @@ def test_only_policies_that_hold_pictures_take_room_for_one():
 def test_a_wrong_setting_is_refused(wrong):
     with pytest.raises(ValidationError):
         GuardConfig(**wrong)
+
+
+def tracked(box, *, state, lost_ms=0, moves=True):
+    """A face with landmarks that fill its box, and a motion where it could be followed."""
+    found = face(box, swapped=state is FaceState.SEEN, state=state, lost_ms=lost_ms)
+    left, top, right, bottom = box
+    spots = np.random.default_rng(5).uniform((left, top), (right, bottom), (468, 2))
+    spots[:2] = (left, top), (right, bottom)
+    found.landmarks[:, :2] = spots
+    if moves and state is FaceState.LOST:
+        still = np.eye(2, 3)
+        nothing = np.zeros((8, 8, 2), np.float32)
+        found.motion = Motion(still, still, nothing, np.ones((8, 8), np.float32))
+    return found
+
+
+def moved_by(box, dx, dy):
+    return (box[0] + dx, box[1] + dy, box[2] + dx, box[3] + dy)
+
+
+BOX = (100, 40, 160, 110)
+
+
+def test_a_held_face_goes_where_the_picture_goes(watched):
+    watched.show(frame(0, [tracked(BOX, state=FaceState.SEEN)]))
+    gone = tracked(moved_by(BOX, 21, -6), state=FaceState.LOST, lost_ms=40)
+    raw, out = watched.show(frame(1, [gone], at_ms=40))
+    left, top, right, bottom = moved_by(BOX, 21, -6)
+    good = picture(0)[40:110, 100:160]
+    assert np.abs(out[top:bottom, left:right].astype(int) - good).mean() < 1
+    np.testing.assert_array_equal(out[:, :40], raw[:, :40])
+    np.testing.assert_array_equal(out[:, 260:], raw[:, 260:])
+
+
+def test_nothing_of_a_held_face_itself_shines_through(watched):
+    watched.show(frame(0, [tracked(BOX, state=FaceState.SEEN)]))
+    gone = tracked(moved_by(BOX, 21, -6), state=FaceState.LOST, lost_ms=40)
+    black = frame(1, [gone], at_ms=40)
+    white = frame(1, [tracked(moved_by(BOX, 21, -6), state=FaceState.LOST, lost_ms=40)], at_ms=40)
+    black.image[:], white.image[:] = 0, 255
+    shown = [watched.show(shown)[1].astype(int) for shown in (black, white)]
+    left, top, right, bottom = moved_by(BOX, 21, -6)
+    hidden = (slice(max(top - 20, 0), bottom + 20), slice(left - 17, right + 17))
+    np.testing.assert_array_equal(shown[0][hidden], shown[1][hidden])
+    assert (shown[0][:, :30] != shown[1][:, :30]).all()
+
+
+def test_a_face_that_cannot_be_followed_holds_the_whole_picture(watched):
+    watched.show(frame(0, [tracked(BOX, state=FaceState.SEEN)]))
+    lost = tracked(BOX, state=FaceState.LOST, lost_ms=40, moves=False)
+    assert watched.kind(frame(1, [lost], at_ms=40)) == "held"
+
+
+def test_a_face_is_held_no_longer_than_the_picture_would_be(watched):
+    watched.show(frame(0, [tracked(BOX, state=FaceState.SEEN)]))
+    for at_ms in range(40, 481, 40):
+        lost = tracked(BOX, state=FaceState.LOST, lost_ms=at_ms)
+        assert watched.kind(frame(at_ms, [lost], at_ms=at_ms)) == "else"
+    lost = tracked(BOX, state=FaceState.LOST, lost_ms=520)
+    assert watched.kind(frame(7, [lost], at_ms=520)) == "blurred"
+
+
+def test_a_failed_picture_is_not_mended_with_a_held_face(watched):
+    watched.show(frame(0, [tracked(BOX, state=FaceState.SEEN)]))
+    lost = tracked(BOX, state=FaceState.LOST, lost_ms=40)
+    assert watched.kind(frame(1, [lost], at_ms=40, failed=True)) == "held"
