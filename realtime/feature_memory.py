@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -193,16 +194,27 @@ def _origins(
         motion.flow, view_from_half, half, flags=flags, borderMode=cv2.BORDER_REPLICATE
     )
     flow = cv2.transform(flow, np.ascontiguousarray(memory_from_view[:, :2]))
-    where = np.asarray(cv2.resize(flow, (width, height)), np.float32)
+    memory_from_crop = compose(memory_from_view, view_from_crop)
     confidence = cv2.warpAffine(motion.confidence, view_from_half, half, flags=flags)
-    weight = np.asarray(cv2.resize(confidence, (width, height)), np.float32)
-    straight = compose(memory_from_view, view_from_crop).astype(np.float32)
-    columns, rows = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
+    _add_map(flow, compose(memory_from_crop, invert(half_from_crop)))
+    kept = state.features.shape
+    inside = cv2.inRange(flow, (0.0, 0.0), (kept[1] - 1.0, kept[0] - 1.0))
+    known = cv2.multiply(confidence, inside, scale=1 / 255, dtype=cv2.CV_32F)
+    weight = cv2.resize(known, (width, height))
+    _add_map(flow, compose(memory_from_crop, invert(half_from_crop)), sign=-1.0)
+    where = np.asarray(cv2.resize(flow, (width, height)), np.float32)
+    _add_map(where, memory_from_crop)
+    return where, np.asarray(weight, np.float32)
+
+
+def _add_map(places: NDArray[Any], b_from_a: Matrix, sign: float = 1.0) -> None:
+    """Adds to a ``(h, w, 2)`` field where an affine map takes each of its pixels, in place."""
+    height, width = places.shape[:2]
+    columns, rows = np.arange(width), np.arange(height)
     for axis in (0, 1):
-        across, down, shift = straight[axis]
-        where[..., axis] += across * columns + down * rows + shift
-    top, left = where[..., 1], where[..., 0]
-    rows_kept, columns_kept = state.features.shape[:2]
-    outside = (top < 0.0) | (top > rows_kept - 1) | (left < 0.0) | (left > columns_kept - 1)
-    weight[outside] = 0.0
-    return where, weight
+        across, down, shift = sign * b_from_a[axis]
+        # An upright crop needs only one of the two, and each goes through the whole field.
+        if across or shift:
+            places[..., axis] += (across * columns + shift).astype(np.float32)
+        if down:
+            places[..., axis] += (down * rows).astype(np.float32)[:, None]

@@ -43,7 +43,7 @@ class AlignConfig(BaseModel, frozen=True, extra="forbid"):
 
     flow: Literal["dis", "mesh", "network"] = "dis"
     network: Path | None = None
-    view_px: int = Field(224, ge=64, le=512)
+    view_px: int = Field(176, ge=64, le=512)
     steady: SteadyConfig = SteadyConfig()
 
     @model_validator(mode="after")

@@ -126,6 +126,28 @@ def _fused(
 
 def _looks(layer: Layer, image: Image) -> Image:
     """The part of the picture around a face, with the layer laid over it: ``(h, w, 3) u8``."""
+    part = _same_pixels(layer, image)
+    if part is None:
+        part = _sampled(layer, image)
+    weight = np.multiply(layer.alpha, np.float32(1 / 255))
+    rest = np.float32(1.0) - weight
+    return np.asarray(cv2.blendLinear(layer.face, part, weight, rest), np.uint8)
+
+
+def _same_pixels(layer: Layer, image: Image) -> Image | None:
+    """The part of the picture where layer and picture share their pixels; None if they do not."""
+    height, width = layer.alpha.shape
+    shift = np.round(layer.crop_from_image[:, 2])
+    if not np.allclose(layer.crop_from_image, np.column_stack([np.eye(2), shift]), atol=1e-6):
+        return None
+    left, top = (-shift).astype(int)
+    if left < 0 or top < 0 or left + width > image.shape[1] or top + height > image.shape[0]:
+        return None
+    return np.ascontiguousarray(image[top : top + height, left : left + width])
+
+
+def _sampled(layer: Layer, image: Image) -> Image:
+    """The part of the picture under a layer, at the layer's size."""
     height, width = layer.alpha.shape
     shrinks = float(np.linalg.det(layer.crop_from_image[:, :2])) < _SHRINKS
     under = cv2.warpAffine(
@@ -136,9 +158,7 @@ def _looks(layer: Layer, image: Image) -> Image:
         flags=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    weight = np.multiply(layer.alpha, np.float32(1 / 255))
-    rest = np.float32(1.0) - weight
-    return np.asarray(cv2.blendLinear(layer.face, under, weight, rest), np.uint8)
+    return np.asarray(under, np.uint8)
 
 
 def _outline(landmarks: Points, layer: Layer) -> NDArray[np.uint8]:
