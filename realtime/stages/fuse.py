@@ -34,7 +34,8 @@ class _Track:
 
     seen_ns: int
     memory: FeatureMemory
-    origin: tuple[int, int] | None = None
+    person: int
+    origin: int = 0
 
 
 class Fuse:
@@ -73,15 +74,19 @@ class Fuse:
         now_ns = frame.media_ns
         track = self._tracks.get(face.track_id)
         if track is None:
-            track = self._tracks[face.track_id] = _Track(now_ns, FeatureMemory(self._config))
+            track = self._tracks[face.track_id] = _Track(
+                now_ns, FeatureMemory(self._config), face.person
+            )
         elapsed_ns = now_ns - track.seen_ns
         track.seen_ns = now_ns
         motion = face.motion
-        origin = track.origin if face.layer is None else (face.layer.origin, face.person)
-        if motion is None or elapsed_ns > _GAP_NS or origin != track.origin:
+        # A face that could not be drawn does not say which swapper it would have been.
+        origin = track.origin if face.layer is None else face.layer.origin
+        is_another = (face.person, origin) != (track.person, track.origin)
+        if motion is None or elapsed_ns > _GAP_NS or is_another:
             track.memory.reset()
             motion = None
-        track.origin = origin
+        track.person, track.origin = face.person, origin
         if face.layer is not None:
             face.layer = _fused(face, frame.image, face.layer, track.memory, motion, elapsed_ns)
         elif motion is not None and track.memory.trust >= _MIN_TRUST:
