@@ -73,8 +73,8 @@ def look(image: Image, landmarks: Points, side_px: int, scale: float) -> Aligned
     """
     points = landmarks[:, :2]
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
-    corner = np.round(middle * scale - side_px / 2)
     # Pixel centres lie at whole numbers, so a scale moves them by half its difference to 1.
+    corner = np.round((middle + 0.5) * scale - side_px / 2)
     shift = 0.5 * scale - 0.5 - corner
     crop_from_image = np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]])
     source, crop_from_source = _shrunk(image, crop_from_image, side_px)

@@ -1,5 +1,6 @@
 """The stage that makes a swapped face steady: each track's layer passes through its memory."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from realtime.feature_memory import FeatureMemory, MemoryConfig
 from realtime.frame import Face, FaceState, Frame, Image, Layer, Motion, PictureSpec, Points
-from realtime.geometry import apply
+from realtime.geometry import apply, compose
 from realtime.memory import Memory
 
 _GAP_NS = 500_000_000
@@ -20,12 +21,14 @@ _DOUBTFUL_SCORE, _SURE_SCORE = 0.3, 0.8
 _MIN_TRUST = 0.25
 """Trust in a memory down to which it may stand for a frame that could not be drawn."""
 
-
 _RIM = 0.02
 """Width over which a face fades out at its outline, in face widths."""
 
-_SHRINKS = 0.8
-"""Square of the scale below which a crop is smaller than the face in the picture."""
+_STEP_PX = 4 / 3
+"""Distance in the picture at which bilinear sampling does not yet skip pixels to speak of."""
+
+_MOST_SAMPLES = 4
+"""Samples along each side of a crop's pixel, at most: enough for faces five times as large."""
 
 
 @dataclass(slots=True)
@@ -34,7 +37,8 @@ class _Track:
 
     seen_ns: int
     memory: FeatureMemory
-    origin: tuple[int, int] | None = None
+    person: int
+    origin: int = 0
 
 
 class Fuse:
@@ -73,15 +77,19 @@ class Fuse:
         now_ns = frame.media_ns
         track = self._tracks.get(face.track_id)
         if track is None:
-            track = self._tracks[face.track_id] = _Track(now_ns, FeatureMemory(self._config))
+            track = self._tracks[face.track_id] = _Track(
+                now_ns, FeatureMemory(self._config), face.person
+            )
         elapsed_ns = now_ns - track.seen_ns
         track.seen_ns = now_ns
         motion = face.motion
-        origin = track.origin if face.layer is None else (face.layer.origin, face.person)
-        if motion is None or elapsed_ns > _GAP_NS or origin != track.origin:
+        # A face that could not be drawn does not say which swapper it would have been.
+        origin = track.origin if face.layer is None else face.layer.origin
+        is_another = (face.person, origin) != (track.person, track.origin)
+        if motion is None or elapsed_ns > _GAP_NS or is_another:
             track.memory.reset()
             motion = None
-        track.origin = origin
+        track.person, track.origin = face.person, origin
         if face.layer is not None:
             face.layer = _fused(face, frame.image, face.layer, track.memory, motion, elapsed_ns)
         elif motion is not None and track.memory.trust >= _MIN_TRUST:
@@ -149,15 +157,20 @@ def _same_pixels(layer: Layer, image: Image) -> Image | None:
 def _sampled(layer: Layer, image: Image) -> Image:
     """The part of the picture under a layer, at the layer's size."""
     height, width = layer.alpha.shape
-    shrinks = float(np.linalg.det(layer.crop_from_image[:, :2])) < _SHRINKS
+    area = abs(float(np.linalg.det(layer.crop_from_image[:, :2])))
+    # Of a larger face bilinear sampling alone would skip pixels and let their noise through.
+    times = min(max(math.ceil(1.0 / (_STEP_PX * math.sqrt(area))), 1), _MOST_SAMPLES)
+    middle = (times - 1) / 2
+    dense_from_crop = np.array([[times, 0.0, middle], [0.0, times, middle]])
     under = cv2.warpAffine(
         image,
-        layer.crop_from_image,
-        (width, height),
-        # Without smoothing, bilinear sampling of a larger face lets its noise through.
-        flags=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+        compose(dense_from_crop, layer.crop_from_image),
+        (width * times, height * times),
+        flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
+    if times > 1:
+        under = cv2.resize(under, (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(under, np.uint8)
 
 

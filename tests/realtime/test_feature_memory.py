@@ -54,9 +54,11 @@ def crop(world, crop_from_image, size=(40, 48)):
 
 
 def fused(memory, current, moved=None, *, elapsed_ns=PERIOD_NS, reliability=1.0, at=AT):
-    return memory.fuse(
+    """A copy of what comes out, to keep."""
+    shown = memory.fuse(
         current, at, moved or motion(), elapsed_ns=elapsed_ns, reliability=reliability
     )
+    return shown.copy()
 
 
 def remembering(current, *, at=AT, reliability=1.0, **settings):
@@ -134,8 +136,21 @@ def test_where_the_flow_is_not_trusted_it_forgets():
     confidence[:, :24] = 0.0
     memory = remembering(flat(100), **FREE)
     shown = fused(memory, flat(0), motion(confidence=confidence))
-    assert np.abs(shown[:, :20]).max() < 1e-3
+    # Light is remembered in pixels of quarter size.
+    assert np.abs(shown[:, :16]).max() < 1e-3
+    assert np.abs(shown[:, :20]).max() < 0.5
     assert shown[:, 28:].min() > 60
+
+
+def test_a_hard_edge_of_trust_is_softened_by_two_pixels_at_most():
+    confidence = np.ones((VIEW_PX, VIEW_PX), np.float32)
+    confidence[:, :24] = 0.0
+    detail = board(-40, 40)
+    memory = remembering(detail, **FREE)
+    share = (fused(memory, flat(0), motion(confidence=confidence)) / detail).mean(axis=(0, 2))
+    assert np.abs(share[:22]).max() < 0.01
+    assert share[26:] == pytest.approx(np.full(22, 0.7), abs=0.01)
+    assert (np.diff(share[20:28]) >= -0.01).all()
 
 
 def test_trust_by_half_counts_by_half():
@@ -222,6 +237,9 @@ def test_after_a_reset_nothing_is_left():
     np.testing.assert_array_equal(fused(memory, flat(10)), flat(10))
 
 
+COLOURS = [(40, 80), (100, 60)]
+"""Ends of two boards."""
+
 MOVES = {
     "the view goes along": motion(now=shifted(-5, 3)),
     "the view stays": motion((-5, 3)),
@@ -257,6 +275,53 @@ def test_a_memory_is_found_again_from_another_crop(how, new_at):
     shown = fused(memory, now, MOVES[how], at=new_at)
     inner = slice(10, -10)
     np.testing.assert_allclose(shown[inner, inner], now[inner, inner], atol=1.5)
+
+
+def test_a_crop_may_change_its_size_from_frame_to_frame():
+    world = texture(3)
+    memory = remembering(crop(world, shifted(-20, -18)), at=shifted(-20, -18), **FREE)
+    at, moved = shifted(-20, -18), motion(now=shifted(0, 0))
+    for number, size in enumerate([(61, 55), (33, 37), (48, 40), (41, 63)], start=1):
+        now = crop(world, at, size)
+        shown = fused(memory, now, moved, at=at)
+        assert shown.shape == now.shape
+        # The rim of what was remembered is felt a little in the coarser bands.
+        np.testing.assert_allclose(shown, now, atol=2.0, err_msg=f"frame {number}")
+        assert np.abs(shown - now).mean() < 0.1
+
+
+@pytest.mark.parametrize("num_channels", [1, 2, 3, 4])
+def test_any_number_of_channels_is_remembered_alike(num_channels):
+    before, now = (np.ascontiguousarray(board(*ends)[..., :num_channels]) for ends in COLOURS)
+    memory = remembering(before, **FREE)
+    shown = fused(memory, now, motion((1, 0)))
+    whole = fused(remembering(board(*COLOURS[0]), **FREE), board(*COLOURS[1]), motion((1, 0)))
+    np.testing.assert_allclose(shown, whole[..., :num_channels], atol=1e-3)
+    recalled, _ = memory.recall(motion(), elapsed_ns=PERIOD_NS)
+    np.testing.assert_allclose(recalled, shown, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [(40, 48), (41, 47), (39, 49)])
+@pytest.mark.parametrize(
+    "change", [np.float64([[0.06, 0], [0, 0.06]]), np.float64([[0, 0.08], [-0.08, 0]])]
+)
+def test_flow_that_changes_from_place_to_place_is_followed_exactly(size, change):
+    world = texture(3)
+    rows, columns = np.indices((VIEW_PX, VIEW_PX))
+    middle = np.float64([24, 20])
+    flow = ((np.dstack([columns, rows]) - middle) @ change.T).astype(np.float32)
+    at = shifted(-20, -18)
+    memory = remembering(crop(world, at, size), at=at)
+    moved = Motion(AT, AT, flow, np.ones((VIEW_PX, VIEW_PX), np.float32))
+    features, where = memory.recall(moved, elapsed_ns=PERIOD_NS)
+    np.testing.assert_array_equal(where, at)
+    before_from_now = np.hstack([np.eye(2) + change, (-change @ middle)[:, None]])
+    warped = cv2.warpAffine(
+        world, before_from_now, (160, 160), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    )
+    inner = slice(6, -6)
+    wanted = crop(warped, at, size)[inner, inner]
+    np.testing.assert_allclose(features[inner, inner], wanted, atol=0.5)
 
 
 def test_a_frame_after_a_recall_is_blended_with_what_was_recalled():
@@ -295,9 +360,48 @@ def test_the_frames_that_are_given_are_left_alone():
     memory = remembering(board(60, 100))
     now = board(10, 30)
     copy = now.copy()
-    shown = fused(memory, now)
+    shown = memory.fuse(now, AT, motion(), elapsed_ns=PERIOD_NS, reliability=1.0)
     np.testing.assert_array_equal(now, copy)
-    assert shown is not now
+    assert not np.shares_memory(shown, now)
+    memory.reset()
+    first = memory.fuse(now, AT, None, elapsed_ns=0, reliability=1.0)
+    assert not np.shares_memory(first, now)
+
+
+def steps(memory):
+    """One array after another out of a memory, by all the ways there are."""
+    known = {"elapsed_ns": PERIOD_NS, "reliability": 1.0}
+    yield memory.fuse(flat(10), AT, None, **known)
+    yield memory.fuse(flat(60), AT, motion(), **known)
+    yield memory.fuse(flat(20), AT, motion(), **known)
+    yield memory.recall(motion((3, 2)), elapsed_ns=PERIOD_NS)[0]
+    yield memory.recall(motion(), elapsed_ns=PERIOD_NS)[0]
+    yield memory.fuse(flat(90, (56, 61)), AT, motion(), **known)
+    yield memory.fuse(flat(30, (33, 37)), AT, motion(), **known)
+    memory.reset()
+    yield memory.fuse(flat(50), AT, motion(), **known)
+    yield memory.fuse(flat(70), AT, None, **known)
+    yield memory.fuse(flat(80, (33, 37)), AT, motion(), **known)
+
+
+def test_what_is_given_out_is_valid_until_the_call_after_the_next():
+    before = kept = None
+    for shown in steps(FeatureMemory(MemoryConfig(**FREE))):
+        if before is not None:
+            np.testing.assert_array_equal(before, kept)
+            assert not np.shares_memory(before, shown)
+        before, kept = shown, shown.copy()
+
+
+def test_two_buffers_are_enough_for_as_long_as_a_face_is_seen():
+    memory = FeatureMemory(MemoryConfig())
+    known = {"elapsed_ns": PERIOD_NS, "reliability": 1.0}
+    buffers = set()
+    for height, width in [(40, 48)] * 2 + [(39, 47), (24, 30), (40, 48), (37, 44)] * 3:
+        shown = memory.fuse(flat(10, (height, width)), AT, motion(), **known)
+        recalled, _ = memory.recall(motion(), elapsed_ns=PERIOD_NS)
+        buffers |= {shown.ctypes.data, recalled.ctypes.data}
+    assert len(buffers) == 2
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,8 @@ import pytest
 from realtime.frame import Face, Frame, Layer, Occluder, PictureSpec, Pose
 from realtime.geometry import compose, invert
 from realtime.memory import Memory
-from realtime.sharpness import finest_sigma_px
-from realtime.stages.composite import Composite, CompositeConfig, lay
+from realtime.stages.composite import Composite, lay
 
-MS_NS = 1_000_000
 SPEC = PictureSpec(96, 80, Fraction(30), live=False)
 
 
@@ -141,15 +139,11 @@ def test_a_layer_of_another_size_on_whole_pixels_is_laid_like_any_other(scale):
 
 
 @pytest.fixture
-def opened():
-    """Gives a function that opens a stage with settings."""
-
-    def open_stage(**settings):
-        stage = Composite(CompositeConfig(**{"match_sharpness": False, **settings}))
-        stage.open(SPEC, Memory())
-        return stage
-
-    return open_stage
+def stage():
+    composite = Composite()
+    composite.open(SPEC, Memory())
+    yield composite
+    composite.close()
 
 
 def face_with(colour, at=(20, 15), size=(40, 48), *, track_id=1, occluder=None, alpha=None):
@@ -168,15 +162,13 @@ def face_with(colour, at=(20, 15), size=(40, 48), *, track_id=1, occluder=None, 
     )
 
 
-def compose_frame(stage, *faces, under=None, media_ns=0):
-    under = np.full((80, 96, 3), 90, np.uint8) if under is None else under
-    frame = Frame(under.copy(), media_ns=media_ns, faces=list(faces))
+def compose_frame(stage, *faces):
+    frame = Frame(np.full((80, 96, 3), 90, np.uint8), faces=list(faces))
     stage.process(frame)
     return frame
 
 
-def test_a_face_with_a_layer_is_swapped_and_said_to_be(opened):
-    stage = opened()
+def test_a_face_with_a_layer_is_swapped_and_said_to_be(stage):
     frame = compose_frame(stage, face_with(200))
     assert frame.faces[0].swapped
     assert (frame.image[15:55, 20:68] == 200).all()
@@ -184,156 +176,71 @@ def test_a_face_with_a_layer_is_swapped_and_said_to_be(opened):
     assert stage.name == "composite"
 
 
-def test_a_face_without_a_layer_is_not_said_to_be_swapped(opened):
+def test_a_face_without_a_layer_is_not_said_to_be_swapped(stage):
     face = face_with(200)
     face.layer = None
-    frame = compose_frame(opened(), face)
+    frame = compose_frame(stage, face)
     assert not face.swapped
     assert (frame.image == 90).all()
 
 
-def test_of_several_faces_the_first_lies_over_the_others(opened):
+def test_of_several_faces_the_first_lies_over_the_others(stage):
     faces = [face_with(50 * n, at=(10 * n, 10), track_id=n) for n in (1, 2, 3)]
-    image = compose_frame(opened(), *faces).image
+    image = compose_frame(stage, *faces).image
     assert (image[30, 10:58] == 50).all()
     assert (image[30, 58:68] == 100).all()
     assert (image[30, 68:78] == 150).all()
     assert all(face.swapped for face in faces)
 
 
-def test_what_stands_in_front_of_a_face_stays_in_front(opened):
+def test_what_stands_in_front_of_a_face_stays_in_front(stage):
     mask = np.zeros((80, 96), np.uint8)
     mask[:, 40:] = 255
     mask[:, 38:40] = 128
     occluder = Occluder(mask, shifted(0, 0), share=0.5)
     face = face_with(200, occluder=occluder)
-    image = compose_frame(opened(), face).image
+    image = compose_frame(stage, face).image
     assert (image[15:55, 20:38] == 200).all()
     assert (image[:, 40:] == 90).all()
     assert np.abs(image[15:55, 38:40].astype(int) - 145).max() <= 1
     assert face.swapped
 
 
-def test_what_stands_in_front_lies_where_its_own_matrix_says(opened):
+def test_what_stands_in_front_lies_where_its_own_matrix_says(stage):
     mask = np.zeros((30, 30), np.uint8)
     mask[10:20, 10:20] = 255
     # Twice as large in the picture, from (30, 20) on.
     at = invert(shifted(30.5, 20.5, 2.0))
-    image = compose_frame(opened(), face_with(200, occluder=Occluder(mask, at, 0.2))).image
+    image = compose_frame(stage, face_with(200, occluder=Occluder(mask, at, 0.2))).image
     free = (image == 90).all(axis=-1)
     assert free[42:54, 52:66].all()
     assert not free[15:38, 20:68].any()
     assert not free[15:55, 20:48].any()
 
 
-def test_what_stands_before_one_face_does_not_hide_another(opened):
+def test_what_stands_before_one_face_does_not_hide_another(stage):
     hidden = Occluder(whole(80, 96), shifted(0, 0), share=0.4)
     one = face_with(200, at=(0, 0), occluder=hidden, track_id=1)
     two = face_with(150, at=(48, 30), track_id=2)
-    image = compose_frame(opened(), one, two).image
+    image = compose_frame(stage, one, two).image
     assert (image[:30] == 90).all()
     assert (image[30:70, 48:] == 150).all()
 
 
 @pytest.mark.parametrize(("share", "is_laid"), [(0.64, True), (0.66, False), (1.0, False)])
-def test_a_face_most_of_which_is_hidden_is_left_to_the_guard(opened, share, is_laid):
+def test_a_face_most_of_which_is_hidden_is_left_to_the_guard(stage, share, is_laid):
     mask = np.zeros((80, 96), np.uint8)
     face = face_with(200, occluder=Occluder(mask, shifted(0, 0), share))
-    image = compose_frame(opened(), face).image
+    image = compose_frame(stage, face).image
     assert face.swapped == is_laid
     assert (image == 200).any() == is_laid
 
 
-def sharp(strength, seed=1):
-    """``(40, 48, 3)`` grey with a fine pattern."""
-    pattern = np.random.default_rng(seed).normal(0, strength, (40, 48, 1))
-    return np.clip(np.round(120 + pattern), 0, 255).astype(np.uint8)
-
-
-def under_of(strength):
-    pattern = np.random.default_rng(9).normal(0, strength, (80, 96, 1))
-    return np.repeat(np.clip(np.round(120 + pattern), 0, 255).astype(np.uint8), 3, axis=-1)
-
-
-def detail(image):
-    """Strength of the finest detail inside the face."""
-    grey = image[18:52, 23:65, 0].astype(np.float32)
-    return float(np.abs(grey - cv2.GaussianBlur(grey, (0, 0), finest_sigma_px(48))).mean())
-
-
-def test_a_face_is_made_no_sharper_than_the_picture(opened):
-    under = under_of(6)
-    plain, matched = (
-        compose_frame(opened(match_sharpness=on), face_with(sharp(24)), under=under).image
-        for on in (False, True)
-    )
-    assert detail(plain) > 3 * detail(under)
-    assert detail(under) < detail(matched) < 1.6 * detail(under)
-
-
-def test_a_face_that_is_soft_already_is_laid_as_it_is(opened):
-    image = compose_frame(
-        opened(match_sharpness=True), face_with(sharp(3)), under=under_of(9)
-    ).image
-    np.testing.assert_array_equal(image[15:55, 20:68], np.repeat(sharp(3), 3, axis=-1))
-
-
-def test_sharpness_follows_the_picture_slowly(opened):
-    stage = opened(match_sharpness=True, sharpness_ms=400)
-    details = [
-        detail(
-            compose_frame(
-                stage,
-                face_with(sharp(24)),
-                under=under_of(2 if number == 0 else 24),
-                media_ns=number * 100 * MS_NS,
-            ).image
-        )
-        for number in range(30)
-    ]
-    full = detail(compose_frame(opened(), face_with(sharp(24))).image)
-    assert details[0] < 0.4 * full
-    assert details[1] == details[0]
-    way = [(value - details[0]) / (full - details[0]) for value in details]
-    assert (way[3], way[5]) == pytest.approx((1 - 0.5**0.5, 0.5), abs=0.08)
-    assert (np.diff(details) >= -1e-6).all()
-    assert details[-1] > 0.9 * full
-
-
-def test_each_face_has_its_own_sharpness(opened):
-    stage = opened(match_sharpness=True)
-    under = np.hstack([under_of(2), under_of(24)])
-    one, two = (
-        face_with(sharp(24), at=(left, 15), track_id=n) for n, left in ((1, 20), (2, 20 + 96))
-    )
-    for number, faces in enumerate(([one], [one, two])):
-        image = compose_frame(stage, *faces, under=under, media_ns=number * MS_NS).image
-    full = detail(compose_frame(opened(), face_with(sharp(24))).image)
-    assert detail(image[:, :96]) < 0.4 * full
-    assert detail(image[:, 96:]) > 0.9 * full
-
-
-def test_a_face_that_is_gone_for_a_frame_is_measured_anew(opened):
-    stage = opened(match_sharpness=True)
-    first = compose_frame(stage, face_with(sharp(24)), under=under_of(2)).image
-    compose_frame(stage, media_ns=MS_NS)
-    again = compose_frame(stage, face_with(sharp(24)), under=under_of(24), media_ns=2 * MS_NS).image
-    assert detail(again) > 2 * detail(first)
-
-
-def test_a_closed_stage_has_forgotten(opened):
-    stage = opened(match_sharpness=True)
-    first = compose_frame(stage, face_with(sharp(24)), under=under_of(2)).image
-    stage.close()
-    again = compose_frame(stage, face_with(sharp(24)), under=under_of(24), media_ns=MS_NS).image
-    assert detail(again) > 2 * detail(first)
-
-
-def test_layers_are_left_as_the_stages_before_drew_them(opened):
+def test_layers_are_left_as_the_stages_before_drew_them(stage):
     mask = np.zeros((80, 96), np.uint8)
     mask[:, 40:] = 255
-    face = face_with(sharp(24), occluder=Occluder(mask, shifted(0, 0), 0.5))
+    face = face_with(noise(40, 48), occluder=Occluder(mask, shifted(0, 0), 0.5))
     pixels, alpha = face.layer.face.copy(), face.layer.alpha.copy()
-    compose_frame(opened(match_sharpness=True), face, under=under_of(2))
+    compose_frame(stage, face)
     np.testing.assert_array_equal(face.layer.face, pixels)
     np.testing.assert_array_equal(face.layer.alpha, alpha)
