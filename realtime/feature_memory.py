@@ -199,6 +199,8 @@ def _origins(
     _add_map(flow, compose(memory_from_crop, invert(half_from_crop)))
     kept = state.features.shape
     inside = cv2.inRange(flow, (0.0, 0.0), (kept[1] - 1.0, kept[0] - 1.0))
+    # Enlarging would carry some of the trust over the edge.
+    inside = cv2.erode(inside, np.ones((3, 3), np.uint8))
     known = cv2.multiply(confidence, inside, scale=1 / 255, dtype=cv2.CV_32F)
     weight = cv2.resize(known, (width, height))
     _add_map(flow, compose(memory_from_crop, invert(half_from_crop)), sign=-1.0)
