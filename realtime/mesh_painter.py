@@ -1,5 +1,6 @@
 """Draws one textured face for another, on a crop of bounded size."""
 
+import math
 from typing import Any
 
 import cv2
@@ -122,10 +123,11 @@ class MeshPainter:
 
         self._surface, self._depth = scratch(3, np.float32), scratch(1, np.float32)
         self._across, self._down = scratch(1, np.float32), scratch(1, np.float32)
-        self._detail, self._shade = scratch(3, np.uint16), scratch(3, np.float32)
+        self._four_details, self._detail = scratch(4, np.uint16), scratch(3, np.uint16)
+        self._four_tones, self._shade = scratch(4, np.float32), scratch(3, np.float32)
         self._tone, self._tone_half = scratch(3, np.float32), scratch(3, np.float32)
         self._small, self._half = scratch(3, np.uint8), scratch(3, np.uint8)
-        self._cover = scratch(3, np.uint8)
+        self._cover = scratch(4, np.uint8)
 
     def crop(self, image: Image, landmarks: Points, drawn: Points) -> Crop:
         """The part of the picture that drawing will touch."""
@@ -174,11 +176,13 @@ class MeshPainter:
         seen = np.ascontiguousarray(surface[..., 2])
         at_half = self._where(surface, crop.half)
         tone = _plane(self._tone_half, crop.half, 3)
-        lit = light + np.float32(TONE_OFFSET)
+        lit = cv2.cvtColor(light + np.float32(TONE_OFFSET), cv2.COLOR_BGR2BGRA)
         at_light = (_rescaled(at_half[0], GRID / MAP_PX), _rescaled(at_half[1], GRID / MAP_PX))
-        cv2.remap(lit, *at_light, cv2.INTER_LINEAR, tone, cv2.BORDER_REPLICATE)
-        cover = _plane(self._cover, crop.half, 3)
-        cv2.remap(texture.cover, *at_half, cv2.INTER_LINEAR, cover)
+        four_tones = _plane(self._four_tones, crop.half, 4)
+        cv2.remap(lit, *at_light, cv2.INTER_LINEAR, four_tones, cv2.BORDER_REPLICATE)
+        cv2.cvtColor(four_tones, cv2.COLOR_BGRA2BGR, tone)
+        cover = _plane(self._cover, crop.half, 4)
+        cv2.remap(texture.four_covers, *at_half, cv2.INTER_LINEAR, cover)
         alpha = self._alpha(crop, seen, tone, cover, width_px)
         covered = int(np.count_nonzero(alpha > 127)) / max(int(np.count_nonzero(seen > 0.5)), 1)
         layer = _layer(crop, out)
@@ -229,12 +233,15 @@ class MeshPainter:
         """The texture under the target's light, ``(h, w, 3) u8``."""
         at = self._where(surface, crop.size)
         # The level at which a pixel of the crop steps over one to two pixels of the texture.
-        level = int(np.clip(np.log2(MAP_PX / max(width_px, 1.0)), 0, len(texture.detail) - 1))
+        coarsest = len(texture.detail) - 1
+        level = min(max(int(math.log2(MAP_PX / max(width_px, 1.0))), 0), coarsest)
         if level:
             at = (_rescaled(at[0], 0.5**level), _rescaled(at[1], 0.5**level))
         detail = _plane(self._detail, crop.size, 3)
-        source = texture.detail[level]
-        cv2.remap(source, *at, cv2.INTER_LINEAR, detail, cv2.BORDER_REPLICATE)
+        four = _plane(self._four_details, crop.size, 4)
+        source = texture.four_details[level]
+        cv2.remap(source, *at, cv2.INTER_LINEAR, four, cv2.BORDER_REPLICATE)
+        cv2.cvtColor(four, cv2.COLOR_BGRA2BGR, detail)
         tone = _plane(self._tone, crop.size, 3)
         half = _plane(self._tone_half, crop.half, 3)
         cv2.resize(half, crop.size, tone, interpolation=cv2.INTER_LINEAR)
@@ -379,8 +386,13 @@ def _plane(scratch: NDArray[Any], size: tuple[int, int], channels: int) -> NDArr
 
 
 def _rescaled(at: Map, scale: float) -> Map:
-    """Map coordinates on a map of another size; pixel centres lie at whole numbers on both."""
-    return np.asarray(at * np.float32(scale) + np.float32(0.5 * scale - 0.5), np.float32)
+    """Map coordinates on a smaller map; pixel centres lie at whole numbers on both.
+
+    None lies before the first pixel: what lies outside is sampled slowly.
+    """
+    moved = np.multiply(at, np.float32(scale))
+    moved += np.float32(0.5 * scale - 0.5)
+    return np.maximum(moved, np.float32(0.0), out=moved)
 
 
 def _span(low: float, high: float, extent: int) -> tuple[int, int]:
