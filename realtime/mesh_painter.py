@@ -1,6 +1,7 @@
 """Draws one textured face for another, on a crop of bounded size."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -50,20 +51,26 @@ class Crop:
         region: the part at full size, a view into the picture.
         scale: size of the crop over the region, at most 1.
         width_px, height_px: size of the crop, multiples of four.
+        crop_from_image: ``(2, 3)``, where the crop lies in the picture.
     """
 
     def __init__(self, image: Image, points: tuple[Points, ...], crop_px: int) -> None:
         """Cuts out the box around points; empty where the box misses the picture."""
         height, width = image.shape[:2]
-        low = np.min([p[:, :2].min(axis=0) for p in points], axis=0) - _MARGIN_PX
-        high = np.max([p[:, :2].max(axis=0) for p in points], axis=0) + _MARGIN_PX
-        self._left, right = _span(low[0], high[0], width)
-        self._top, bottom = _span(low[1], high[1], height)
-        self.region: Image = image[self._top : bottom, self._left : right]
+        lows = [p[:, :2].min(axis=0).tolist() for p in points]
+        highs = [p[:, :2].max(axis=0).tolist() for p in points]
+        low_x, low_y = (min(ends) for ends in zip(*lows, strict=True))
+        high_x, high_y = (max(ends) for ends in zip(*highs, strict=True))
+        left, right = _span(low_x - _MARGIN_PX, high_x + _MARGIN_PX, width)
+        top, bottom = _span(low_y - _MARGIN_PX, high_y + _MARGIN_PX, height)
+        self.region: Image = image[top:bottom, left:right]
         rows, columns = self.region.shape[:2]
         self.scale = min(1.0, crop_px / max(rows, columns, 1))
         self.height_px = _whole_steps(rows * self.scale)
         self.width_px = _whole_steps(columns * self.scale)
+        across, down = self.width_px / max(columns, 1), self.height_px / max(rows, 1)
+        shift_x, shift_y = (0.5 - left) * across - 0.5, (0.5 - top) * down - 0.5
+        self.crop_from_image = np.array([[across, 0.0, shift_x], [0.0, down, shift_y]])
 
     @property
     def size(self) -> tuple[int, int]:
@@ -75,23 +82,11 @@ class Crop:
         """Half of ``size``."""
         return self.width_px // 2, self.height_px // 2
 
-    @property
-    def crop_from_image(self) -> NDArray[np.float64]:
-        """``(2, 3)``, where the crop lies in the picture; the region must not be empty."""
-        rows, columns = self.region.shape[:2]
-        across, down = self.width_px / columns, self.height_px / rows
-        left = (0.5 - self._left) * across - 0.5
-        top = (0.5 - self._top) * down - 0.5
-        return np.array([[across, 0.0, left], [0.0, down, top]])
-
     def inside(self, points: Points) -> Points:
         """``(N, 3)`` image points in the crop's pixels; depth is scaled alike."""
-        crop_from_image = self.crop_from_image
-        scale = crop_from_image[[0, 1], [0, 1]]
-        moved = np.empty_like(points)
-        moved[:, :2] = points[:, :2] * scale + crop_from_image[:, 2]
-        moved[:, 2] = points[:, 2] * scale.mean()
-        return moved
+        (across, _, shift_x), (_, down, shift_y) = self.crop_from_image.tolist()
+        scale = np.array([across, down, (across + down) / 2], points.dtype)
+        return points * scale + np.array([shift_x, shift_y, 0.0], points.dtype)
 
 
 class MeshPainter:
@@ -284,28 +279,24 @@ class MeshPainter:
         Returns:
             The factors of the right and the left eye.
         """
-        points = crop.inside(drawn)
         shades = list(before)
-        for eye, ring in enumerate((RIGHT_EYE, LEFT_EYE)):
-            corners = points[list(ring), :2]
-            wanted = self._eye_shade(crop, corners, face)
-            if wanted is not None:
-                shades[eye] += share * (wanted - shades[eye])
-                _shade(crop, corners, shades[eye])
+        for number, ring in enumerate((RIGHT_EYE, LEFT_EYE)):
+            eye = _find_eye(crop, crop.inside(drawn[list(ring)])[:, :2])
+            if eye is not None and cv2.countNonZero(eye.inside) >= _MIN_EYE_PX:
+                wanted = self._eye_shade(crop, eye, face)
+                shades[number] += share * (wanted - shades[number])
+                _shade(crop, eye, shades[number])
         return shades[0], shades[1]
 
-    def _eye_shade(self, crop: Crop, corners: Points, face: Image) -> float | None:
-        """The factor that one eye of this frame asks for; None where too little of it is open."""
-        box = _eye_box(crop, corners)
-        if box is None:
-            return None
-        rows, columns, inside = box
-        if cv2.countNonZero(inside) < _MIN_EYE_PX:
-            return None
+    def _eye_shade(self, crop: Crop, eye: "_Eye", face: Image) -> float:
+        """The factor that one eye of this frame asks for."""
         small = _plane(self._small, crop.size, 3)
-        own = np.array(cv2.mean(small[rows, columns], inside)[:3]) @ LUMA
-        wanted = np.array(cv2.mean(face[rows, columns], inside)[:3]) @ LUMA
-        return float(np.sqrt(np.clip((wanted + 10) / (own + 10), *_EYE_SHADE)))
+        own, wanted = (
+            float(LUMA @ cv2.mean(image[eye.rows, eye.columns], eye.inside)[:3])
+            for image in (small, face)
+        )
+        least, most = _EYE_SHADE
+        return math.sqrt(min(max((wanted + 10) / (own + 10), least), most))
 
 
 def layer_bytes(crop_px: int) -> int:
@@ -320,29 +311,36 @@ def _layer(crop: Crop, buffer: NDArray[np.uint8]) -> Layer:
     return Layer(_plane(face, crop.size, 3), _plane(alpha, crop.size, 1), crop.crop_from_image)
 
 
-def _eye_box(crop: Crop, corners: Points) -> tuple[slice, slice, NDArray[np.uint8]] | None:
-    """Rows and columns of the crop around an eye, and 255 inside of it; None off the picture."""
-    left, top = np.clip(np.floor(corners.min(axis=0)), 0, crop.size).astype(int)
-    right, bottom = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, crop.size).astype(int)
+@dataclass(frozen=True, slots=True)
+class _Eye:
+    """Rows and columns of a crop around an eye, and 255 inside of it, 0 around."""
+
+    rows: slice
+    columns: slice
+    inside: NDArray[np.uint8]
+
+
+def _find_eye(crop: Crop, corners: Points) -> _Eye | None:
+    """An eye by the corners of its outline in the crop; None off the picture."""
+    low, high = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+    left, top = (min(max(math.floor(v), 0), n) for v, n in zip(low, crop.size, strict=True))
+    right, bottom = (min(max(math.ceil(v) + 1, 0), n) for v, n in zip(high, crop.size, strict=True))
     if right <= left or bottom <= top:
         return None
     inside = np.zeros((bottom - top, right - left), np.uint8)
     cv2.fillPoly(inside, [np.round(corners - (left, top)).astype(np.int32)], (255,))
-    return slice(top, bottom), slice(left, right), inside
+    return _Eye(slice(top, bottom), slice(left, right), inside)
 
 
-def _shade(crop: Crop, corners: Points, factor: float) -> None:
+def _shade(crop: Crop, eye: _Eye, factor: float) -> None:
     """Multiplies an eye in the picture by a factor."""
-    box = _eye_box(crop, corners)
-    if box is None:
-        return
-    rows, columns, inside = box
+    rows, columns = eye.rows, eye.columns
     region = crop.region[
         int(rows.start / crop.scale) : int(rows.stop / crop.scale),
         int(columns.start / crop.scale) : int(columns.stop / crop.scale),
     ]
     if region.size:
-        mask = cv2.resize(inside, region.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        mask = cv2.resize(eye.inside, region.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         soft = cv2.blur(mask, (3, 3))[..., None] / np.float32(255)
         region[:] = np.clip(region * (1 + soft * np.float32(factor - 1)), 0, 255)
 
@@ -397,8 +395,8 @@ def _rescaled(at: Map, scale: float) -> Map:
 
 def _span(low: float, high: float, extent: int) -> tuple[int, int]:
     """The pixels from low to high inside a picture, in whole steps where there is room."""
-    first = int(np.clip(np.floor(low), 0, extent))
-    last = int(np.clip(np.ceil(high) + 1, first, extent))
+    first = min(max(math.floor(low), 0), extent)
+    last = min(max(math.ceil(high) + 1, first), extent)
     missing = -(last - first) % _STEP_PX
     last = min(last + missing, extent)
     missing = -(last - first) % _STEP_PX
