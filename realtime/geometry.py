@@ -4,6 +4,7 @@ Matrices are named ``b_from_a``: ``apply(crop_from_image, points)`` takes points
 the crop, and ``compose(c_from_b, b_from_a)`` reads like the product it is.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,13 +97,13 @@ def fit_similarity(a: ArrayLike, b: ArrayLike) -> Similarity:
             f"fit_similarity: needs two equal (N, D) sets of at least D points, "
             f"got {source.shape} and {target.shape}."
         )
-    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
+    source_mean, target_mean = (points.sum(axis=0) / len(points) for points in (source, target))
     source, target = source - source_mean, target - target_mean
-    spread = float((source**2).sum())
+    spread = float(np.vdot(source, source))
     left, stretch, right = np.linalg.svd(target.T @ source)
     sign = np.ones(source.shape[1])
     sign[-1] = 1.0 if np.linalg.det(left @ right) > 0 else -1.0
-    matched = float((stretch * sign).sum())
+    matched = float(stretch @ sign)
     if not spread > 0.0 or not matched > 0.0:
         raise ValueError("fit_similarity: the points of each set must not all coincide.")
     rotation = (left * sign) @ right
@@ -226,12 +227,12 @@ def head_pose(head: Similarity) -> Pose:
     Returns:
         Degrees, signs as ``Pose`` says.
     """
-    rotation = head.rotation
-    nose = -rotation[:, 2]
-    yaw = np.arctan2(nose[0], -nose[2])
-    pitch = np.arcsin(np.clip(-nose[1], -1.0, 1.0))
-    # The head's right-hand axis against the level axis across the nose's direction.
-    across = np.array([np.cos(yaw), 0.0, np.sin(yaw)])
-    down = np.cross(-nose, across)
-    roll = np.arctan2(rotation[:, 0] @ down, rotation[:, 0] @ across)
-    return Pose(*(float(np.degrees(angle)) for angle in (yaw, pitch, roll)))
+    (right_x, _, away_x), (right_y, _, away_y), (right_z, _, away_z) = head.rotation.tolist()
+    yaw = math.atan2(-away_x, away_z)
+    pitch = math.asin(min(max(away_y, -1.0), 1.0))
+    # The head's right-hand axis against the level axis across the nose's direction, and against
+    # the axis downwards from that.
+    cos, sin = math.cos(yaw), math.sin(yaw)
+    level = right_x * cos + right_z * sin
+    down = right_x * away_y * sin + right_y * (away_z * cos - away_x * sin) - right_z * away_y * cos
+    return Pose(math.degrees(yaw), math.degrees(pitch), math.degrees(math.atan2(down, level)))
