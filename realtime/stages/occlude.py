@@ -8,6 +8,7 @@ hidden.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import numpy as np
@@ -99,7 +100,10 @@ class Occlude:
         )
         if config.hands:
             hands = self._opened.enter_context(open_hand_finder(self._open_session))
-            self._watch = HandWatch(hands, search_ms=config.search_ms, min_score=config.min_hand)
+            aside = self._opened.enter_context(ThreadPoolExecutor(1, "hands"))
+            self._watch = HandWatch(
+                hands, search_ms=config.search_ms, min_score=config.min_hand, aside=aside
+            )
 
     def process(self, frame: Frame) -> None:
         """Sets the occluder of each seen, chosen face; None where nothing stands in front."""
