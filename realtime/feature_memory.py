@@ -15,8 +15,9 @@ from realtime.geometry import Matrix, compose, invert
 _REFERENCE_HZ = 30.0
 """Frame rate at which ``weight`` is meant."""
 
-_STRETCH = (1.0, 2.0, 4.0)
-"""How much longer half and quarter size are remembered than full size."""
+_STRETCH = (1.0, 1.2, 1.4)
+"""How much longer half and quarter size are remembered than full size. Light that is remembered
+for much longer trails behind the head that turns in it."""
 
 _RECOVERY = 0.5
 """Share by which the trust in a memory rises with each reliable frame."""
@@ -36,7 +37,7 @@ class MemoryConfig(BaseModel, frozen=True, extra="forbid"):
     enabled: bool = True
     weight: float = Field(0.7, ge=0.0, lt=1.0)
     half_life_ms: float = Field(150.0, gt=0.0, le=10_000.0)
-    limit: float = Field(12.0, ge=0.0, le=255.0)
+    limit: float = Field(40.0, ge=0.0, le=255.0)
 
 
 @dataclass(slots=True)

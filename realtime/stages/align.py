@@ -21,7 +21,7 @@ from realtime.steady import SteadyConfig, SteadyLandmarks, nearness
 _GAP_NS = 500_000_000
 """A face that was not seen for so long starts afresh."""
 
-_TOLERANCE_PX, _NOISE, _CONTRAST = 0.5, 3.0, 8.0
+_TOLERANCE_PX, _NOISE, _CONTRAST = 1.0, 3.0, 16.0
 """When a flow is doubted, see ``flow_confidence``."""
 
 _ROUNDS = 2
