@@ -67,7 +67,9 @@ class FaceTexture:
     @cached_property
     def four_details(self) -> tuple[NDArray[np.uint16], ...]:
         """``detail`` with an empty fourth channel: four are sampled twice as quickly as three."""
-        return tuple(cv2.cvtColor(level, cv2.COLOR_BGR2BGRA) for level in self.detail)
+        return tuple(
+            np.asarray(cv2.cvtColor(level, cv2.COLOR_BGR2BGRA), np.uint16) for level in self.detail
+        )
 
     @cached_property
     def four_covers(self) -> NDArray[np.uint8]:

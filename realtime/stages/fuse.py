@@ -11,9 +11,7 @@ from realtime.feature_memory import FeatureMemory, MemoryConfig
 from realtime.frame import Face, FaceState, Frame, Image, Layer, Motion, PictureSpec, Points
 from realtime.geometry import apply, compose
 from realtime.memory import Memory
-
-_GAP_NS = 500_000_000
-"""A face that was not seen for so long starts afresh."""
+from realtime.tracks import GAP_NS, of_present
 
 _DOUBTFUL_SCORE, _SURE_SCORE = 0.3, 0.8
 """Landmark scores up to which a frame counts for nothing, and from which it counts in full."""
@@ -66,8 +64,7 @@ class Fuse:
 
     def process(self, frame: Frame) -> None:
         """Replaces the layers of the frame's faces."""
-        present = {face.track_id for face in frame.faces}
-        self._tracks = {number: t for number, t in self._tracks.items() if number in present}
+        self._tracks = of_present(self._tracks, frame.faces)
         for face in frame.faces:
             if face.chosen and face.state is FaceState.SEEN and not face.swapped:
                 self._fuse(face, frame)
@@ -89,7 +86,7 @@ class Fuse:
         # A face that could not be drawn does not say which swapper it would have been.
         origin = track.origin if face.layer is None else face.layer.origin
         is_another = (face.person, origin) != (track.person, track.origin)
-        if motion is None or elapsed_ns > _GAP_NS or is_another:
+        if motion is None or elapsed_ns > GAP_NS or is_another:
             track.memory.reset()
             motion = None
         track.person, track.origin = face.person, origin

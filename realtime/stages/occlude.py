@@ -24,9 +24,7 @@ from realtime.hand_watch import HandWatch
 from realtime.memory import Memory
 from realtime.occluder_finder import OccluderFinder, OccluderMemory
 from realtime.skin_light import SkinLight
-
-_GAP_NS = 500_000_000
-"""A face that was not seen for so long is learned afresh."""
+from realtime.tracks import of_recent
 
 
 class OccludeConfig(BaseModel, frozen=True, extra="forbid"):
@@ -136,8 +134,4 @@ class Occlude:
             if self._watch is not None:
                 self._watch.reset()
         self._last_ns = now_ns
-        gone = [
-            number for number, memory in self._memories.items() if now_ns - memory.seen_ns > _GAP_NS
-        ]
-        for number in gone:
-            del self._memories[number]
+        self._memories = of_recent(self._memories, now_ns)
