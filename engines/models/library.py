@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import platformdirs
@@ -30,7 +31,11 @@ from engines.models.catalogue import Catalogue, Entry, bundled_catalogue
 from engines.models.conversions import read_conversion, write_conversion
 from engines.models.imports import ImportedModels, ImportRecord
 from engines.models.originals import Wanted, fetch_originals
+from engines.opener import OpenNetwork, open_exactly
 from engines.session import Session
+
+_PICTURE_ROLES = frozenset({"swapper", "deepface", "mask", "restorer"})
+"""What networks do whose output becomes a picture of 8 bits a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,13 @@ class Description:
     entry: Entry
     is_cached: bool
     is_imported: bool = False
+
+
+class _Original(NamedTuple):
+    """A file as it was published, and the SHA-256 of these very bytes."""
+
+    data: bytes
+    sha256: str
 
 
 def default_cache_dir() -> Path:
@@ -64,6 +76,7 @@ class ModelLibrary:
         *,
         offline: bool = False,
         catalogue: Catalogue | None = None,
+        open_network: OpenNetwork = open_exactly,
     ) -> None:
         """Touches neither disk nor network yet.
 
@@ -72,11 +85,13 @@ class ModelLibrary:
             progress: told about downloads and conversions, on the calling thread.
             offline: never fetch; a missing file is a ``ModelError``.
             catalogue: the bundled one where None.
+            open_network: makes sessions of what is loaded.
         """
         self._cache_dir = cache_dir or default_cache_dir()
         self._progress = progress or _silent
         self._offline = offline
         self._catalogue = catalogue or bundled_catalogue()
+        self._open_network = open_network
         self._imported = ImportedModels(self._cache_dir / "imported")
 
     def list(self) -> tuple[Description, ...]:
@@ -93,6 +108,11 @@ class ModelLibrary:
         entry = self._entry(name)
         is_cached = self._original_path(name).is_file()
         return Description(name, entry, is_cached, self._record(name) is not None)
+
+    @property
+    def open_network(self) -> OpenNetwork:
+        """What makes sessions of networks here, for those that are not of the library."""
+        return self._open_network
 
     @property
     def families(self) -> Mapping[str, Family]:
@@ -158,11 +178,14 @@ class ModelLibrary:
             with disk_errors(path):
                 path.unlink(missing_ok=True)
 
-    def pull(self, names: Iterable[str] | None = None) -> None:
+    def pull(self, names: Iterable[str] | None = None) -> Mapping[str, str]:
         """Fetches what is missing and converts it, so that nothing needs the network later.
 
         Args:
             names: the default set where None.
+
+        Returns:
+            SHA-256 of each original file, by name.
 
         Raises:
             ModelError: a name is unknown, or a fetch or conversion fails.
@@ -170,11 +193,19 @@ class ModelLibrary:
         if names is None:
             names = [name for name, entry in self._catalogue.models.items() if entry.default]
         wanted = tuple(dict.fromkeys(names))
-        self._fetch(tuple(name for name in wanted if self._read_original(name) is None))
+        hashes = {
+            name: original.sha256
+            for name in wanted
+            if (original := self._read_original(name)) is not None
+        }
+        self._fetch(tuple(name for name in wanted if name not in hashes))
         for name in wanted:
-            if self._entry(name).is_model:
+            if name not in hashes:
+                hashes[name] = self._original(name).sha256
+            if self._entry(name).is_model and self._entry(name).format != "onnx":
                 self.load(name)
             self._progress(Progress("ready", name))
+        return hashes
 
     def load(self, name: str) -> bytes:
         """The ONNX model; exactly the bytes whose hash was checked.
@@ -188,7 +219,7 @@ class ModelLibrary:
                 f"{name}: must be a model, got a {entry.format} file. Use its path instead."
             )
         if entry.format == "onnx":
-            return self._original(name)
+            return self._original(name).data
         converted = read_conversion(self._cache_dir, name, known=entry.hashes)
         return converted or self._convert(name)
 
@@ -218,10 +249,13 @@ class ModelLibrary:
         Raises:
             ModelError: it is unknown or cannot be fetched.
         """
-        return sha256_of(self._original(name))
+        return self._original(name).sha256
 
     def session(self, name: str, threads: int = 1) -> Session:
-        """The model, loaded on the CPU; the caller closes it.
+        """The model, loaded; the caller closes it.
+
+        Networks that make or read pictures run where that is fastest; those that give points or
+        vectors keep their full precision.
 
         Args:
             name: a model of the catalogue.
@@ -230,10 +264,9 @@ class ModelLibrary:
         Raises:
             ModelError: it cannot be fetched, converted or loaded.
         """
-        # The runtime costs a noticeable part of a second to import; the rest of this module not.
-        from engines.onnxruntime import OnnxRuntimeSession
-
-        return OnnxRuntimeSession(self.load(name), threads=threads, name=name)
+        family = self.families.get(self._entry(name).family)
+        exact = family is None or family.role not in _PICTURE_ROLES
+        return self._open_network(self.load(name), threads=threads, name=name, exact=exact)
 
     def _record(self, name: str) -> ImportRecord | None:
         """What is known of an import; None for a name whose files have known hashes."""
@@ -257,25 +290,25 @@ class ModelLibrary:
             return self._imported.path(name)
         return self._cache_dir / f"{name}.{self._entry(name).format}"
 
-    def _read_original(self, name: str) -> bytes | None:
+    def _read_original(self, name: str) -> _Original | None:
         """The cached original; one that does not match its hash counts as missing."""
         data = read_if_present(self._original_path(name))
-        if data is None or sha256_of(data) not in self._entry(name).hashes:
+        if data is None or (sha256 := sha256_of(data)) not in self._entry(name).hashes:
             return None
-        return data
+        return _Original(data, sha256)
 
-    def _original(self, name: str) -> bytes:
-        data = self._read_original(name)
-        if data is not None:
-            return data
+    def _original(self, name: str) -> _Original:
+        original = self._read_original(name)
+        if original is not None:
+            return original
         self._fetch([name])
-        data = self._read_original(name)
-        if data is None:
+        original = self._read_original(name)
+        if original is None:
             raise ModelError(
                 f"{self._original_path(name)}: must be what was just fetched, got another file. "
                 "Check who else writes to this folder."
             )
-        return data
+        return original
 
     def _fetch(self, names: Sequence[str]) -> None:
         """Fetches originals; members of the same wheel come in one download."""
@@ -302,8 +335,8 @@ class ModelLibrary:
         from engines.models.tflite_import import onnx_from_tflite
 
         self._progress(Progress("convert", name))
-        data = onnx_from_tflite(original, name=name)
-        write_conversion(self._cache_dir, name, data, source_sha256=sha256_of(original))
+        data = onnx_from_tflite(original.data, name=name)
+        write_conversion(self._cache_dir, name, data, source_sha256=original.sha256)
         return data
 
 

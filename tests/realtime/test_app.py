@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from engines.models.library import ModelLibrary
-from realtime.app import build_sinks, build_source, describe, num_lanes, spread, summary
+from realtime.app import build_sinks, build_source
 from realtime.config import load_config
 from realtime.contact_sheet import Moments, Tap
-from realtime.job import Job
+from realtime.job import Job, describe
+from realtime.lanes import num_lanes, spread
 from realtime.pipeline import Report
 from realtime.sinks.null import Null
 from realtime.sinks.picture import PictureFile
@@ -18,6 +19,7 @@ from realtime.sources.camera import Camera
 from realtime.sources.still import StillPicture
 from realtime.sources.synthetic import SyntheticCamera
 from realtime.sources.video import VideoFile as VideoSource
+from realtime.terminal import summary
 
 
 def job(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from engines.build import BuildProgress
 from engines.models.cache_files import Progress
 from realtime.consent import ConsentKind
 from realtime.errors import ConsentError
@@ -117,3 +118,32 @@ def test_messages_of_the_engine_are_shown_inside_the_block_only():
         logger.debug("details")
     logger.info("after the end")
     assert text.getvalue() == "rt-swap: camera is back\n"
+
+
+def progress(phase: str, fraction: float, eta_s: float | None = None) -> BuildProgress:
+    return BuildProgress("swapper", phase, fraction, eta_s)
+
+
+def test_a_build_beside_a_run_is_a_line_a_phase_where_nothing_moves():
+    terminal, text = screen(terminal=False)
+    for step in (progress("fp16", 0.3), progress("fp16", 0.5, 40.4), progress("build", 0.75, 9.6)):
+        terminal.show_build(step)
+    terminal.show_build(progress("done", 1.0, 0.0))
+    assert text.getvalue().splitlines() == [
+        "rt-swap: swapper for the GPU: fp16 30 %",
+        "rt-swap: swapper for the GPU: build 75 %, 10 s left",
+        "rt-swap: swapper for the GPU: ready",
+    ]
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_build_beside_a_run_stands_behind_its_status_until_it_is_done(live: bool):
+    terminal, text = screen(terminal=True)
+    with terminal.watching("in to out", live=live) as show:
+        terminal.show_build(progress("fp16", 0.5, 40.4))
+        show(SNAPSHOT)
+        assert "swapper for the GPU: fp16 50 %, 40 s left" in text.getvalue()
+        text.truncate(0)
+        terminal.show_build(progress("done", 1.0, 0.0))
+        show(SNAPSHOT)
+        assert "for the GPU" not in text.getvalue()
