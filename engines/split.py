@@ -41,12 +41,17 @@ class Split:
             not depend on the features is the encoder's instead.
         tensor: name of the features, ``(n, c, h, w)``.
         crossing: names of the other tensors that pass from one half to the other.
+        shape: of the features; -1 where it varies.
+        inputs, outputs: names of the network's own, in graph order.
     """
 
     encoder: bytes
     decoder: bytes
     tensor: str
     crossing: tuple[str, ...]
+    shape: tuple[int, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 def split(model: bytes, tensor: str | None = None, *, name: str = "model") -> Split:
@@ -84,6 +89,9 @@ def split(model: bytes, tensor: str | None = None, *, name: str = "model") -> Sp
         _part(proto, decoder_nodes, decoder_inputs, late, values, name),
         cut,
         crossing,
+        shape_of(_value(cut, values)),
+        tuple(given),
+        tuple(value.name for value in graph.output),
     )
 
 

@@ -1,6 +1,7 @@
 """Which stage puts the face in, by the name that was asked for; and what it is told of a person."""
 
 import difflib
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -8,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from engines.errors import ModelError
 from engines.families.crops import cut_crop
 from engines.families.deepface import DeepFace
 from engines.families.mask import MaskNetwork
@@ -32,6 +34,9 @@ from engines.families.swapper import FaceNetwork, Swapper
 from engines.families.templates import fit_template
 from engines.models.face_finder import open_face_finder
 from engines.models.library import ModelLibrary
+from engines.opener import settled_device
+from engines.session import Session
+from engines.split_session import SplitSession, open_split
 from realtime.config import Config
 from realtime.errors import ConfigError
 from realtime.five_points import five_points
@@ -44,6 +49,8 @@ from realtime.stages.swap import MeshSwap
 
 MESH = "mesh"
 """The swapper that needs no network of its own."""
+
+_LOG = logging.getLogger(__name__)
 
 NeuralFamily = SwapperFamily | DeepFaceFamily
 
@@ -103,7 +110,9 @@ def open_swapper(
         return MeshSwap(config.swap, prepare_identity(faces[0], connections, open_session))
     people = read_faces(faces, config, library)
     networks = partial(_open_networks, config, library)
-    return NeuralSwap(networks, people, max_faces=config.track.max_faces)
+    return NeuralSwap(
+        networks, people, max_faces=config.track.max_faces, remember=config.fuse.memory
+    )
 
 
 def read_faces(
@@ -224,7 +233,9 @@ def _open_networks(config: Config, library: ModelLibrary) -> Iterator[Networks]:
     name, threads = config.swapper, config.device.threads
     family = neural_family(name, library)
     with ExitStack() as opened:
-        session = opened.enter_context(closing(library.session(name, threads=threads)))
+        halves = _open_halves(config, library, family)
+        session: Session = halves or library.session(name, threads=threads)
+        opened.enter_context(closing(session))
         swapper: FaceNetwork
         if isinstance(family, SwapperFamily):
             swapper = Swapper(session, family, boost=config.neural.boost)
@@ -237,7 +248,42 @@ def _open_networks(config: Config, library: ModelLibrary) -> Iterator[Networks]:
             )
             mask_session = library.session(config.neural.mask, threads=threads)
             mask = MaskNetwork(opened.enter_context(closing(mask_session)), mask_family)
-        yield Networks(swapper, mask)
+        yield Networks(swapper, mask, halves)
+
+
+def _open_halves(
+    config: Config, library: ModelLibrary, family: NeuralFamily
+) -> SplitSession | None:
+    """The swapper in two halves, where its features are to be averaged and it can be cut.
+
+    Models of one person (``.dfm``) are not: what a dense layer gives has no places in the picture.
+
+    Raises:
+        ModelError: it is missing or unusable.
+    """
+    neural, fuse, name = config.neural, config.fuse, config.swapper
+    is_wanted = neural.fuse_features == "auto" and fuse.enabled and fuse.memory.enabled
+    if not is_wanted or neural.boost > 1 or not isinstance(family, SwapperFamily):
+        return None
+    if settled_device(config.device.kind, name) == "cuda":
+        # The memory computes on the processor: on a GPU the way there and back costs too much.
+        return None
+    # onnx is slow to import, and only this needs it.
+    from engines.split import split
+
+    try:
+        halves = split(library.load(name), name=name)
+        return open_split(
+            halves,
+            lambda model, half: library.open_network(
+                model, threads=config.device.threads, name=half, exact=False
+            ),
+            name=name,
+            most_px=family.size_px // 2,
+        )
+    except ModelError as error:
+        _LOG.info("%s: its features are not averaged. %s", name, error)
+        return None
 
 
 def _helpers(source: EmbeddingSource, config: NeuralSwapConfig) -> list[str]:
