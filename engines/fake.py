@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from engines.buffers import host_array
+from engines.buffers import host_arrays
 from engines.cuda_memory import CudaArray
 from engines.errors import ModelError
 from engines.session import Array, Buffer, DeviceArray, Place, TensorSpec
@@ -76,14 +76,8 @@ class FakeSession:
             raise ModelError(
                 f"fake: must be open with stream 0, got open {self._is_open}, stream {stream}."
             )
-        given = {
-            spec.name: host_array(inputs.get(spec.name), spec, "fake", written=False)
-            for spec in self._inputs
-        }
-        wanted = {
-            spec.name: host_array(out.get(spec.name), spec, "fake", written=True)
-            for spec in self._outputs
-        }
+        given = host_arrays(self._inputs, inputs, "fake", written=False)
+        wanted = host_arrays(self._outputs, out, "fake", written=True)
         self.calls += 1
         results = self._compute(given)
         for name, array in wanted.items():

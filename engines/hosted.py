@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from engines.buffers import host_array
+from engines.buffers import host_arrays
 from engines.cuda_memory import CudaMemory, DeviceMemory
 from engines.errors import ModelError
 from engines.session import Array, Buffer, DeviceArray, Place, Session, TensorSpec
@@ -99,13 +99,16 @@ class HostedSession:
         """
         if stream != 0:
             raise ModelError(f"{self._name}: stream must be 0 on a CPU, got {stream}.")
-        given = self._arrays(self._inner.inputs, inputs, self._given, written=False)
-        wanted = self._arrays(self._inner.outputs, out, self._wanted, written=True)
-        for array, mirror in given:
-            self._memory.upload(array, out=mirror)
+        given = host_arrays(self._inner.inputs, inputs, self._name, written=False)
+        wanted = host_arrays(self._inner.outputs, out, self._name, written=True)
+        for name, array in wanted.items():
+            self._wanted[name] = self._mirror(name, array)
+        for name, array in given.items():
+            self._given[name] = self._mirror(name, array)
+            self._memory.upload(array, out=self._given[name])
         self._inner.enqueue(self._given, out=self._wanted, stream=self._memory.stream)
-        for array, mirror in wanted:
-            self._memory.download(mirror, out=array)
+        for name, array in wanted.items():
+            self._memory.download(self._wanted[name], out=array)
         self._memory.wait()
 
     def close(self) -> None:
@@ -116,21 +119,9 @@ class HostedSession:
         self._wanted.clear()
         self._memory.close()
 
-    def _arrays(
-        self,
-        specs: tuple[TensorSpec, ...],
-        arrays: Mapping[str, Buffer],
-        mirrors: dict[str, DeviceArray],
-        *,
-        written: bool,
-    ) -> list[tuple[Array, DeviceArray]]:
-        """The caller's arrays, each with the one on the GPU that stands for it."""
-        pairs = []
-        for spec in specs:
-            array = host_array(arrays.get(spec.name), spec, self._name, written=written)
-            key = (spec.name, array.shape)
-            if key not in self._mirrors:
-                self._mirrors[key] = self._memory.array(array.shape, array.dtype)
-            mirrors[spec.name] = self._mirrors[key]
-            pairs.append((array, mirrors[spec.name]))
-        return pairs
+    def _mirror(self, name: str, array: Array) -> DeviceArray:
+        """The array on the GPU that stands for one of the caller's."""
+        key = (name, array.shape)
+        if key not in self._mirrors:
+            self._mirrors[key] = self._memory.array(array.shape, array.dtype)
+        return self._mirrors[key]
