@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+import cv2
+
 from engines.build import IsWanted, OnProgress, Recipe, build, key_of
 from engines.cache import PlanCache, PlanKey
 from engines.errors import ModelError
@@ -21,6 +23,10 @@ RuntimeName = Literal[
 ]
 
 _TENSORRT: tuple[ModuleName, ...] = ("tensorrt_rtx", "tensorrt")
+_8_BIT_OPERATORS = (b"DequantizeLinear", b"QLinearConv", b"QLinearMatMul", b"ConvInteger")
+_VNNI = 23
+"""``CV_CPU_AVX_512VNNI`` of OpenCV's ``CpuFeatures``, which Python gives no name."""
+
 _NO_GPU = "no NVIDIA GPU with a driver"
 _LOG = logging.getLogger(__name__)
 
@@ -63,9 +69,10 @@ def _gpu_runtimes() -> tuple[Runtime, ...]:
 
 
 def open_on_cpu(model: bytes, *, threads: int = 1, name: str = "model") -> Session:
-    """The network on the processor: in OpenVINO where that computes in bfloat16, else ONNX Runtime.
+    """The network on the processor: in OpenVINO where that is faster, else in ONNX Runtime.
 
-    A network that OpenVINO does not take runs in ONNX Runtime.
+    It is where it computes in bfloat16, and for networks of 8 bits where the processor has
+    instructions for those (VNNI). A network that OpenVINO does not take runs in ONNX Runtime.
 
     Args:
         model: a serialised ONNX model.
@@ -77,7 +84,7 @@ def open_on_cpu(model: bytes, *, threads: int = 1, name: str = "model") -> Sessi
     """
     from engines.onnxruntime import OnnxRuntimeSession
 
-    if not _openvino_fault():
+    if not _openvino_fault(model):
         from engines.openvino import OpenVinoSession
 
         try:
@@ -238,12 +245,16 @@ def _cuda_fault(has_gpu: bool) -> str:
     return cuda_fault()
 
 
-def _openvino_fault() -> str:
+def _openvino_fault(model: bytes = b"") -> str:
+    """Why OpenVINO is not to be used, for a network where one is given; empty where it is."""
     from engines.openvino import cpu_capabilities
 
     try:
         able = cpu_capabilities()
     except ModelError as error:
         return str(error)
-    # In float32 it is no faster than ONNX Runtime.
-    return "" if "BF16" in able else "the processor has no instructions for bfloat16"
+    has_8_bits = any(operator in model for operator in _8_BIT_OPERATORS)
+    if "BF16" in able or (has_8_bits and cv2.checkHardwareSupport(_VNNI)):
+        return ""
+    # In float32 it is about as fast as ONNX Runtime: a sixth faster to a third slower.
+    return "the processor has no instructions for bfloat16"

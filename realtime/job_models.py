@@ -15,7 +15,8 @@ from realtime.face_crops import face_crops
 from realtime.face_mesh import FaceMesh
 from realtime.flow import DisFlow, FlowProvider, MeshFlow, NetworkFlow
 from realtime.job import SYNTHETIC, Job
-from realtime.swappers import MESH, needed_models
+from realtime.swap_networks import MESH
+from realtime.swappers import needed_models
 from realtime.terminal import Terminal
 
 CONNECTIONS = "face_mesh_connections"

@@ -1,8 +1,10 @@
 import importlib.util
 
+import cv2
 import numpy as np
 import onnxruntime
 import pytest
+from onnx import helper
 
 from engines import choose
 from engines import onnxruntime as ort_adapter
@@ -92,6 +94,27 @@ def test_openvino_is_taken_where_it_computes_in_bfloat16(doubling, monkeypatch, 
         pytest.skip("openvino is not installed")
     monkeypatch.setattr(openvino_adapter, "cpu_capabilities", lambda: frozenset(able))
     assert open_on_cpu(doubling).provider == provider
+
+
+@pytest.mark.parametrize("has_vnni", [True, False])
+def test_networks_of_8_bits_go_to_openvino_where_the_processor_has_vnni(
+    doubling, build_model, monkeypatch, has_vnni
+):
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("openvino is not installed")
+    asked = []
+    monkeypatch.setattr(cv2, "checkHardwareSupport", lambda what: asked.append(what) or has_vnni)
+    monkeypatch.setattr(openvino_adapter, "cpu_capabilities", lambda: frozenset({"FP32", "INT8"}))
+    steps = [("scale", np.float32(0.1)), ("zero", np.uint8(128))]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"]),
+    ]
+    eight_bits = build_model(nodes, [("x", [2, 3])], [("y", [2, 3])], steps)
+    wanted = "openvino:CPU" if has_vnni else "onnxruntime:CPU"
+    assert open_on_cpu(eight_bits).provider.startswith(wanted)
+    assert open_on_cpu(doubling).provider == "onnxruntime:CPU"
+    assert {cv2.getHardwareFeatureName(what) for what in asked} == {"AVX512VNNI"}
 
 
 def test_without_openvino_it_is_onnx_runtime(doubling, monkeypatch):

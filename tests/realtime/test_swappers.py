@@ -14,8 +14,9 @@ from engines.families.recogniser import unit
 from engines.families.templates import fit_template
 from engines.models.face_finder import FACE_NETWORKS, open_face_finder
 from engines.models.library import ModelLibrary
+from engines.onnxruntime import OnnxRuntimeSession
 from engines.opener import open_exactly
-from realtime import swappers
+from realtime import swap_networks
 from realtime.config import load_config
 from realtime.errors import ConfigError, MediaError
 from realtime.five_points import five_points
@@ -246,8 +247,27 @@ def test_features_are_averaged_where_a_swapper_can_be_cut_at_a_smaller_map(
     assert seen == opened
 
 
+def test_with_boost_the_crops_go_through_the_network_in_one_batch(library, connections, portrait):
+    runs = []
+
+    class Counted(OnnxRuntimeSession):
+        def enqueue(self, inputs, *, out, stream):
+            runs.append([array.shape[0] for array in inputs.values()])
+            super().enqueue(inputs, out=out, stream=stream)
+
+    def opener(model, *, threads, name, exact):
+        return Counted(model, name=name)
+
+    own = ModelLibrary(portrait.parent, offline=True, open_network=opener)
+    stage = open_swapper([[FaceChoice(portrait)]], config("in_twin", boost=2), own, connections)
+    runs.clear()
+    stage.open(PictureSpec(320, 240, Fraction(30), live=False), Memory())
+    stage.close()
+    assert runs == [[4, 4]]
+
+
 def test_on_a_gpu_a_swapper_runs_whole(library, connections, portrait, monkeypatch):
-    monkeypatch.setattr(swappers, "settled_device", lambda kind, name: "cuda")
+    monkeypatch.setattr(swap_networks, "settled_device", lambda kind, name: "cuda")
     seen = []
 
     def opener(model, *, threads, name, exact):
