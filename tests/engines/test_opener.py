@@ -120,7 +120,7 @@ def test_without_an_opener_of_ones_own_every_network_is_exact(one_output):
 def test_pictures_go_to_openvino_where_that_computes_in_bfloat16(
     open_best, one_output, monkeypatch
 ):
-    monkeypatch.setattr(choose, "_openvino_fault", lambda: "")
+    monkeypatch.setattr(choose, "_openvino_fault", lambda model: "")
     session = open_best("cpu")(one_output, threads=1, name="swapper", exact=False)
     assert session.provider.startswith("openvino:CPU")
     session.close()
