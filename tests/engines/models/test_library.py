@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from engines.errors import ModelError
-from engines.models import conversions
-from engines.models import library as library_module
+from engines.models import conversions, original_store
 from engines.models.catalogue import Catalogue, bundled_catalogue
 from engines.models.library import ModelLibrary, default_cache_dir
 from engines.opener import open_exactly
@@ -187,9 +186,9 @@ def test_pulling_tells_the_hash_of_each_file_and_reads_none_twice(cache, catalog
     library = ModelLibrary(cache, offline=True, catalogue=catalogue)
     library.pull(["rectifier", "picture"])
     read = []
-    real = library_module.read_if_present
+    real = original_store.read_if_present
     monkeypatch.setattr(
-        library_module, "read_if_present", lambda path: read.append(path) or real(path)
+        original_store, "read_if_present", lambda path: read.append(path) or real(path)
     )
     hashes = library.pull(["rectifier", "picture"])
     assert hashes == {name: library.sha256(name) for name in ("rectifier", "picture")}
