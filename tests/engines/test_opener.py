@@ -8,6 +8,7 @@ from engines import onnxruntime as ort_adapter
 from engines.cache import PlanCache
 from engines.errors import ModelError
 from engines.fake import FakeGpuSession, FakeMemory, FakeSession
+from engines.gpu import compute_capability
 from engines.hosted import open_hosted
 from engines.opener import BestOpener, open_exactly, settled_device
 from engines.session import TensorSpec
@@ -187,4 +188,30 @@ def test_a_plan_that_cannot_be_built_leaves_the_first_and_warns(
     assert run(session) == 2
     assert "swapper: stays in" in caplog.text
     assert len(told) == 1
+    session.close()
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed"
+)
+def test_a_real_plan_is_built_beside_the_running_network(
+    told, one_output, monkeypatch, tmp_path, caplog
+):
+    """Without a GPU the plan is built all the same; then there is nothing to run it on."""
+    for module in (choose, opener):
+        monkeypatch.setattr(module, "compute_capability", lambda: (8, 9))
+    steps, cache = [], PlanCache(tmp_path)
+    crops = (np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8),)
+    best = BestOpener("cuda", lambda: crops, say=told.append, on_progress=steps.append, cache=cache)
+    session = best(one_output, threads=1, name="swapper", exact=False)
+    assert run(session) == 2
+    assert session.wait_until_ready(60.0)
+    assert run(session) == 2
+    fractions = [step.fraction for step in steps]
+    assert fractions == sorted(fractions)
+    assert {"simplify", "build", "done"} <= {step.phase for step in steps}
+    assert any(step.eta_s is not None for step in steps)
+    if compute_capability() is None:
+        assert list(tmp_path.glob("*.plan"))
+        assert "the driver of an NVIDIA GPU must be there" in caplog.text
     session.close()
