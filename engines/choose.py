@@ -8,7 +8,7 @@ from typing import Literal
 
 import cv2
 
-from engines.build import IsWanted, OnProgress, Recipe, build, key_of
+from engines.build import BuildProgress, IsWanted, OnProgress, Recipe, build, key_of
 from engines.cache import PlanCache, PlanKey
 from engines.errors import ModelError
 from engines.gpu import compute_capability
@@ -151,9 +151,13 @@ def open_on_gpu(
     key = key_of(model, recipe, *recipe.targets)
 
     def prepare(is_wanted: IsWanted) -> Session:
-        (built,) = build(
-            model, crops, recipe, cache, name=name, on_progress=on_progress, is_wanted=is_wanted
-        )
+        try:
+            (built,) = build(
+                model, crops, recipe, cache, name=name, on_progress=on_progress, is_wanted=is_wanted
+            )
+        except ModelError:
+            on_progress(BuildProgress(name, "failed", 1.0, None))
+            raise
         return seat.take(lambda _: _in_tensorrt(built.data, module, cache, key, name), name)
 
     first = seat.meanwhile

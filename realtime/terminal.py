@@ -226,7 +226,7 @@ class BuildNotes:
         """Takes what a build says; True where that is a new phase of it."""
         is_new = self._phases.get(progress.name) != progress.phase
         self._phases[progress.name] = progress.phase
-        if progress.phase == "done":
+        if progress.phase in ("done", "failed"):
             self._lines.pop(progress.name, None)
         else:
             self._lines[progress.name] = build_line(progress)
@@ -235,8 +235,8 @@ class BuildNotes:
 
 def build_line(progress: "BuildProgress") -> str:
     """How far a build is, in a few words."""
-    if progress.phase == "done":
-        return f"{progress.name} for the GPU: ready"
+    if progress.phase in ("done", "failed"):
+        return f"{progress.name} for the GPU: {progress.phase}"
     left = "" if progress.eta_s is None else f", {progress.eta_s:.0f} s left"
     return f"{progress.name} for the GPU: {progress.phase} {100 * progress.fraction:.0f} %{left}"
 

@@ -179,15 +179,18 @@ def test_until_the_plan_is_built_the_next_best_runs_at_once(
 
 
 def test_a_plan_that_cannot_be_built_leaves_the_first_and_warns(
-    open_best, told, one_output, gpu, monkeypatch, caplog
+    told, one_output, gpu, monkeypatch, caplog, tmp_path
 ):
     gpu("tensorrt_rtx")
+    steps = []
     built(monkeypatch, ModelError("swapper: must be buildable, got an unknown operator."))
-    session = open_best("cuda")(one_output, threads=1, name="swapper", exact=False)
+    best = BestOpener("cuda", tuple, told.append, steps.append, PlanCache(tmp_path))
+    session = best(one_output, threads=1, name="swapper", exact=False)
     assert session.wait_until_ready(WAIT_S)
     assert run(session) == 2
     assert "swapper: stays in" in caplog.text
     assert len(told) == 1
+    assert [step.phase for step in steps] == ["failed"]
     session.close()
 
 

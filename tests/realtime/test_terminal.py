@@ -132,18 +132,19 @@ def test_a_build_beside_a_run_is_a_line_a_phase_where_nothing_moves():
     assert text.getvalue().splitlines() == [
         "rt-swap: swapper for the GPU: fp16 30 %",
         "rt-swap: swapper for the GPU: build 75 %, 10 s left",
-        "rt-swap: swapper for the GPU: ready",
+        "rt-swap: swapper for the GPU: done",
     ]
 
 
+@pytest.mark.parametrize("end", ["done", "failed"])
 @pytest.mark.parametrize("live", [True, False])
-def test_a_build_beside_a_run_stands_behind_its_status_until_it_is_done(live: bool):
+def test_a_build_beside_a_run_stands_behind_its_status_until_it_ends(live: bool, end: str):
     terminal, text = screen(terminal=True)
     with terminal.watching("in to out", live=live) as show:
         terminal.show_build(progress("fp16", 0.5, 40.4))
         show(SNAPSHOT)
         assert "swapper for the GPU: fp16 50 %, 40 s left" in text.getvalue()
         text.truncate(0)
-        terminal.show_build(progress("done", 1.0, 0.0))
+        terminal.show_build(progress(end, 1.0))
         show(SNAPSHOT)
         assert "for the GPU" not in text.getvalue()
