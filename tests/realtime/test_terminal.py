@@ -10,7 +10,8 @@ from engines.models.cache_files import Progress
 from realtime.consent import ConsentKind
 from realtime.errors import ConsentError
 from realtime.metrics import FrameCounts, RunState, Snapshot
-from realtime.terminal import Terminal, status_line
+from realtime.pipeline import Report
+from realtime.terminal import Terminal, status_line, summary
 
 SNAPSHOT = Snapshot(
     state=RunState.RUNNING,
@@ -148,3 +149,11 @@ def test_a_build_beside_a_run_stands_behind_its_status_until_it_ends(live: bool,
         terminal.show_build(progress(end, 1.0))
         show(SNAPSHOT)
         assert "for the GPU" not in text.getvalue()
+
+
+def test_the_summary_counts_every_drop_and_shows_latency_of_live_runs_only():
+    frames = {"delivered": 9, "dropped_stale": 1, "dropped_overrun": 2, "failed": 3}
+    stats = {"frames": frames, "fps": 29.97, "latency_ms": {"p50": 9.0, "p99": 21.5}}
+    report = Report("end", stats)
+    assert summary(report, live=False) == "9 frames, 30.0 fps, 3 dropped, 3 failed"
+    assert "latency 9.0 ms (p99 21.5 ms)" in summary(report, live=True)
