@@ -1,7 +1,7 @@
 """Whether the caller's arrays fit a network's tensors, and where they lie."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,9 @@ import numpy as np
 
 from engines.errors import ModelError
 from engines.session import Array, Buffer, TensorSpec
+
+Bind = Callable[[TensorSpec, Buffer | None], None]
+"""Tells a runtime which array is a tensor's from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,15 @@ def host_array(array: Buffer | None, spec: TensorSpec, name: str, *, written: bo
     return array
 
 
+def host_arrays(
+    specs: Iterable[TensorSpec], arrays: Mapping[str, Buffer], name: str, *, written: bool
+) -> dict[str, Array]:
+    """The arrays of several tensors by name; arguments and errors as of ``host_array``."""
+    return {
+        spec.name: host_array(arrays.get(spec.name), spec, name, written=written) for spec in specs
+    }
+
+
 def host_region(array: Buffer | None, spec: TensorSpec, name: str, *, written: bool) -> Region:
     """Where a NumPy array lies; arguments and errors as of ``host_array``."""
     fitting = host_array(array, spec, name, written=written)
@@ -79,9 +91,36 @@ def device_region(array: Buffer | None, spec: TensorSpec, name: str, *, written:
     return Region(int(address), shape)
 
 
-def is_bound(bound: Mapping[str, Buffer], array: Buffer | None, spec: TensorSpec) -> bool:
-    """Whether this very array is the one the tensor was bound to last."""
-    return array is not None and bound.get(spec.name) is array
+def bind_changed(
+    specs: Iterable[TensorSpec],
+    arrays: Mapping[str, Buffer],
+    bound: dict[str, Buffer],
+    bind: Bind,
+) -> None:
+    """Binds those tensors whose array is another object than the last time.
+
+    Args:
+        specs: the tensors.
+        arrays: the caller's, by name.
+        bound: those of the last time, kept up to date here; it keeps them alive as well.
+        bind: binds one tensor; raises ``ModelError`` where the array is missing or does not fit.
+    """
+    for spec in specs:
+        array = arrays.get(spec.name)
+        if array is None or bound.get(spec.name) is not array:
+            bind(spec, array)
+            if array is not None:
+                bound[spec.name] = array
+
+
+def expect_threads(threads: int, name: str) -> None:
+    """Checks how many CPU threads a run may take.
+
+    Raises:
+        ModelError: it is less than one.
+    """
+    if threads < 1:
+        raise ModelError(f"{name}: threads must be at least 1, got {threads}. Use 1.")
 
 
 def _misfit(spec: TensorSpec, name: str, got: str) -> ModelError:

@@ -73,7 +73,7 @@ class BuildProgress:
 
     Attributes:
         name: of the network.
-        phase: ``simplify``, ``batch``, ``fp16``, ``build`` or ``done``.
+        phase: ``simplify``, ``batch``, ``fp16``, ``build``, ``done`` or ``failed``.
         fraction: 0..1 of the whole.
         eta_s: seconds still to go, as far as can be said; None at the start.
     """

@@ -1,10 +1,14 @@
-"""A network computed by a Python function, for tests."""
+"""A network computed by a Python function, and a GPU made of main memory, for tests."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from engines.buffers import host_array
+import numpy as np
+
+from engines.buffers import host_arrays
+from engines.cuda_memory import CudaArray
 from engines.errors import ModelError
-from engines.session import Array, Buffer, Place, TensorSpec
+from engines.session import Array, Buffer, DeviceArray, Place, TensorSpec
 
 Compute = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 
@@ -72,14 +76,8 @@ class FakeSession:
             raise ModelError(
                 f"fake: must be open with stream 0, got open {self._is_open}, stream {stream}."
             )
-        given = {
-            spec.name: host_array(inputs.get(spec.name), spec, "fake", written=False)
-            for spec in self._inputs
-        }
-        wanted = {
-            spec.name: host_array(out.get(spec.name), spec, "fake", written=True)
-            for spec in self._outputs
-        }
+        given = host_arrays(self._inputs, inputs, "fake", written=False)
+        wanted = host_arrays(self._outputs, out, "fake", written=True)
         self.calls += 1
         results = self._compute(given)
         for name, array in wanted.items():
@@ -88,3 +86,118 @@ class FakeSession:
     def close(self) -> None:
         """Refuses further runs."""
         self._is_open = False
+
+
+class FakeMemory:
+    """A GPU's memory in main memory: what is queued happens when the stream is waited for.
+
+    Attributes:
+        queued: what is still to happen.
+        is_open: whether it has not been closed yet.
+    """
+
+    def __init__(self) -> None:
+        self.queued: list[Callable[[], None]] = []
+        self.is_open = True
+        self._arrays: dict[int, Array] = {}
+
+    @property
+    def stream(self) -> int:
+        """A handle that is not 0."""
+        return 7
+
+    @property
+    def num_arrays(self) -> int:
+        """How many arrays have been made."""
+        return len(self._arrays)
+
+    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> CudaArray:
+        """A new array full of ones, at an address that is none."""
+        address = 1 + len(self._arrays)
+        self._arrays[address] = np.ones(shape, dtype)
+        return CudaArray(address, shape, dtype)
+
+    def contents(self, array: Buffer) -> Array:
+        """What an array of this memory holds now."""
+        if isinstance(array, np.ndarray):
+            raise ModelError("fake: the array must lie on the GPU, got one in main memory.")
+        return self._arrays[int(array.__cuda_array_interface__["data"][0])]
+
+    def upload(self, source: Array, *, out: DeviceArray) -> None:
+        """Queues a copy; see ``DeviceMemory``."""
+        self.queued.append(lambda: np.copyto(self.contents(out), source))
+
+    def download(self, source: DeviceArray, *, out: Array) -> None:
+        """Queues a copy; see ``DeviceMemory``."""
+        self.queued.append(lambda: np.copyto(out, self.contents(source)))
+
+    def wait(self) -> None:
+        """Does what is queued."""
+        queued, self.queued = self.queued, []
+        for work in queued:
+            work()
+
+    def close(self) -> None:
+        """Notes that it was closed."""
+        self.is_open = False
+
+
+class FakeGpuSession:
+    """A session on the GPU that a ``FakeMemory`` stands for."""
+
+    def __init__(self, inner: FakeSession, memory: FakeMemory, provider: str = "fake:CUDA") -> None:
+        """Takes what computes, and where its buffers lie.
+
+        Args:
+            inner: computes on what the memory's arrays hold.
+            memory: of the GPU.
+            provider: what it is to call itself.
+        """
+        self._inner = inner
+        self._memory = memory
+        self._provider = provider
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """The declared inputs."""
+        return self._inner.inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """The declared outputs."""
+        return self._inner.outputs
+
+    @property
+    def provider(self) -> str:
+        """What it was told to call itself."""
+        return self._provider
+
+    @property
+    def place(self) -> Place:
+        """Where the buffers must lie."""
+        return "cuda"
+
+    def enqueue(
+        self, inputs: Mapping[str, Buffer], *, out: Mapping[str, Buffer], stream: int
+    ) -> None:
+        """Queues a run.
+
+        Args:
+            inputs: arrays of the memory by input name.
+            out: arrays of the memory by output name that are written.
+            stream: the memory's.
+
+        Raises:
+            ModelError: it is another stream, or an array lies elsewhere.
+        """
+        if stream != self._memory.stream:
+            raise ModelError(f"fake: stream must be {self._memory.stream}, got {stream}.")
+        given, wanted = (
+            {name: self._memory.contents(array) for name, array in arrays.items()}
+            for arrays in (inputs, out)
+        )
+        self._memory.queued.append(lambda: self._inner.enqueue(given, out=wanted, stream=0))
+
+    def close(self) -> None:
+        """Refuses further runs."""
+        self._inner.close()

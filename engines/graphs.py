@@ -1,5 +1,6 @@
 """ONNX graphs: reading them, finding their way about in them, writing them out."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,9 @@ MAX_BYTES = 2**31 - 1
 """What one protocol buffer can hold."""
 
 _IR_WITH_CONSTANTS_APART = 4
+
+_SHAPE_SIZE = 1024
+"""Constants of up to so many values may be shapes, which decide the shapes of other tensors."""
 
 _STANDARD_DOMAINS = ("", "ai.onnx")
 
@@ -91,15 +95,36 @@ def free_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
 def with_shapes(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
     """A copy in which the types and shapes of tensors inside stand, as far as they can be told.
 
+    Large constants keep their type and shape in it and lose their contents.
+
     Raises:
         ModelError: the graph contradicts itself, or names operators it does not import.
     """
     try:
-        return onnx.shape_inference.infer_shapes(proto)
+        return onnx.shape_inference.infer_shapes(_without_weights(proto))
     except onnx.shape_inference.InferenceError as error:
         raise ModelError(
             f"{name}: must be a consistent graph, got {one_line(error)}. Use another model."
         ) from error
+
+
+def _without_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy to tell shapes from, which takes no time where there are hundreds of megabytes."""
+    light = onnx.ModelProto(ir_version=proto.ir_version)
+    light.opset_import.extend(proto.opset_import)
+    light.functions.extend(proto.functions)
+    graph = proto.graph
+    light.graph.name = graph.name
+    for field in ("node", "input", "output", "value_info", "sparse_initializer"):
+        getattr(light.graph, field).extend(getattr(graph, field))
+    for constant in graph.initializer:
+        if math.prod(constant.dims) <= _SHAPE_SIZE:
+            light.graph.initializer.append(constant)
+        else:
+            light.graph.initializer.add(
+                name=constant.name, data_type=constant.data_type, dims=constant.dims
+            )
+    return light
 
 
 def element_types(proto: onnx.ModelProto, name: str) -> dict[str, int]:

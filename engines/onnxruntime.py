@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from engines.buffers import device_region, host_region, is_bound
+from engines.buffers import bind_changed, device_region, expect_threads, host_region
 from engines.errors import ModelError, one_line
 from engines.session import Array, Buffer, Place, TensorSpec
 
@@ -85,8 +85,7 @@ class OnnxRuntimeSession:
         Raises:
             ModelError: the model cannot be loaded, or not where it was asked for.
         """
-        if threads < 1:
-            raise ModelError(f"{name}: threads must be at least 1, got {threads}. Use 1.")
+        expect_threads(threads, name)
         if (place == "cuda") != (stream != 0):
             raise ModelError(
                 f"{name}: a CUDA stream must be given on a GPU and 0 on a CPU, "
@@ -96,6 +95,7 @@ class OnnxRuntimeSession:
         self._session = _load(model, threads, name, stream)
         self._is_cuda = _settled_place(self._session, name, place, allow_cpu=allow_cpu) == "cuda"
         self._stream = stream if self._is_cuda else 0
+        self._locate = device_region if self._is_cuda else host_region
         self._inputs = tuple(_spec(node, name) for node in self._session.get_inputs())
         self._outputs = tuple(_spec(node, name) for node in self._session.get_outputs())
         self._binding = self._session.io_binding()
@@ -145,12 +145,8 @@ class OnnxRuntimeSession:
         if stream != self._stream:
             where = "of the session" if self._is_cuda else "on a CPU"
             raise ModelError(f"{self._name}: stream must be {self._stream} {where}, got {stream}.")
-        for spec in self._inputs:
-            if not is_bound(self._bound, inputs.get(spec.name), spec):
-                self._bind(spec, inputs.get(spec.name), self._binding.bind_input, written=False)
-        for spec in self._outputs:
-            if not is_bound(self._bound, out.get(spec.name), spec):
-                self._bind(spec, out.get(spec.name), self._binding.bind_output, written=True)
+        bind_changed(self._inputs, inputs, self._bound, self._bind_input)
+        bind_changed(self._outputs, out, self._bound, self._bind_output)
         try:
             self._session.run_with_iobinding(self._binding, self._run_options)
         except RUNTIME_ERRORS as error:
@@ -165,12 +161,15 @@ class OnnxRuntimeSession:
         self._session = None
         self._bound = {}
 
-    def _bind(self, spec: TensorSpec, array: Buffer | None, bind: Any, *, written: bool) -> None:
-        locate = device_region if self._is_cuda else host_region
-        region = locate(array, spec, self._name, written=written)
-        bind(spec.name, self.place, 0, spec.dtype.type, region.shape, region.address)
-        if array is not None:
-            self._bound[spec.name] = array
+    def _bind_input(self, spec: TensorSpec, array: Buffer | None) -> None:
+        region = self._locate(array, spec, self._name, written=False)
+        where = (self.place, 0, spec.dtype.type, region.shape, region.address)
+        self._binding.bind_input(spec.name, *where)
+
+    def _bind_output(self, spec: TensorSpec, array: Buffer | None) -> None:
+        region = self._locate(array, spec, self._name, written=True)
+        where = (self.place, 0, spec.dtype.type, region.shape, region.address)
+        self._binding.bind_output(spec.name, *where)
 
 
 def cuda_fault() -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from engines.buffers import host_array, is_bound
+from engines.buffers import bind_changed, expect_threads, host_array
 from engines.errors import ModelError, one_line
 from engines.session import Array, Buffer, Place, TensorSpec
 from engines.signal_stack import signal_stack_kept
@@ -79,8 +79,7 @@ class OpenVinoSession:
         Raises:
             ModelError: the model cannot be loaded here, or not in this precision.
         """
-        if threads < 1:
-            raise ModelError(f"{name}: threads must be at least 1, got {threads}. Use 1.")
+        expect_threads(threads, name)
         self._name = name
         has_bf16 = "BF16" in cpu_capabilities()
         if precision == "bf16" and not has_bf16:
@@ -135,14 +134,8 @@ class OpenVinoSession:
         if stream != 0:
             raise ModelError(f"{self._name}: stream must be 0 on a CPU, got {stream}.")
         try:
-            for index, spec in enumerate(self._inputs):
-                if not is_bound(self._bound, inputs.get(spec.name), spec):
-                    array = host_array(inputs.get(spec.name), spec, self._name, written=False)
-                    self._bind(index, spec, array, self._request.set_input_tensor)
-            for index, spec in enumerate(self._outputs):
-                if not is_bound(self._bound, out.get(spec.name), spec):
-                    array = host_array(out.get(spec.name), spec, self._name, written=True)
-                    self._bind(index, spec, array, self._request.set_output_tensor)
+            bind_changed(self._inputs, inputs, self._bound, self._bind_input)
+            bind_changed(self._outputs, out, self._bound, self._bind_output)
             # Not infer(), which wraps every output in a new array.
             self._request.start_async()
             self._request.wait()
@@ -157,9 +150,15 @@ class OpenVinoSession:
         self._request = None
         self._bound = {}
 
-    def _bind(self, index: int, spec: TensorSpec, array: Array, bind: Any) -> None:
-        bind(index, self._tensor(_as_writable(array), shared_memory=True))
-        self._bound[spec.name] = array
+    def _bind_input(self, spec: TensorSpec, array: Buffer | None) -> None:
+        fitting = host_array(array, spec, self._name, written=False)
+        tensor = self._tensor(_as_writable(fitting), shared_memory=True)
+        self._request.set_input_tensor(self._inputs.index(spec), tensor)
+
+    def _bind_output(self, spec: TensorSpec, array: Buffer | None) -> None:
+        fitting = host_array(array, spec, self._name, written=True)
+        tensor = self._tensor(fitting, shared_memory=True)
+        self._request.set_output_tensor(self._outputs.index(spec), tensor)
 
 
 def _as_writable(array: Array) -> Array:

@@ -29,6 +29,10 @@ _LEAST_SIDE = 4
 _USUAL_SIDE_PX = 256
 
 
+_Half = tuple[list[onnx.NodeProto], list[str], list[str]]
+"""Nodes, and the names of what goes in and what comes out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
     """A network in two halves.
@@ -41,12 +45,17 @@ class Split:
             not depend on the features is the encoder's instead.
         tensor: name of the features, ``(n, c, h, w)``.
         crossing: names of the other tensors that pass from one half to the other.
+        shape: of the features; -1 where it varies.
+        inputs, outputs: names of the network's own, in graph order.
     """
 
     encoder: bytes
     decoder: bytes
     tensor: str
     crossing: tuple[str, ...]
+    shape: tuple[int, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 def split(model: bytes, tensor: str | None = None, *, name: str = "model") -> Split:
@@ -76,15 +85,18 @@ def split(model: bytes, tensor: str | None = None, *, name: str = "model") -> Sp
     encoder_outputs = [cut, *crossing, *(one for one in early if one not in (cut, *crossing))]
     encoder_nodes, _ = _back_from(graph, encoder_outputs, "", set(), set())
     decoder_inputs = [cut, *crossing, *(one for one in given if one in borders)]
-    used = {tensor for node in encoder_nodes for tensor in node.input}
-    encoder_inputs = [one for one in given if one in used]
+    read = _read_by(encoder_nodes)
+    encoder_inputs = [one for one in given if one in read]
     values = _values(proto, name)
-    return Split(
-        _part(proto, encoder_nodes, encoder_inputs, encoder_outputs, values, name),
-        _part(proto, decoder_nodes, decoder_inputs, late, values, name),
-        cut,
-        crossing,
+    shape, outputs = shape_of(_value(cut, values)), tuple(value.name for value in graph.output)
+    encoder, decoder = _cut(
+        proto,
+        (encoder_nodes, encoder_inputs, encoder_outputs),
+        (decoder_nodes, decoder_inputs, late),
+        values,
+        name,
     )
+    return Split(encoder, decoder, cut, crossing, shape, tuple(given), outputs)
 
 
 def _shared_out(
@@ -234,25 +246,46 @@ def _values(proto: onnx.ModelProto, name: str) -> dict[str, onnx.ValueInfoProto]
     return {value.name: value for value in (*graph.value_info, *graph.input, *graph.output)}
 
 
-def _part(
+def _cut(
     proto: onnx.ModelProto,
-    nodes: list[onnx.NodeProto],
-    inputs: list[str],
-    outputs: list[str],
+    first: _Half,
+    second: _Half,
     values: Mapping[str, onnx.ValueInfoProto],
     name: str,
-) -> bytes:
-    used = {tensor for node in nodes for tensor in node.input}
-    constants = [constant for key, constant in initializers(proto.graph).items() if key in used]
-    graph = helper.make_graph(
-        nodes,
-        proto.graph.name,
-        [_value(tensor, values) for tensor in inputs],
-        [_value(tensor, values) for tensor in outputs],
-        constants,
-    )
-    part = helper.make_model(graph, opset_imports=proto.opset_import, ir_version=proto.ir_version)
-    return write_model(part, name)
+) -> tuple[bytes, bytes]:
+    """Both halves, serialised. The network itself becomes the first one.
+
+    Its weights, hundreds of megabytes, need not be copied then.
+    """
+    graph = proto.graph
+    decoder = onnx.ModelProto(ir_version=proto.ir_version, opset_import=proto.opset_import)
+    read = _read_by(second[0])
+    decoder.graph.initializer.extend(one for one in graph.initializer if one.name in read)
+    _become(decoder.graph, second, values)
+    read = _read_by(first[0])
+    for index in reversed(range(len(graph.initializer))):
+        if graph.initializer[index].name not in read:
+            del graph.initializer[index]
+    _become(graph, first, values)
+    return write_model(proto, name), write_model(decoder, name)
+
+
+def _read_by(nodes: Iterable[onnx.NodeProto]) -> set[str]:
+    return {tensor for node in nodes for tensor in node.input}
+
+
+def _become(graph: onnx.GraphProto, half: _Half, values: Mapping[str, onnx.ValueInfoProto]) -> None:
+    """Gives a graph other nodes, inputs and outputs; its constants stay."""
+    nodes, inputs, outputs = half
+    graph.name = graph.name or "half"
+    for field, contents in (
+        (graph.node, nodes),
+        (graph.input, [_value(tensor, values) for tensor in inputs]),
+        (graph.output, [_value(tensor, values) for tensor in outputs]),
+        (graph.value_info, []),
+    ):
+        del field[:]
+        field.extend(contents)
 
 
 def _value(tensor: str, values: Mapping[str, onnx.ValueInfoProto]) -> onnx.ValueInfoProto:

@@ -3,14 +3,20 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from typing import TypeGuard
+
+import numpy as np
 
 from engines.buffers import matches
 from engines.errors import ModelError
-from engines.session import Buffer, Place, Session, TensorSpec
+from engines.session import Array, Buffer, Place, Session, TensorSpec
 
 IsWanted = Callable[[], bool]
 Prepare = Callable[[IsWanted], Session]
 """Makes the better session, which may take minutes; asks now and then whether to go on."""
+
+Say = Callable[[str], None]
+"""Told in one line where a network runs; from any thread."""
 
 _LOG = logging.getLogger(__name__)
 _JOIN_S = 2.0
@@ -19,24 +25,32 @@ _JOIN_S = 2.0
 class SwitchingSession:
     """Runs the first session until a better one is ready, then that one.
 
-    The change happens between two runs; the callers notice nothing but the time they take. If the
-    better one cannot be made, or does not take and give the same, the first stays and the log says
-    why, once.
+    The change happens between two runs and takes no time there: the better one has run once before
+    on arrays like the caller's, in the thread that made it, and that thread closes the first one
+    afterwards. If the better one cannot be made, or does not take and give the same, the first
+    stays and the log says why, once.
     """
 
-    def __init__(self, first: Session, prepare: Prepare, *, name: str = "model") -> None:
+    def __init__(
+        self, first: Session, prepare: Prepare, *, name: str = "model", say: Say = _LOG.info
+    ) -> None:
         """Starts preparing in a thread of its own.
 
         Args:
             first: what runs meanwhile; belongs to this session from now on.
             prepare: called once, in that thread. Its ``ModelError`` keeps the first.
             name: what messages call the network.
+            say: told when the better one runs; on the thread that runs the network.
         """
         self._name = name
+        self._say = say
         self._current = first
+        self._former: Session | None = None
         self._ready: Session | None = None
+        self._last: tuple[Mapping[str, Buffer], Mapping[str, Buffer]] | None = None
         self._is_wanted = True
         self._fault = ""
+        self._prepared, self._let_go = threading.Event(), threading.Event()
         self._thread = threading.Thread(
             target=self._prepare, args=(prepare,), name=f"prepare {name}", daemon=True
         )
@@ -78,9 +92,10 @@ class SwitchingSession:
         """Runs the network in whichever session is the best one ready; as ``Session.enqueue``."""
         # Only this thread takes what the other one puts here, so a look is enough.
         if self._ready is not None:
-            former, self._current, self._ready = self._current, self._ready, None
-            former.close()
-            _LOG.info("%s: now runs in %s", self._name, self._current.provider)
+            self._former, self._current, self._ready = self._current, self._ready, None
+            self._let_go.set()
+            self._say(f"{self._name}: now runs in {self._current.provider}")
+        self._last = (inputs, out)
         self._current.enqueue(inputs, out=out, stream=stream)
 
     def wait_until_ready(self, timeout_s: float | None = None) -> bool:
@@ -89,12 +104,21 @@ class SwitchingSession:
         Returns:
             False if that did not happen in time.
         """
+        return self._prepared.wait(timeout_s)
+
+    def wait_until_settled(self, timeout_s: float | None = None) -> bool:
+        """Waits until no change is to come any more, and nothing of one is left to be done.
+
+        Returns:
+            False if that did not happen in time.
+        """
         self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        return self.is_settled
 
     def close(self) -> None:
         """Stops the preparation and frees both sessions; closing twice is fine."""
         self._is_wanted = False
+        self._let_go.set()
         self._thread.join(_JOIN_S)
         if self._ready is not None:
             self._ready.close()
@@ -102,9 +126,20 @@ class SwitchingSession:
         self._current.close()
 
     def _prepare(self, prepare: Prepare) -> None:
+        """What the thread does: makes the better session, and lets go of the first one."""
+        self._make_ready(prepare)
+        self._prepared.set()
+        # Where the other thread has taken it already, it has put the former one here before.
+        if self._ready is not None:
+            self._let_go.wait()
+        # Freeing hundreds of megabytes takes longer than a frame.
+        if self._former is not None:
+            self._former.close()
+
+    def _make_ready(self, prepare: Prepare) -> None:
         try:
             better = prepare(lambda: self._is_wanted)
-            fault = _difference(self._current, better)
+            fault = _difference(self._current, better) or _trouble(better, self._last)
             if fault or not self._is_wanted:
                 better.close()
             else:
@@ -116,6 +151,33 @@ class SwitchingSession:
         if fault and self._is_wanted:
             self._fault = fault
             _LOG.warning("%s: stays in %s. %s", self._name, self._current.provider, fault)
+
+
+def _trouble(
+    session: Session, last: tuple[Mapping[str, Buffer], Mapping[str, Buffer]] | None
+) -> str:
+    """Lets a session compile and take what it needs for arrays like the last ones.
+
+    Only in main memory: elsewhere there is nothing here to make such arrays with.
+
+    Returns:
+        Why it cannot run; empty if it can.
+    """
+    if last is None or session.place != "cpu":
+        return ""
+    given, wanted = (
+        {name: np.zeros_like(array) for name, array in arrays.items() if _is_host(array)}
+        for arrays in last
+    )
+    try:
+        session.enqueue(given, out=wanted, stream=0)
+    except ModelError as error:
+        return str(error)
+    return ""
+
+
+def _is_host(array: Buffer) -> TypeGuard[Array]:
+    return isinstance(array, np.ndarray)
 
 
 def _difference(first: Session, better: Session) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from engines.buffers import device_region, is_bound
+from engines.buffers import bind_changed, device_region
 from engines.errors import ModelError, one_line
 from engines.session import Buffer, Place, TensorSpec
 
@@ -159,12 +159,8 @@ class TensorRtSession:
         """
         if self._context is None:
             raise ModelError(f"{self._name}: the session must be open, got a closed one.")
-        for spec in self._inputs:
-            if not is_bound(self._bound, inputs.get(spec.name), spec):
-                self._bind_input(spec, inputs.get(spec.name))
-        for spec in self._outputs:
-            if not is_bound(self._bound, out.get(spec.name), spec):
-                self._bind_output(spec, out.get(spec.name))
+        bind_changed(self._inputs, inputs, self._bound, self._bind_input)
+        bind_changed(self._outputs, out, self._bound, self._bind_output)
         self._has_run = True
         if not self._context.execute_async_v3(stream):
             raise self._failed("the network must run", "Check the shapes of its inputs.")
@@ -217,8 +213,6 @@ class TensorRtSession:
                 f"It was {region.shape}: build it for that size.",
             )
         self._context.set_tensor_address(spec.name, region.address)
-        if array is not None:
-            self._bound[spec.name] = array
 
     def _bind_output(self, spec: TensorSpec, array: Buffer | None) -> None:
         region = device_region(array, spec, self._name, written=True)
@@ -229,8 +223,6 @@ class TensorRtSession:
                 f"got {region.shape}."
             )
         self._context.set_tensor_address(spec.name, region.address)
-        if array is not None:
-            self._bound[spec.name] = array
 
     def _spec(self, trt: Any, tensor: str) -> TensorSpec:
         shape = tuple(self._engine.get_tensor_shape(tensor))

@@ -1,16 +1,14 @@
 """The one place that constructs and connects: a job and a configuration become a running engine."""
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
-from engines.errors import ModelError
-from engines.models.face_finder import FACE_NETWORKS
-from engines.models.hand_finder import HAND_NETWORKS
 from engines.models.library import ModelLibrary
+from engines.opener import OpenNetwork
 from engines.session import Session
 from realtime.choosers import open_chooser
 from realtime.config import Config
@@ -18,10 +16,17 @@ from realtime.consent import ConsentKind, ConsentLog, default_consent_path, requ
 from realtime.contact_sheet import Moments
 from realtime.control import SwapControl
 from realtime.device import choose_device, limit_threads
-from realtime.face_mesh import FaceMesh, load_face_mesh
+from realtime.face_mesh import load_face_mesh
 from realtime.face_zones import draw_zones
-from realtime.flow import DisFlow, FlowProvider, MeshFlow, NetworkFlow
-from realtime.job import DISCARD, SYNTHETIC, Job, is_picture
+from realtime.job import SYNTHETIC, Job, describe, is_picture
+from realtime.job_models import (
+    CONNECTIONS,
+    PORTRAIT,
+    fetch_models,
+    has_picture_networks,
+    open_flow,
+)
+from realtime.lanes import num_lanes, spread
 from realtime.marking import content_checks, describe_marks, open_record, open_seal
 from realtime.metrics import Json
 from realtime.pipeline import Pipeline, Plan, Report
@@ -48,11 +53,8 @@ from realtime.stages.occlude import Occlude
 from realtime.stages.switch import Switch
 from realtime.stages.track import Track
 from realtime.stats_file import StatsFile
-from realtime.swappers import needed_models, open_swapper
-from realtime.terminal import Terminal
-
-CONNECTIONS = "face_mesh_connections"
-PORTRAIT = "portrait_astronaut"
+from realtime.swappers import open_swapper
+from realtime.terminal import Terminal, summary
 
 ENDLESS_S = 5.0
 """Length of a video made from what has no end, where nobody says how long."""
@@ -99,13 +101,15 @@ def run(
         KeyboardInterrupt: a signal came before the engine ran, or a second one after.
     """
     with StatsFile(job.stats, terminal.line) as stats_file:
-        device = choose_device(config.device.kind)
+        device = choose_device(config.device.kind, has_networks=has_picture_networks(config))
         limit_threads(config.device.threads)
         consents = _see_consent(job, terminal)
-        library = _open_library(job, config, terminal)
-        record = open_record(job, config, library, _networks(job, config, library), consents)
+        models = fetch_models(job, config, terminal)
+        record = open_record(job, config, models.hashes, consents)
         seal = open_seal(record, job)
-        plan = build_plan(job, config, library, moments, on_control, record=record, seal=seal)
+        plan = build_plan(
+            job, config, models.library, moments, on_control, record=record, seal=seal
+        )
         pipeline = Pipeline(plan)
         stats_file.figures = pipeline.stats
         title = f"{describe(job)}; {config.swapper} on {device}; session {record.session_id}"
@@ -154,7 +158,7 @@ def build_plan(
     session = draw_session() if record is None else record.session
     finding = (
         *content_checks(job),
-        *build_finding(config, connections, open_session),
+        *build_finding(config, connections, open_session, library.open_network),
         *((chooser,) if chooser else ()),
     )
     live = job.mode == "live"
@@ -182,17 +186,17 @@ def build_plan(
 
 
 def build_finding(
-    config: Config, connections: str, open_session: Callable[[str], Session]
+    config: Config,
+    connections: str,
+    open_session: Callable[[str], Session],
+    open_network: OpenNetwork,
 ) -> tuple[Stage, ...]:
     """The stages that find out what is in the picture."""
     mesh = load_face_mesh(connections)
-
-    def open_flow() -> FlowProvider:
-        return _open_flow(config, mesh)
-
     stages: list[Stage] = [Track(config.track, open_session)]
     if config.fuse.enabled:
-        stages.append(Align(config.fuse.align, mesh.neutral, open_flow))
+        flow = partial(open_flow, config, mesh, open_network)
+        stages.append(Align(config.fuse.align, mesh.neutral, flow))
     if config.occlude.enabled:
         zones = draw_zones(mesh)
         light = SkinLight(mesh, zones, LightScale())
@@ -205,29 +209,6 @@ def build_swapping(config: Config, swap: Stage) -> tuple[Stage, ...]:
     fused = config.fuse.enabled and config.fuse.memory.enabled
     fuse: tuple[Stage, ...] = (Fuse(config.fuse.memory),) if fused else ()
     return (swap, Match(config.match), *fuse, Composite())
-
-
-def _open_flow(config: Config, mesh: FaceMesh) -> FlowProvider:
-    align = config.fuse.align
-    if align.flow == "mesh":
-        return MeshFlow(mesh.closed)
-    if align.network is not None and align.flow == "network":
-        return NetworkFlow(_open_file(align.network, config.device.threads))
-    return DisFlow()
-
-
-def _open_file(path: Path, threads: int) -> Session:
-    """A network of the user's own."""
-    # The runtime costs a noticeable part of a second to import.
-    from engines.onnxruntime import OnnxRuntimeSession
-
-    try:
-        model = path.read_bytes()
-    except OSError as error:
-        raise ModelError(
-            f"{path}: must be a readable ONNX file, got: {error.strerror}. Check the path."
-        ) from error
-    return OnnxRuntimeSession(model, threads=threads, name=path.name)
 
 
 def build_source(
@@ -287,57 +268,6 @@ def build_sinks(job: Job, config: Config, seal: Seal | None = None) -> tuple[Sin
     return tuple(sinks)
 
 
-def num_lanes(config: Config, *, live: bool) -> int:
-    """How many threads share the stages.
-
-    A second lane lets two frames be worked on at once, which a file gains from and which costs a
-    live picture delay; so that gets one only if its frames come too fast for one thread.
-    """
-    lanes = config.pipeline.lanes
-    if lanes != "auto":
-        return lanes
-    if (os.cpu_count() or 1) < 2:
-        return 1
-    if live:
-        period_ms = 1000 / config.camera.rate_hz
-        return 2 if period_ms < config.pipeline.serial_ms else 1
-    return 2
-
-
-def spread(
-    finding: tuple[Stage, ...],
-    swapping: tuple[Stage, ...],
-    lanes: int,
-    moments: Moments | None,
-) -> tuple[tuple[Stage, ...], ...]:
-    """Puts the stages into lanes: those that look into one, those that draw into the other."""
-    before: tuple[Stage, ...] = (moments.before,) if moments else ()
-    if lanes == 1:
-        return ((*before, *finding, *swapping),)
-    return ((*before, *finding), swapping)
-
-
-def describe(job: Job) -> str:
-    """From where to where, in a few words."""
-    origin = f"camera {job.camera}" if job.camera is not None else str(job.input)
-    places = [str(job.output)] if job.output is not None else []
-    if job.virtual_camera is not None:
-        places.append(f"virtual camera {job.virtual_camera}".rstrip())
-    return f"{origin} to {' and '.join(places or [DISCARD])}"
-
-
-def summary(report: Report, *, live: bool) -> str:
-    """How a run went, in one line."""
-    frames, latency = report.stats["frames"], report.stats["latency_ms"]
-    dropped = frames["dropped_stale"] + frames["dropped_overrun"]
-    parts = ["1 frame" if frames["delivered"] == 1 else f"{frames['delivered']} frames"]
-    parts.append(f"{report.stats['fps']:.1f} fps")
-    if live:
-        parts.append(f"latency {latency['p50']:.1f} ms (p99 {latency['p99']:.1f} ms)")
-    parts += [f"{dropped} dropped", f"{frames['failed']} failed"]
-    return ", ".join(parts)
-
-
 def _see_consent(job: Job, terminal: Terminal) -> dict[str, ConsentKind]:
     """Kind of consent by SHA-256 of the faces' pictures."""
     faces = [face.path for person in job.people for face in person]
@@ -354,21 +284,6 @@ def _see_consent(job: Job, terminal: Terminal) -> dict[str, ConsentKind]:
 def _allow(faces: Sequence[Path], given: ConsentKind | None) -> None:
     """Makes sure that new faces may be used; while the engine runs nobody can be asked."""
     require_consent(faces, ConsentLog(default_consent_path()), given=given, ask=None)
-
-
-def _networks(job: Job, config: Config, library: ModelLibrary) -> tuple[str, ...]:
-    """Names of the networks that a job needs."""
-    hands = HAND_NETWORKS if config.occlude.enabled and config.occlude.hands else ()
-    return (*FACE_NETWORKS, *hands, *needed_models(config, library, mapped=bool(job.maps)))
-
-
-def _open_library(job: Job, config: Config, terminal: Terminal) -> ModelLibrary:
-    """The library, with everything this job needs in its cache."""
-    portrait = (PORTRAIT,) if job.camera == SYNTHETIC else ()
-    with terminal.downloading() as progress:
-        library = ModelLibrary(progress=progress)
-        library.pull((*_networks(job, config, library), CONNECTIONS, *portrait))
-    return ModelLibrary()
 
 
 def _run_pipeline(

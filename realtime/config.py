@@ -92,7 +92,8 @@ class DeviceConfig(BaseModel, frozen=True, extra="forbid"):
     """What does the computing.
 
     Attributes:
-        kind: ``auto`` takes the best device this version can use.
+        kind: of swapping and flow networks; all else is computed on the processor. ``auto`` takes
+            an NVIDIA GPU where something runs networks on one, ``cuda`` demands that.
         threads: threads of each network and of OpenCV; the engine's own lanes come on top.
     """
 

@@ -5,20 +5,28 @@ from typing import Literal
 import cv2
 from threadpoolctl import threadpool_limits
 
+from engines.opener import DeviceKind, settled_device
 from realtime.errors import ConfigError
 
 
-def choose_device(kind: Literal["auto", "cpu", "cuda"]) -> Literal["cpu"]:
-    """The device that will really be used; this version computes on the processor.
+def choose_device(kind: DeviceKind, *, has_networks: bool) -> Literal["cpu", "cuda"]:
+    """The device that swapping networks will really run on.
+
+    Args:
+        kind: what is asked for.
+        has_networks: whether there are any; all else is computed on the processor.
 
     Raises:
-        ConfigError: another device is demanded.
+        ConfigError: the GPU is demanded, and there is nothing that runs on one.
+        ModelError: the GPU is demanded, and nothing runs networks on one here.
     """
+    if has_networks:
+        return settled_device(kind, "--device cuda")
     if kind == "cuda":
         raise ConfigError(
             "device.kind",
-            "this version of rt-swap computes on the processor only, got 'cuda'. "
-            "Use --device cpu or auto.",
+            "without a swapping network all is computed on the processor, got 'cuda'. "
+            "Use --device cpu or auto, or choose one with --swapper.",
         )
     return "cpu"
 

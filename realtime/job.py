@@ -264,3 +264,12 @@ def _check_output(output: Path | None, input_path: Path | None, virtual_camera: 
             f"--output {output}: a picture can be written only from --input with a picture "
             "and nothing else. Name a video file, like out.mp4."
         )
+
+
+def describe(job: Job) -> str:
+    """From where to where, in a few words."""
+    origin = f"camera {job.camera}" if job.camera is not None else str(job.input)
+    places = [str(job.output)] if job.output is not None else []
+    if job.virtual_camera is not None:
+        places.append(f"virtual camera {job.virtual_camera}".rstrip())
+    return f"{origin} to {' and '.join(places or [DISCARD])}"

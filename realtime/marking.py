@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from engines.models.library import ModelLibrary
 from realtime.config import CameraConfig, Config
 from realtime.consent import ConsentKind
 from realtime.content_check import ContentCheck, load_check, require_permitted
@@ -18,19 +17,14 @@ from realtime.stage import Stage
 
 
 def open_record(
-    job: Job,
-    config: Config,
-    library: ModelLibrary,
-    models: tuple[str, ...],
-    consents: Mapping[str, ConsentKind],
+    job: Job, config: Config, models: Mapping[str, str], consents: Mapping[str, ConsentKind]
 ) -> RunRecord:
     """What is said about a run in everything it writes; its session is drawn here.
 
     Args:
         job: what to do.
         config: how to do it.
-        library: knows the models.
-        models: names of those in use.
+        models: SHA-256 of each network's file, by name.
         consents: kind by SHA-256 of the face's pictures.
     """
     return RunRecord(
@@ -39,7 +33,7 @@ def open_record(
         strength=config.mark.strength,
         producer=config.mark.producer,
         faces={sha256: kind.value for sha256, kind in consents.items()},
-        models={name: library.sha256(name) for name in models},
+        models=dict(models),
         settings=config.model_dump(mode="json"),
     )
 

@@ -1,16 +1,12 @@
 """Which stage puts the face in, by the name that was asked for; and what it is told of a person."""
 
-import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 
 from engines.families.crops import cut_crop
-from engines.families.deepface import DeepFace
-from engines.families.mask import MaskNetwork
 from engines.families.recogniser import (
     Converter,
     Embedding,
@@ -22,13 +18,10 @@ from engines.families.specs import (
     ConverterFamily,
     DeepFaceFamily,
     EmbeddingSource,
-    Family,
-    MaskFamily,
     PictureSource,
     RecogniserFamily,
     SwapperFamily,
 )
-from engines.families.swapper import FaceNetwork, Swapper
 from engines.families.templates import fit_template
 from engines.models.face_finder import open_face_finder
 from engines.models.library import ModelLibrary
@@ -39,15 +32,9 @@ from realtime.geometry import fit_head, head_pose
 from realtime.identity import Portrait, find_portraits, prepare_identity
 from realtime.job import FaceChoice
 from realtime.stage import Stage
-from realtime.stages.neural_swap import Networks, NeuralSwap, NeuralSwapConfig, Source
+from realtime.stages.neural_swap import NeuralSwap, NeuralSwapConfig, Source
 from realtime.stages.swap import MeshSwap
-
-MESH = "mesh"
-"""The swapper that needs no network of its own."""
-
-NeuralFamily = SwapperFamily | DeepFaceFamily
-
-F = TypeVar("F", ConverterFamily, MaskFamily, RecogniserFamily)
+from realtime.swap_networks import MESH, NeuralFamily, expect_family, neural_family, open_networks
 
 
 def needed_models(
@@ -102,8 +89,10 @@ def open_swapper(
         open_session = partial(library.session, threads=config.device.threads)
         return MeshSwap(config.swap, prepare_identity(faces[0], connections, open_session))
     people = read_faces(faces, config, library)
-    networks = partial(_open_networks, config, library)
-    return NeuralSwap(networks, people, max_faces=config.track.max_faces)
+    networks = partial(open_networks, config, library)
+    return NeuralSwap(
+        networks, people, max_faces=config.track.max_faces, remember=config.fuse.memory
+    )
 
 
 def read_faces(
@@ -125,31 +114,6 @@ def read_faces(
     with open_face_finder(partial(library.session, threads=config.device.threads)) as finder:
         portraits = [find_portraits(choices, finder) for choices in faces]
     return read_people(config.swapper, family, portraits, config, library)
-
-
-def neural_family(name: str, library: ModelLibrary) -> NeuralFamily:
-    """What a swapping network expects.
-
-    Raises:
-        ConfigError: there is no such name, or it stands for something else than a swapper.
-    """
-    known = [description.name for description in library.list()]
-    if name not in known:
-        near = difflib.get_close_matches(name, (MESH, *known), n=1)
-        hint = f"Did you mean {near[0]}?" if near else "See: rt-swap models list"
-        raise ConfigError(
-            "swapper", f"must be {MESH!r} or the name of a swapping network, got {name!r}. {hint}"
-        )
-    is_choosable = library.describe(name).entry.family in library.families
-    family = library.family(name) if is_choosable else None
-    if not isinstance(family, SwapperFamily | DeepFaceFamily):
-        what = f", a {family.role}" if family else ""
-        raise ConfigError(
-            "swapper",
-            f"must be {MESH!r} or the name of a swapping network, got {name!r}{what}. "
-            "See: rt-swap models list",
-        )
-    return family
 
 
 def read_people(
@@ -186,7 +150,7 @@ def read_people(
                 closing(library.session(helper, threads=config.device.threads))
             )
             converter = Converter(
-                session, _expect(helper, library.family(helper), ConverterFamily, "converter")
+                session, expect_family(helper, library.family(helper), ConverterFamily, "converter")
             )
         emap = library.last_constant(name) if source.rule == "emap" else None
         return tuple(
@@ -208,7 +172,7 @@ def open_recogniser(name: str, library: ModelLibrary, threads: int) -> Iterator[
         ConfigError: the name stands for something else.
         ModelError: the network is missing or unusable.
     """
-    family = _expect(name, library.family(name), RecogniserFamily, "recogniser")
+    family = expect_family(name, library.family(name), RecogniserFamily, "recogniser")
     with closing(library.session(name, threads=threads)) as session:
         yield Recogniser(session, family)
 
@@ -217,27 +181,6 @@ def embed(recogniser: Recogniser, portrait: Portrait) -> Embedding:
     """The identity of one portrait, as the recogniser gives it."""
     image, landmarks = portrait
     return recogniser.embed(image, five_points(landmarks))
-
-
-@contextmanager
-def _open_networks(config: Config, library: ModelLibrary) -> Iterator[Networks]:
-    name, threads = config.swapper, config.device.threads
-    family = neural_family(name, library)
-    with ExitStack() as opened:
-        session = opened.enter_context(closing(library.session(name, threads=threads)))
-        swapper: FaceNetwork
-        if isinstance(family, SwapperFamily):
-            swapper = Swapper(session, family, boost=config.neural.boost)
-        else:
-            swapper = DeepFace(session, family)
-        mask = None
-        if config.neural.mask is not None:
-            mask_family = _expect(
-                config.neural.mask, library.family(config.neural.mask), MaskFamily, "mask"
-            )
-            mask_session = library.session(config.neural.mask, threads=threads)
-            mask = MaskNetwork(opened.enter_context(closing(mask_session)), mask_family)
-        yield Networks(swapper, mask)
 
 
 def _helpers(source: EmbeddingSource, config: NeuralSwapConfig) -> list[str]:
@@ -256,17 +199,3 @@ def _frontal_picture(source: PictureSource, portraits: Sequence[Portrait]) -> So
     fitted = fit_template(five_points(landmarks), source.template, source.size_px)
     cut_crop(image, fitted, out=crop)
     return np.ascontiguousarray(crop[..., ::-1].transpose(2, 0, 1) / np.float32(255), np.float32)
-
-
-def _expect(name: str, family: Family, kind: type[F], key: str) -> F:
-    """A family of the kind that is needed.
-
-    Raises:
-        ConfigError: it is of another kind.
-    """
-    if not isinstance(family, kind):
-        raise ConfigError(
-            f"neural.{key}",
-            f"must be the name of a {key}, got {name!r}, a {family.role}. See: rt-swap models list",
-        )
-    return family

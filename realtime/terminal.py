@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from engines.build import BuildProgress
     from engines.models.cache_files import Progress
     from realtime.metrics import Snapshot
+    from realtime.pipeline import Report
 
 PROGRAM = "rt-swap"
 
@@ -45,6 +46,7 @@ class Terminal:
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+        self._builds = BuildNotes()
 
     @property
     def interactive(self) -> bool:
@@ -122,11 +124,13 @@ class Terminal:
             # The engine's ticks refresh the line; a refresh thread of rich's own would take time
             # from the work.
             with Live(console=self._console, auto_refresh=False, transient=True) as shown:
-                yield lambda snapshot: shown.update(Text(status_line(snapshot)), refresh=True)
+                yield lambda snapshot: shown.update(
+                    Text(f"{status_line(snapshot)}{self._builds.text}"), refresh=True
+                )
         else:
             with self._bar() as bar:
-                task = bar.add_task("", fps=0.0)
-                yield lambda snapshot: _advance(bar, task, snapshot)
+                task = bar.add_task("", fps=0.0, building="")
+                yield lambda snapshot: _advance(bar, task, snapshot, self._builds.text)
 
     @contextmanager
     def downloading(self) -> Iterator[Callable[["Progress"], None]]:
@@ -175,6 +179,16 @@ class Terminal:
                 eta="" if progress.eta_s is None else f"{progress.eta_s:.0f} s left",
             )
 
+    def show_build(self, progress: "BuildProgress") -> None:
+        """Shows how far a network is that is made ready for a GPU beside a run.
+
+        What is moving says so from its next turn on; where nothing moves each phase is a line.
+        May be called from any thread.
+        """
+        is_new = self._builds.note(progress)
+        if is_new and not self._console.is_terminal:
+            self.line(build_line(progress))
+
     def _say_once(self, said: set[str], progress: "Progress") -> None:
         """One line for each licence and download, and none for what takes no time."""
         if progress.phase == "licence":
@@ -189,10 +203,42 @@ class Terminal:
             MofNCompleteColumn(),
             TextColumn("{task.fields[fps]:.1f} fps"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[building]}"),
             console=self._console,
             auto_refresh=False,
             transient=True,
         )
+
+
+class BuildNotes:
+    """How far networks are that are being made ready for a GPU; threads write, one reads."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, str] = {}
+        self._phases: dict[str, str] = {}
+
+    @property
+    def text(self) -> str:
+        """What is to be said behind the status of a run; empty while nothing is built."""
+        return "".join(f"  {line}" for line in tuple(self._lines.values()))
+
+    def note(self, progress: "BuildProgress") -> bool:
+        """Takes what a build says; True where that is a new phase of it."""
+        is_new = self._phases.get(progress.name) != progress.phase
+        self._phases[progress.name] = progress.phase
+        if progress.phase in ("done", "failed"):
+            self._lines.pop(progress.name, None)
+        else:
+            self._lines[progress.name] = build_line(progress)
+        return is_new
+
+
+def build_line(progress: "BuildProgress") -> str:
+    """How far a build is, in a few words."""
+    if progress.phase in ("done", "failed"):
+        return f"{progress.name} for the GPU: {progress.phase}"
+    left = "" if progress.eta_s is None else f", {progress.eta_s:.0f} s left"
+    return f"{progress.name} for the GPU: {progress.phase} {100 * progress.fraction:.0f} %{left}"
 
 
 def status_line(snapshot: "Snapshot") -> str:
@@ -205,9 +251,27 @@ def status_line(snapshot: "Snapshot") -> str:
     )
 
 
-def _advance(bar: ProgressBar, task: TaskID, snapshot: "Snapshot") -> None:
-    done = snapshot.frames.delivered + snapshot.frames.failed
-    bar.update(task, completed=done, total=snapshot.num_frames, fps=snapshot.fps, refresh=True)
+def summary(report: "Report", *, live: bool) -> str:
+    """How a run went, in one line."""
+    frames, latency = report.stats["frames"], report.stats["latency_ms"]
+    dropped = frames["dropped_stale"] + frames["dropped_overrun"]
+    parts = ["1 frame" if frames["delivered"] == 1 else f"{frames['delivered']} frames"]
+    parts.append(f"{report.stats['fps']:.1f} fps")
+    if live:
+        parts.append(f"latency {latency['p50']:.1f} ms (p99 {latency['p99']:.1f} ms)")
+    parts += [f"{dropped} dropped", f"{frames['failed']} failed"]
+    return ", ".join(parts)
+
+
+def _advance(bar: ProgressBar, task: TaskID, snapshot: "Snapshot", building: str) -> None:
+    bar.update(
+        task,
+        completed=snapshot.frames.delivered + snapshot.frames.failed,
+        total=snapshot.num_frames,
+        fps=snapshot.fps,
+        building=escape(building),
+        refresh=True,
+    )
 
 
 class _LineHandler(logging.Handler):

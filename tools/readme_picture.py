@@ -15,13 +15,14 @@ import numpy as np
 from engines.errors import ModelError
 from engines.models.face_finder import FACE_NETWORKS
 from engines.models.library import ModelLibrary
-from realtime.app import CONNECTIONS, PORTRAIT, build_plan
+from realtime.app import build_plan
 from realtime.config import load_config
 from realtime.contact_sheet import Moments, Pair, draw_sheet, write_picture
 from realtime.device import limit_threads
 from realtime.errors import EngineError, RtSwapError
 from realtime.frame import Image
 from realtime.job import synthetic_job
+from realtime.job_models import CONNECTIONS, PORTRAIT
 from realtime.pipeline import Pipeline
 
 TIMES_MS = (750, 2250, 5250)

@@ -17,12 +17,12 @@ import numpy as np
 from engines.errors import ModelError
 from engines.models.face_finder import FACE_NETWORKS
 from engines.models.library import ModelLibrary
-from realtime.app import CONNECTIONS, PORTRAIT
 from realtime.contact_sheet import write_picture
 from realtime.device import limit_threads
 from realtime.errors import MediaError, RtSwapError
 from realtime.frame import Image
 from realtime.head_motion import Talk
+from realtime.job_models import CONNECTIONS, PORTRAIT
 from tools.contact_sheet import draw_grid
 from tools.film import Film
 from tools.film_motion import FilmFace, find_faces

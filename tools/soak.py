@@ -17,11 +17,12 @@ import numpy as np
 from engines.errors import ModelError
 from engines.models.face_finder import FACE_NETWORKS
 from engines.models.library import ModelLibrary
-from realtime.app import CONNECTIONS, PORTRAIT, build_plan
+from realtime.app import build_plan
 from realtime.config import load_config
 from realtime.device import limit_threads
 from realtime.errors import RtSwapError, UsageError
 from realtime.job import synthetic_job
+from realtime.job_models import CONNECTIONS, PORTRAIT
 from realtime.machine import resident_bytes
 from realtime.metrics import Json, Snapshot
 from realtime.pipeline import Pipeline

@@ -15,10 +15,10 @@ from pathlib import Path
 from engines.errors import ModelError
 from engines.models.face_finder import FACE_NETWORKS
 from engines.models.library import ModelLibrary
-from realtime.app import CONNECTIONS, PORTRAIT
 from realtime.device import limit_threads
 from realtime.errors import RtSwapError
 from realtime.head_motion import HeadState, Steps
+from realtime.job_models import CONNECTIONS, PORTRAIT
 from realtime.pictures import load_picture
 from tools.film_run import Setting, load_settings
 from tools.json_file import write_json

@@ -7,9 +7,9 @@ from fractions import Fraction
 import numpy as np
 
 from engines.models.library import ModelLibrary
-from realtime.app import CONNECTIONS, PORTRAIT
 from realtime.frame import Image
 from realtime.head_motion import HeadState, Motion
+from realtime.job_models import CONNECTIONS, PORTRAIT
 from realtime.puppet import GroundTruth
 from realtime.sources.synthetic import SyntheticCamera
 from tools.film import Film

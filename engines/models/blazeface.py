@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from engines.errors import ModelError
 from engines.models.blaze_kinds import FACES, Kind, anchor_centres
 from engines.models.halving import halve, num_halvings
+from engines.models.point_tensors import crop_side
 from engines.session import Array, Session, TensorSpec
 
 _RAW_SCORE_LIMIT = 100.0
@@ -73,7 +74,7 @@ class BlazeFace:
         self._session = session
         self._max_iou = max_iou
         self._kind = kind
-        self._input_px = _input_px(session, kind)
+        self._input_px = crop_side(session, kind.what, kind.cure)
         self._anchors = anchor_centres(self._input_px, kind)
         num, columns = len(self._anchors), 4 + 2 * kind.num_keypoints
         regressor = _output_with_columns(session, num, columns, kind)
@@ -240,16 +241,6 @@ def _logit(probability: float) -> float:
     if probability >= 1.0:
         return math.inf
     return math.log(probability / (1.0 - probability))
-
-
-def _input_px(session: Session, kind: Kind) -> int:
-    """Side of the square input."""
-    shape = session.inputs[0].shape
-    if len(session.inputs) != 1 or len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3:
-        raise ModelError(
-            f"{kind.what}: the network must have one input (1, S, S, 3), got {shape}. {kind.cure}"
-        )
-    return int(shape[1])
 
 
 def _output_with_columns(

@@ -10,15 +10,17 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.errors import ModelError
+from engines.models.point_tensors import crop_side, output_of_size
 from engines.models.square_crop import CropSquare, SquareCrop
-from engines.session import Array, Session, TensorSpec
+from engines.session import Array, Session
 
 NUM_LANDMARKS = 468
 CROP_SCALE = 1.5
 """Side of the crop over the long side of the face's box."""
 
 _EYE_CORNERS = (33, 263)
+
+_WHERE, _CURE = "face landmark", "Use the face_landmark model."
 
 
 def square_from_detection(box: NDArray[np.float32], keypoints: NDArray[np.float32]) -> CropSquare:
@@ -71,17 +73,11 @@ class FaceLandmark:
         Raises:
             ModelError: the network's tensors are not those of the face landmark model.
         """
-        shape = session.inputs[0].shape
-        if len(session.inputs) != 1 or len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3:
-            raise ModelError(
-                f"face landmark: the network must have one input (1, S, S, 3), got {shape}. "
-                "Use the face_landmark model."
-            )
         self._session = session
-        self._crop = SquareCrop(int(shape[1]))
-        points = _output_of_size(session, NUM_LANDMARKS * 3)
-        presence = _output_of_size(session, 1)
-        self._input = np.zeros(shape, np.float32)
+        self._crop = SquareCrop(crop_side(session, _WHERE, _CURE))
+        points = output_of_size(session, NUM_LANDMARKS * 3, _WHERE, _CURE)
+        presence = output_of_size(session, 1, _WHERE, _CURE)
+        self._input = np.zeros(session.inputs[0].shape, np.float32)
         self._points = np.zeros(points.shape, np.float32)
         self._presence = np.zeros(presence.shape, np.float32)
         self._inputs: dict[str, Array] = {session.inputs[0].name: self._input}
@@ -123,14 +119,3 @@ class FaceLandmark:
 def _angle_rad(right_eye: NDArray[np.float32], left_eye: NDArray[np.float32]) -> float:
     """Clockwise turn of the line from the person's right eye to the left one."""
     return math.atan2(float(left_eye[1] - right_eye[1]), float(left_eye[0] - right_eye[0]))
-
-
-def _output_of_size(session: Session, size: int) -> TensorSpec:
-    """The output with so many values; names and order differ between converters."""
-    for spec in session.outputs:
-        if math.prod(spec.shape) == size:
-            return spec
-    raise ModelError(
-        f"face landmark: the network must have an output of {size} values, "
-        f"got {[spec.shape for spec in session.outputs]}. Use the face_landmark model."
-    )

@@ -10,9 +10,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.errors import ModelError
+from engines.models.point_tensors import crop_side, output_of_size
 from engines.models.square_crop import CropSquare, SquareCrop
-from engines.session import Array, Session, TensorSpec
+from engines.session import Array, Session
 
 NUM_HAND_POINTS = 21
 """Wrist, then four points from the root to the tip of thumb, index, middle, ring, little finger."""
@@ -24,6 +24,8 @@ _STEADY_POINTS = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
 
 _PALM_SCALE, _PALM_SHIFT = 2.6, 0.5
 _HAND_SCALE, _HAND_SHIFT = 2.0, 0.1
+
+_WHERE, _CURE = "hand landmark", "Use one of the hand landmark models."
 
 
 def square_from_palm(box: NDArray[np.float32], keypoints: NDArray[np.float32]) -> CropSquare:
@@ -76,17 +78,11 @@ class HandLandmark:
         Raises:
             ModelError: the network's tensors are not those of a hand landmark model.
         """
-        shape = session.inputs[0].shape
-        if len(session.inputs) != 1 or len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3:
-            raise ModelError(
-                f"hand landmark: the network must have one input (1, S, S, 3), got {shape}. "
-                "Use one of the hand landmark models."
-            )
         self._session = session
-        self._crop = SquareCrop(int(shape[1]))
-        points = _first_of_size(session, NUM_HAND_POINTS * 3)
-        presence = _first_of_size(session, 1)
-        self._input = np.zeros(shape, np.float32)
+        self._crop = SquareCrop(crop_side(session, _WHERE, _CURE))
+        points = output_of_size(session, NUM_HAND_POINTS * 3, _WHERE, _CURE)
+        presence = output_of_size(session, 1, _WHERE, _CURE)
+        self._input = np.zeros(session.inputs[0].shape, np.float32)
         self._inputs: dict[str, Array] = {session.inputs[0].name: self._input}
         self._outputs: dict[str, Array] = {
             spec.name: np.zeros(spec.shape, np.float32) for spec in session.outputs
@@ -130,14 +126,3 @@ def _square(
 def _angle_rad(wrist: NDArray[np.float32], knuckle: NDArray[np.float32]) -> float:
     """Clockwise turn of a hand from pointing up."""
     return math.atan2(float(knuckle[0] - wrist[0]), float(wrist[1] - knuckle[1]))
-
-
-def _first_of_size(session: Session, size: int) -> TensorSpec:
-    """The first output with so many values."""
-    for spec in session.outputs:
-        if math.prod(spec.shape) == size:
-            return spec
-    raise ModelError(
-        f"hand landmark: the network must have an output of {size} values, "
-        f"got {[spec.shape for spec in session.outputs]}. Use one of the hand landmark models."
-    )

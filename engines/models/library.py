@@ -7,7 +7,7 @@ imported without a known hash lie in a folder of their own, with the hash they h
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,16 +21,18 @@ from engines.models.cache_files import (
     Progress,
     ProgressCallback,
     disk_errors,
-    read_if_present,
-    remove_stale_temporaries,
     sha256_of,
     write_atomically,
 )
 from engines.models.catalogue import Catalogue, Entry, bundled_catalogue
 from engines.models.conversions import read_conversion, write_conversion
-from engines.models.imports import ImportedModels, ImportRecord
-from engines.models.originals import Wanted, fetch_originals
+from engines.models.imports import ImportedModels
+from engines.models.original_store import OriginalStore
+from engines.opener import OpenNetwork, open_exactly
 from engines.session import Session
+
+_PICTURE_ROLES = frozenset({"swapper", "deepface", "mask", "restorer"})
+"""What networks do whose output becomes a picture of 8 bits a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class ModelLibrary:
         *,
         offline: bool = False,
         catalogue: Catalogue | None = None,
+        open_network: OpenNetwork = open_exactly,
     ) -> None:
         """Touches neither disk nor network yet.
 
@@ -72,12 +75,16 @@ class ModelLibrary:
             progress: told about downloads and conversions, on the calling thread.
             offline: never fetch; a missing file is a ``ModelError``.
             catalogue: the bundled one where None.
+            open_network: makes sessions of what is loaded.
         """
         self._cache_dir = cache_dir or default_cache_dir()
         self._progress = progress or _silent
-        self._offline = offline
         self._catalogue = catalogue or bundled_catalogue()
+        self._open_network = open_network
         self._imported = ImportedModels(self._cache_dir / "imported")
+        self._store = OriginalStore(
+            self._cache_dir, self._catalogue, self._imported, self._progress, offline=offline
+        )
 
     def list(self) -> tuple[Description, ...]:
         """Every entry of the catalogue, in its order, then what was imported beside it."""
@@ -90,9 +97,14 @@ class ModelLibrary:
         Raises:
             ModelError: there is no such name.
         """
-        entry = self._entry(name)
-        is_cached = self._original_path(name).is_file()
-        return Description(name, entry, is_cached, self._record(name) is not None)
+        entry = self._store.entry(name)
+        is_cached = self._store.path(name).is_file()
+        return Description(name, entry, is_cached, self._store.record(name) is not None)
+
+    @property
+    def open_network(self) -> OpenNetwork:
+        """What makes sessions of networks here, for those that are not of the library."""
+        return self._open_network
 
     @property
     def families(self) -> Mapping[str, Family]:
@@ -105,7 +117,7 @@ class ModelLibrary:
         Raises:
             ModelError: there is no such name, or its family has no adapter to choose.
         """
-        return self._catalogue.family(self._entry(name).family)
+        return self._catalogue.family(self._store.entry(name).family)
 
     def import_file(
         self, path: Path, *, family: str | None = None, name: str | None = None
@@ -139,7 +151,7 @@ class ModelLibrary:
                 f"{path}: this file is known as {known} of the family {own.family}, got "
                 f"{name or known} of {family or own.family}. Leave --name and --family out."
             )
-        write_atomically(self._original_path(known), data)
+        write_atomically(self._store.path(known), data)
         return self.describe(known)
 
     def remove(self, name: str) -> None:
@@ -148,21 +160,24 @@ class ModelLibrary:
         Raises:
             ModelError: there is no such name, or nothing of it is here.
         """
-        original = self._original_path(name)
+        original = self._store.path(name)
         if not original.is_file():
             raise ModelError(f"{name}: must be in {self._cache_dir}, got nothing of it there.")
-        if self._record(name) is not None:
+        if self._store.record(name) is not None:
             self._imported.remove(name)
             return
         for path in (original, *(self._cache_dir / f"{name}.{end}" for end in ("onnx", "json"))):
             with disk_errors(path):
                 path.unlink(missing_ok=True)
 
-    def pull(self, names: Iterable[str] | None = None) -> None:
+    def pull(self, names: Iterable[str] | None = None) -> Mapping[str, str]:
         """Fetches what is missing and converts it, so that nothing needs the network later.
 
         Args:
             names: the default set where None.
+
+        Returns:
+            SHA-256 of each original file, by name.
 
         Raises:
             ModelError: a name is unknown, or a fetch or conversion fails.
@@ -170,11 +185,19 @@ class ModelLibrary:
         if names is None:
             names = [name for name, entry in self._catalogue.models.items() if entry.default]
         wanted = tuple(dict.fromkeys(names))
-        self._fetch(tuple(name for name in wanted if self._read_original(name) is None))
+        hashes = {
+            name: original.sha256
+            for name in wanted
+            if (original := self._store.read(name)) is not None
+        }
+        self._store.fetch(tuple(name for name in wanted if name not in hashes))
         for name in wanted:
-            if self._entry(name).is_model:
+            if name not in hashes:
+                hashes[name] = self._store.original(name).sha256
+            if self._store.entry(name).is_model and self._store.entry(name).format != "onnx":
                 self.load(name)
             self._progress(Progress("ready", name))
+        return hashes
 
     def load(self, name: str) -> bytes:
         """The ONNX model; exactly the bytes whose hash was checked.
@@ -182,13 +205,13 @@ class ModelLibrary:
         Raises:
             ModelError: it is unknown, not a model, cannot be fetched or cannot be converted.
         """
-        entry = self._entry(name)
+        entry = self._store.entry(name)
         if not entry.is_model:
             raise ModelError(
                 f"{name}: must be a model, got a {entry.format} file. Use its path instead."
             )
         if entry.format == "onnx":
-            return self._original(name)
+            return self._store.original(name).data
         converted = read_conversion(self._cache_dir, name, known=entry.hashes)
         return converted or self._convert(name)
 
@@ -209,8 +232,8 @@ class ModelLibrary:
         Raises:
             ModelError: it is unknown or cannot be fetched.
         """
-        self._original(name)
-        return self._original_path(name)
+        self._store.original(name)
+        return self._store.path(name)
 
     def sha256(self, name: str) -> str:
         """Hash of the original file in use, one of those known.
@@ -218,10 +241,13 @@ class ModelLibrary:
         Raises:
             ModelError: it is unknown or cannot be fetched.
         """
-        return sha256_of(self._original(name))
+        return self._store.original(name).sha256
 
     def session(self, name: str, threads: int = 1) -> Session:
-        """The model, loaded on the CPU; the caller closes it.
+        """The model, loaded; the caller closes it.
+
+        Networks that make or read pictures run where that is fastest; those that give points or
+        vectors keep their full precision.
 
         Args:
             name: a model of the catalogue.
@@ -230,80 +256,18 @@ class ModelLibrary:
         Raises:
             ModelError: it cannot be fetched, converted or loaded.
         """
-        # The runtime costs a noticeable part of a second to import; the rest of this module not.
-        from engines.onnxruntime import OnnxRuntimeSession
-
-        return OnnxRuntimeSession(self.load(name), threads=threads, name=name)
-
-    def _record(self, name: str) -> ImportRecord | None:
-        """What is known of an import; None for a name whose files have known hashes."""
-        entry = self._catalogue.models.get(name)
-        return None if entry is not None and entry.files else self._imported.read(name)
-
-    def _entry(self, name: str) -> Entry:
-        record = self._record(name)
-        if record is not None:
-            return record.entry()
-        if name not in self._catalogue.models:
-            known = (*self._catalogue.models, *self._imported.names())
-            raise ModelError(
-                f"{name}: must be a name of the catalogue "
-                f"({', '.join(known)}). See: rt-swap models list"
-            )
-        return self._catalogue.models[name]
-
-    def _original_path(self, name: str) -> Path:
-        if self._record(name) is not None:
-            return self._imported.path(name)
-        return self._cache_dir / f"{name}.{self._entry(name).format}"
-
-    def _read_original(self, name: str) -> bytes | None:
-        """The cached original; one that does not match its hash counts as missing."""
-        data = read_if_present(self._original_path(name))
-        if data is None or sha256_of(data) not in self._entry(name).hashes:
-            return None
-        return data
-
-    def _original(self, name: str) -> bytes:
-        data = self._read_original(name)
-        if data is not None:
-            return data
-        self._fetch([name])
-        data = self._read_original(name)
-        if data is None:
-            raise ModelError(
-                f"{self._original_path(name)}: must be what was just fetched, got another file. "
-                "Check who else writes to this folder."
-            )
-        return data
-
-    def _fetch(self, names: Sequence[str]) -> None:
-        """Fetches originals; members of the same wheel come in one download."""
-        if not names:
-            return
-        for name in names:
-            if self._record(name) is not None:
-                raise ModelError(
-                    f"{self._original_path(name)}: must be the file that was imported as {name}, "
-                    "got none or another one. Import it again."
-                )
-        if self._offline:
-            raise ModelError(
-                f"{', '.join(names)}: must be in the cache {self._cache_dir} when offline, got "
-                "nothing there. Run once with a network: rt-swap models pull " + " ".join(names)
-            )
-        remove_stale_temporaries(self._cache_dir)
-        wanted = [Wanted(name, self._entry(name), self._original_path(name)) for name in names]
-        fetch_originals(wanted, self._catalogue, self._cache_dir, self._progress)
+        family = self.families.get(self._store.entry(name).family)
+        exact = family is None or family.role not in _PICTURE_ROLES
+        return self._open_network(self.load(name), threads=threads, name=name, exact=exact)
 
     def _convert(self, name: str) -> bytes:
-        original = self._original(name)
+        original = self._store.original(name)
         # Needed only when a model is new; onnx and the TFLite schema are slow to import.
         from engines.models.tflite_import import onnx_from_tflite
 
         self._progress(Progress("convert", name))
-        data = onnx_from_tflite(original, name=name)
-        write_conversion(self._cache_dir, name, data, source_sha256=sha256_of(original))
+        data = onnx_from_tflite(original.data, name=name)
+        write_conversion(self._cache_dir, name, data, source_sha256=original.sha256)
         return data
 
 

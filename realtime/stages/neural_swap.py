@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,12 @@ from pydantic import BaseModel, Field
 from engines.families.crops import cut_crop
 from engines.families.mask import MaskNetwork
 from engines.families.swapper import FaceNetwork
+from engines.split_session import SplitSession
+from realtime.feature_memory import MemoryConfig
 from realtime.five_points import five_points
 from realtime.frame import FaceState, Frame, Image, Layer, PictureSpec
 from realtime.memory import Memory
+from realtime.network_memory import NetworkMemory
 
 Source = NDArray[np.float32]
 """What a network is told about one person: a vector, or a picture; empty where it knows one."""
@@ -32,12 +36,16 @@ class NeuralSwapConfig(BaseModel, frozen=True, extra="forbid"):
             was trained on.
         converter: the network that translates the embedding; None for the family's own.
         mask: a network that says which pixels of the crop are face; None for the whole crop.
+        fuse_features: ``auto`` averages the inner features of a swapper over time, as ``fuse``
+            does with the drawn face: where its graph can be cut in two at a map smaller than the
+            picture, on the processor, without boost.
     """
 
     boost: int = Field(1, ge=1, le=8)
     recogniser: str | None = None
     converter: str | None = None
     mask: str | None = None
+    fuse_features: Literal["auto", "never"] = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +55,12 @@ class Networks:
     Attributes:
         swapper: puts the person into a crop.
         mask: limits what is replaced; None for the swapper's own edge.
+        halves: what the swapper runs in, where its features are to be averaged.
     """
 
     swapper: FaceNetwork
     mask: MaskNetwork | None = None
+    halves: SplitSession | None = None
 
 
 OpenNetworks = Callable[[], AbstractContextManager[Networks]]
@@ -75,7 +85,12 @@ class NeuralSwap:
     """Sets ``Face.layer`` on every chosen face; laying it over the picture is not its work."""
 
     def __init__(
-        self, open_networks: OpenNetworks, people: Sequence[Source], *, max_faces: int
+        self,
+        open_networks: OpenNetworks,
+        people: Sequence[Source],
+        *,
+        max_faces: int,
+        remember: MemoryConfig | None = None,
     ) -> None:
         """Takes the people; networks are loaded by ``open``.
 
@@ -83,7 +98,12 @@ class NeuralSwap:
             open_networks: loads the networks for as long as the context lasts.
             people: what the network is told about each person that ``Face.person`` can name.
             max_faces: so many faces of a frame are swapped at most.
+            remember: how features are averaged over time, where the swapper runs in two halves;
+                None for the usual way.
         """
+        self._remember = remember or MemoryConfig()
+        self._memory: NetworkMemory | None = None
+        self._known: tuple[Source, ...] = ()
         self._open_networks = open_networks
         self._people = tuple(people)
         self._max_faces = max_faces
@@ -112,6 +132,10 @@ class NeuralSwap:
             noise = np.random.default_rng(0).integers(0, 256, buffers.crop.shape)
             buffers.crop[...] = noise
             self._swap(networks, buffers, self._people[0], buffers.layers[0][0])
+            self._memory = None
+            if networks.halves is not None:
+                shape, crop_px = networks.halves.features_shape, networks.swapper.crop_px
+                self._memory = NetworkMemory(self._remember, shape, crop_px)
             self._networks, self._buffers = networks, buffers
             self._opened = opening.pop_all()
 
@@ -129,10 +153,14 @@ class NeuralSwap:
         self._turn = (self._turn + 1) % _FRAMES_KEPT
         # Read once: another thread may give other people at any moment.
         people = self._people
+        self._begin(frame, people)
         wanted = [face for face in frame.faces if face.state is FaceState.SEEN and face.chosen]
         for face, layer in zip(wanted, buffers.layers[self._turn], strict=False):
             layer.crop_from_image = networks.swapper.fit(five_points(face.landmarks))
             cut_crop(frame.image, layer.crop_from_image, out=buffers.crop)
+            if self._memory is not None and networks.halves is not None:
+                work = self._memory.work(face, layer.crop_from_image, frame.media_ns)
+                networks.halves.work_on_features(work)
             self._swap(networks, buffers, people[face.person], layer)
             face.layer = layer
 
@@ -153,8 +181,17 @@ class NeuralSwap:
 
     def close(self) -> None:
         """Lets the networks and the scratch go."""
-        self._networks = self._buffers = None
+        self._networks = self._buffers = self._memory = None
         self._opened.close()
+
+    def _begin(self, frame: Frame, people: tuple[Source, ...]) -> None:
+        """Goes on with what is remembered of the features, or begins afresh with other people."""
+        if self._memory is None:
+            return
+        if people is not self._known:
+            self._memory.reset()
+            self._known = people
+        self._memory.begin(frame)
 
     def _swap(self, networks: Networks, buffers: _Buffers, person: Source, layer: Layer) -> None:
         """Fills a layer from the crop in the scratch."""

@@ -1,14 +1,16 @@
 import importlib.util
 
+import cv2
 import numpy as np
 import onnxruntime
 import pytest
+from onnx import helper
 
 from engines import choose
 from engines import onnxruntime as ort_adapter
 from engines import openvino as openvino_adapter
 from engines.cache import PlanCache, PlanKey
-from engines.choose import open_on_cpu, open_on_gpu, runtimes
+from engines.choose import Seat, open_on_cpu, open_on_gpu, runtimes
 from engines.errors import ModelError
 from engines.fake import FakeSession
 from engines.onnxruntime import cuda_fault
@@ -94,6 +96,27 @@ def test_openvino_is_taken_where_it_computes_in_bfloat16(doubling, monkeypatch, 
     assert open_on_cpu(doubling).provider == provider
 
 
+@pytest.mark.parametrize("has_vnni", [True, False])
+def test_networks_of_8_bits_go_to_openvino_where_the_processor_has_vnni(
+    doubling, build_model, monkeypatch, has_vnni
+):
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("openvino is not installed")
+    asked = []
+    monkeypatch.setattr(cv2, "checkHardwareSupport", lambda what: asked.append(what) or has_vnni)
+    monkeypatch.setattr(openvino_adapter, "cpu_capabilities", lambda: frozenset({"FP32", "INT8"}))
+    steps = [("scale", np.float32(0.1)), ("zero", np.uint8(128))]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"]),
+    ]
+    eight_bits = build_model(nodes, [("x", [2, 3])], [("y", [2, 3])], steps)
+    wanted = "openvino:CPU" if has_vnni else "onnxruntime:CPU"
+    assert open_on_cpu(eight_bits).provider.startswith(wanted)
+    assert open_on_cpu(doubling).provider == "onnxruntime:CPU"
+    assert {cv2.getHardwareFeatureName(what) for what in asked} == {"AVX512VNNI"}
+
+
 def test_without_openvino_it_is_onnx_runtime(doubling, monkeypatch):
     def missing():
         raise ModelError("OpenVINO must be installed, got none.")
@@ -136,7 +159,7 @@ def test_a_plan_that_is_there_is_used_at_once(machine, cache, monkeypatch):
     machine("tensorrt_rtx", "onnxruntime:CUDA")
     cache.store(choose.key_of(b"", None, ""), b"cached", {})
     built_as(monkeypatch, b"cached")
-    session = open_on_gpu(b"model", [], cache, stream=STREAM)
+    session = open_on_gpu(b"model", [], cache, Seat(STREAM))
     assert session.provider == "plan cached"
 
 
@@ -148,7 +171,7 @@ def test_a_plan_that_this_gpu_does_not_take_any_more_is_no_end(machine, cache, m
     cache.store(choose.key_of(b"", None, ""), b"cached", {})
     built_as(monkeypatch, b"cached")
     monkeypatch.setattr(choose, "TensorRtSession", refuse)
-    session = open_on_gpu(b"model", [], cache, stream=STREAM)
+    session = open_on_gpu(b"model", [], cache, Seat(STREAM))
     assert session.provider == "onnxruntime:CUDA"
     assert "must be valid for this GPU" in caplog.text
 
@@ -166,7 +189,7 @@ def test_kernels_are_kept_from_run_to_run_and_a_full_disk_is_no_error(machine, c
         return OnTheGpu("plan")
 
     monkeypatch.setattr(choose, "TensorRtSession", session_that_compiles)
-    open_on_gpu(b"model", [], cache, stream=STREAM)
+    open_on_gpu(b"model", [], cache, Seat(STREAM))
     assert kept == [b"earlier"]
     assert cache.load_kernels(key) == b"compiled"
 
@@ -174,13 +197,13 @@ def test_kernels_are_kept_from_run_to_run_and_a_full_disk_is_no_error(machine, c
         raise ModelError("there must be room, got a full disk.")
 
     monkeypatch.setattr(PlanCache, "store_kernels", full)
-    open_on_gpu(b"model", [], cache, stream=STREAM)
+    open_on_gpu(b"model", [], cache, Seat(STREAM))
 
 
 def test_without_a_plan_it_starts_in_onnx_runtime_and_goes_over(machine, cache, monkeypatch):
     machine("tensorrt_rtx", "onnxruntime:CUDA")
     built_as(monkeypatch, b"new")
-    session = open_on_gpu(b"model", [], cache, stream=STREAM)
+    session = open_on_gpu(b"model", [], cache, Seat(STREAM))
     assert isinstance(session, SwitchingSession)
     assert session.provider == "onnxruntime:CUDA"
     assert session.wait_until_ready(WAIT_S)
@@ -192,18 +215,18 @@ def test_without_a_plan_it_starts_in_onnx_runtime_and_goes_over(machine, cache, 
 def test_without_onnx_runtime_on_the_gpu_it_waits_for_the_plan(machine, cache, monkeypatch):
     machine("tensorrt")
     built_as(monkeypatch, b"new")
-    assert open_on_gpu(b"model", [], cache, stream=STREAM).provider == "plan new"
+    assert open_on_gpu(b"model", [], cache, Seat(STREAM)).provider == "plan new"
 
 
 def test_without_tensorrt_it_is_onnx_runtime(machine, cache):
     machine("onnxruntime:CUDA")
-    assert open_on_gpu(b"model", [], cache, stream=STREAM).provider == "onnxruntime:CUDA"
+    assert open_on_gpu(b"model", [], cache, Seat(STREAM)).provider == "onnxruntime:CUDA"
 
 
 def test_with_nothing_for_the_gpu_the_error_names_what_is_missing(machine, cache):
     machine()
     with pytest.raises(ModelError, match="got tensorrt_rtx: not here; tensorrt: not here; onnx"):
-        open_on_gpu(b"model", [], cache, stream=STREAM)
+        open_on_gpu(b"model", [], cache, Seat(STREAM))
 
 
 @pytest.mark.skipif(

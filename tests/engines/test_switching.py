@@ -40,6 +40,7 @@ def test_the_first_runs_at_once_and_the_better_one_from_the_next_run_after_it_is
     may_finish.set()
     assert session.wait_until_ready(WAIT_S)
     assert [run(session), run(session)] == [3, 3]
+    assert session.wait_until_settled(WAIT_S)
     assert session.is_settled
     assert first.calls == 2
     with pytest.raises(ModelError, match="must be open"):
@@ -128,4 +129,67 @@ def test_closing_tells_the_preparation_that_nobody_waits_any_more():
     for closed in (first, better):
         with pytest.raises(ModelError, match="must be open"):
             run(closed)
+    session.close()
+
+
+def test_the_better_one_has_run_on_such_arrays_before_a_caller_gets_it():
+    may_finish, better = threading.Event(), fake(3, shape=(-1,))
+
+    def prepare(_is_wanted):
+        assert may_finish.wait(WAIT_S)
+        return better
+
+    session = SwitchingSession(fake(2), prepare)
+    assert run(session) == 2
+    may_finish.set()
+    assert session.wait_until_ready(WAIT_S)
+    assert better.calls == 1
+    session.close()
+
+
+def test_one_that_cannot_run_on_such_arrays_never_gets_to_the_caller():
+    may_finish = threading.Event()
+
+    def refuse(_arrays):
+        raise ModelError("better: there must be room on the GPU, got none.")
+
+    spec = (TensorSpec("x", (2,), np.dtype(np.float32)),)
+    better = FakeSession(spec, (TensorSpec("y", (2,), np.dtype(np.float32)),), refuse)
+
+    def prepare(_is_wanted):
+        assert may_finish.wait(WAIT_S)
+        return better
+
+    session = SwitchingSession(fake(2), prepare)
+    assert run(session) == 2
+    may_finish.set()
+    assert session.wait_until_ready(WAIT_S)
+    assert run(session) == 2
+    assert "there must be room" in session.fault
+    with pytest.raises(ModelError, match="must be open"):
+        run(better)
+    session.close()
+
+
+def test_no_run_waits_until_the_first_is_freed():
+    may_close = threading.Event()
+
+    class Slow(FakeSession):
+        def close(self):
+            assert may_close.wait(WAIT_S)
+            super().close()
+
+    spec = (TensorSpec("x", (2,), np.dtype(np.float32)),)
+    result = (TensorSpec("y", (2,), np.dtype(np.float32)),)
+    first = Slow(spec, result, lambda arrays: {"y": arrays["x"]})
+    told = []
+    session = SwitchingSession(first, lambda _: fake(3), name="swapper", say=told.append)
+    assert session.wait_until_ready(WAIT_S)
+    assert run(session) == 3
+    assert not session.is_settled
+    may_close.set()
+    assert session.wait_until_settled(WAIT_S)
+    with pytest.raises(ModelError, match="must be open"):
+        run(first)
+    assert told == ["swapper: now runs in fake:CPU"]
     session.close()

@@ -1,15 +1,12 @@
-import os
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from engines.models.library import ModelLibrary
-from realtime.app import build_sinks, build_source, describe, num_lanes, spread, summary
+from realtime.app import build_sinks, build_source
 from realtime.config import load_config
-from realtime.contact_sheet import Moments, Tap
 from realtime.job import Job
-from realtime.pipeline import Report
 from realtime.sinks.null import Null
 from realtime.sinks.picture import PictureFile
 from realtime.sinks.video import VideoFile as VideoSink
@@ -78,57 +75,6 @@ def test_the_synthetic_camera_is_a_camera_of_that_name():
     asked = job(camera="synthetic", discard=True)
     source = build_source(asked, load_config(), library, library.session)
     assert type(source) is SyntheticCamera
-
-
-@pytest.mark.parametrize(
-    ("lanes", "rate_hz", "live", "cores", "expected"),
-    [
-        ("auto", 30, False, 2, 2),
-        ("auto", 30, False, 1, 1),
-        ("auto", 30, True, 2, 1),
-        ("auto", 60, True, 2, 2),
-        ("auto", 60, True, 1, 1),
-        (1, 60, False, 2, 1),
-        (2, 30, True, 1, 2),
-    ],
-)
-def test_lanes_follow_from_the_input_the_rate_and_the_cores(
-    lanes: str | int,
-    rate_hz: int,
-    live: bool,
-    cores: int,
-    expected: int,
-    monkeypatch: pytest.MonkeyPatch,
-):
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    config = load_config(settings=[f"pipeline.lanes={lanes}", f"camera.rate_hz={rate_hz}"])
-    assert num_lanes(config, live=live) == expected
-
-
-def test_stages_keep_their_order_whatever_the_lanes():
-    finding = tuple(Tap(name, lambda frame: None) for name in ("track", "align"))
-    swapping = tuple(Tap(name, lambda frame: None) for name in ("swap", "mark"))
-    moments = Moments([0])
-    for lanes in (1, 2):
-        spread_out = spread(finding, swapping, lanes, moments)
-        assert len(spread_out) == lanes
-        names = [stage.name for lane in spread_out for stage in lane]
-        assert names == ["before", "track", "align", "swap", "mark"]
-    assert spread(finding, swapping, 2, None) == (finding, swapping)
-
-
-def test_a_run_is_described_in_a_few_words():
-    both = job(camera="0", output="out.mp4", virtual_camera="")
-    assert describe(both) == "camera 0 to out.mp4 and virtual camera"
-    assert describe(job(input="a.mp4", discard=True)) == "a.mp4 to null"
-
-
-def test_the_summary_counts_every_drop_and_shows_latency_of_live_runs_only():
-    frames = {"delivered": 9, "dropped_stale": 1, "dropped_overrun": 2, "failed": 3}
-    stats = {"frames": frames, "fps": 29.97, "latency_ms": {"p50": 9.0, "p99": 21.5}}
-    report = Report("end", stats)
-    assert summary(report, live=False) == "9 frames, 30.0 fps, 3 dropped, 3 failed"
-    assert "latency 9.0 ms (p99 21.5 ms)" in summary(report, live=True)
 
 
 def test_a_still_picture_is_as_long_as_asked():

@@ -70,7 +70,7 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]):
         (["--camera", "0", "--face", "b", "--size", "big"], "must be WIDTHxHEIGHT"),
         (["--camera", "0", "--face", "b", "--set", "trak.max_faces=2"], "Did you mean track.max_"),
         (["--camera", "0", "--face", "b", "--config", "none.yaml"], "none.yaml: must be a YAML"),
-        (["--camera", "0", "--face", "b", "--device", "cuda"], "device.kind: this version"),
+        (["--camera", "0", "--face", "b", "--device", "cuda"], "device.kind: without a"),
         (["--input", "a", "--output", "b", "--face", "c", "--fps", "30"], "--fps: a file keeps"),
         (["--camera", "0", "--map", "a.png"], "--map a.png: must be two pictures"),
         (["--camera", "0", "--face", "b", "--faces", "some"], "'some' is not one of 'one'"),

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from realtime.errors import UsageError
-from realtime.job import FaceChoice, FaceMap, Job, parse_face, parse_maps, plan_job
+from realtime.job import FaceChoice, FaceMap, Job, describe, parse_face, parse_maps, plan_job
 
 
 def plan(**options: object) -> Job:
@@ -134,3 +134,9 @@ def test_people_are_those_of_the_maps_and_then_the_face_for_all_others():
 def test_the_label_is_shown_unless_the_person_answers_for_that():
     assert plan(camera="0").show_label
     assert not plan(camera="0", no_label=True, duties_understood=True).show_label
+
+
+def test_a_job_is_described_in_a_few_words():
+    both = plan(camera="0", output="out.mp4", virtual_camera="")
+    assert describe(both) == "camera 0 to out.mp4 and virtual camera"
+    assert describe(plan(input_path=Path("a.mp4"), output="null")) == "a.mp4 to null"

@@ -4,10 +4,16 @@ import shutil
 import threading
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
+from engines.fake import FakeGpuSession, FakeMemory, FakeSession
+from engines.hosted import open_hosted
 from engines.models.face_finder import FACE_NETWORKS
 from engines.models.library import ModelLibrary
+from engines.onnxruntime import OnnxRuntimeSession
+from engines.opener import open_exactly
+from engines.switching import SwitchingSession
 from realtime.app import build_plan
 from realtime.config import load_config
 from realtime.job import Job
@@ -67,6 +73,62 @@ def test_every_picture_of_a_film_is_swapped_and_none_fails(library):
     assert frames["captured"] == frames["delivered"] == round(0.5 * Fraction(30))
     assert frames["failed"] == 0
     assert report.stats["stages"]["swap"]["worked_ms"]["p50"] > 0
+
+
+class GoesOver:
+    """Opens what may be inexact so that it goes over to a GPU made of main memory in the run.
+
+    Attributes:
+        sessions: those opened.
+    """
+
+    def __init__(self, after_calls):
+        self.sessions = []
+        self._after_calls = after_calls
+
+    def __call__(self, model, *, threads, name, exact):
+        first = open_exactly(model, threads=threads, name=name)
+        if exact:
+            return first
+        enough, memory = threading.Event(), FakeMemory()
+        counted = FakeSession(first.inputs, first.outputs, self._computing(first, enough))
+
+        def prepare(_is_wanted):
+            assert enough.wait(20.0)
+            inner = OnnxRuntimeSession(model, name=name)
+            compute = self._computing(inner, threading.Event())
+            fake = FakeSession(inner.inputs, inner.outputs, compute)
+            return open_hosted(lambda _: FakeGpuSession(fake, memory), take_memory=lambda: memory)
+
+        self.sessions.append(SwitchingSession(counted, prepare, name=name))
+        return self.sessions[-1]
+
+    def _computing(self, session, enough):
+        calls = []
+
+        def compute(arrays):
+            calls.append(1)
+            if len(calls) == self._after_calls:
+                enough.set()
+            out = {
+                spec.name: np.empty([max(n, 1) for n in spec.shape], spec.dtype)
+                for spec in session.outputs
+            }
+            session.enqueue(arrays, out=out, stream=0)
+            return out
+
+        return compute
+
+
+def test_a_network_goes_over_to_the_gpu_in_a_run_and_no_picture_is_lost(library):
+    opener = GoesOver(after_calls=3)
+    cache = library.path("portrait_astronaut").parent
+    own = ModelLibrary(cache, offline=True, open_network=opener)
+    report = run(own, "quick", unpaced=True, seconds=2.0, size="320x240")
+    frames = report.stats["frames"]
+    assert frames["captured"] == frames["delivered"] == 60
+    assert frames["failed"] == frames["dropped_stale"] == frames["dropped_overrun"] == 0
+    assert [session.provider for session in opener.sessions] == ["fake:CUDA"] * 2
 
 
 def test_a_network_too_slow_for_the_camera_drops_pictures_and_stays_current(library):

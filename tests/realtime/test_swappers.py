@@ -1,6 +1,7 @@
 """From the name of a network and some pictures to a stage that works; needs the face networks."""
 
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -13,11 +14,16 @@ from engines.families.recogniser import unit
 from engines.families.templates import fit_template
 from engines.models.face_finder import FACE_NETWORKS, open_face_finder
 from engines.models.library import ModelLibrary
+from engines.onnxruntime import OnnxRuntimeSession
+from engines.opener import open_exactly
+from realtime import swap_networks
 from realtime.config import load_config
 from realtime.errors import ConfigError, MediaError
 from realtime.five_points import five_points
+from realtime.frame import PictureSpec
 from realtime.identity import find_portraits
 from realtime.job import FaceChoice
+from realtime.memory import Memory
 from realtime.stages.neural_swap import NeuralSwap
 from realtime.stages.swap import MeshSwap
 from realtime.swappers import needed_models, neural_family, open_swapper, read_people
@@ -26,6 +32,7 @@ pytestmark = pytest.mark.models
 
 TWINS = {
     "in_twin": ("inswapper", lambda t: t.swapper(128, emap=True)),
+    "deep_twin": ("inswapper", lambda t: t.published_swapper((8, 8, 16, 16), blocks=1)),
     "hyper_twin": ("hyperswap", lambda t: t.swapper(256, mask=True)),
     "ghost_twin": ("ghost", lambda t: t.swapper(256)),
     "uni_twin": ("uniface", lambda t: t.swapper(256, source=(3, 256, 256))),
@@ -176,6 +183,7 @@ def test_an_identity_of_several_pictures_is_their_mean_through_the_rule(
     mapped = middle @ twins.emap_matrix().astype(np.float64)
     expected = {
         "in_twin": mapped / np.linalg.norm(mapped),
+        "deep_twin": ("inswapper", lambda t: t.published_swapper((8, 8, 16, 16), blocks=1)),
         "hyper_twin": middle / np.linalg.norm(middle),
         "ghost_twin": 2 * middle[::-1],
     }[name]
@@ -205,6 +213,72 @@ def test_a_swapper_that_is_shown_a_picture_gets_the_most_frontal_one(library, po
 
 def test_the_built_in_face_needs_no_picture(library, connections):
     assert isinstance(open_swapper([[]], config("in_twin"), library, connections), NeuralSwap)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "opened"),
+    [
+        ("deep_twin", [], ["deep_twin, first half", "deep_twin, second half"]),
+        ("deep_twin", ["neural.fuse_features=never"], ["deep_twin"]),
+        ("deep_twin", ["neural.boost=2"], ["deep_twin"]),
+        ("deep_twin", ["fuse.enabled=false"], ["deep_twin"]),
+        ("deep_twin", ["fuse.memory.enabled=false"], ["deep_twin"]),
+        ("in_twin", [], ["in_twin"]),
+        ("somebody", [], ["somebody"]),
+    ],
+)
+def test_features_are_averaged_where_a_swapper_can_be_cut_at_a_smaller_map(
+    library, connections, portrait, name, settings, opened
+):
+    seen = []
+
+    def opener(model, *, threads, name, exact):
+        if not exact:
+            seen.append(name)
+        return open_exactly(model, threads=threads, name=name)
+
+    own = ModelLibrary(portrait.parent, offline=True, open_network=opener)
+    chosen = load_config(
+        settings=["neural.recogniser=arc_twin", *settings], flags={"swapper": name}
+    )
+    stage = open_swapper([[FaceChoice(portrait)]], chosen, own, connections)
+    stage.open(PictureSpec(320, 240, Fraction(30), live=False), Memory())
+    stage.close()
+    assert seen == opened
+
+
+def test_with_boost_the_crops_go_through_the_network_in_one_batch(library, connections, portrait):
+    runs = []
+
+    class Counted(OnnxRuntimeSession):
+        def enqueue(self, inputs, *, out, stream):
+            runs.append([array.shape[0] for array in inputs.values()])
+            super().enqueue(inputs, out=out, stream=stream)
+
+    def opener(model, *, threads, name, exact):
+        return Counted(model, name=name)
+
+    own = ModelLibrary(portrait.parent, offline=True, open_network=opener)
+    stage = open_swapper([[FaceChoice(portrait)]], config("in_twin", boost=2), own, connections)
+    runs.clear()
+    stage.open(PictureSpec(320, 240, Fraction(30), live=False), Memory())
+    stage.close()
+    assert runs == [[4, 4]]
+
+
+def test_on_a_gpu_a_swapper_runs_whole(library, connections, portrait, monkeypatch):
+    monkeypatch.setattr(swap_networks, "settled_device", lambda kind, name: "cuda")
+    seen = []
+
+    def opener(model, *, threads, name, exact):
+        seen.append(name)
+        return open_exactly(model, threads=threads, name=name)
+
+    own = ModelLibrary(portrait.parent, offline=True, open_network=opener)
+    stage = open_swapper([[FaceChoice(portrait)]], config("deep_twin"), own, connections)
+    stage.open(PictureSpec(320, 240, Fraction(30), live=False), Memory())
+    stage.close()
+    assert seen[-1] == "deep_twin"
 
 
 def test_files_of_the_library_stay_as_they_are(library):

@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from engines.build import BuildProgress
 from engines.models.cache_files import Progress
 from realtime.consent import ConsentKind
 from realtime.errors import ConsentError
 from realtime.metrics import FrameCounts, RunState, Snapshot
-from realtime.terminal import Terminal, status_line
+from realtime.pipeline import Report
+from realtime.terminal import Terminal, status_line, summary
 
 SNAPSHOT = Snapshot(
     state=RunState.RUNNING,
@@ -117,3 +119,41 @@ def test_messages_of_the_engine_are_shown_inside_the_block_only():
         logger.debug("details")
     logger.info("after the end")
     assert text.getvalue() == "rt-swap: camera is back\n"
+
+
+def progress(phase: str, fraction: float, eta_s: float | None = None) -> BuildProgress:
+    return BuildProgress("swapper", phase, fraction, eta_s)
+
+
+def test_a_build_beside_a_run_is_a_line_a_phase_where_nothing_moves():
+    terminal, text = screen(terminal=False)
+    for step in (progress("fp16", 0.3), progress("fp16", 0.5, 40.4), progress("build", 0.75, 9.6)):
+        terminal.show_build(step)
+    terminal.show_build(progress("done", 1.0, 0.0))
+    assert text.getvalue().splitlines() == [
+        "rt-swap: swapper for the GPU: fp16 30 %",
+        "rt-swap: swapper for the GPU: build 75 %, 10 s left",
+        "rt-swap: swapper for the GPU: done",
+    ]
+
+
+@pytest.mark.parametrize("end", ["done", "failed"])
+@pytest.mark.parametrize("live", [True, False])
+def test_a_build_beside_a_run_stands_behind_its_status_until_it_ends(live: bool, end: str):
+    terminal, text = screen(terminal=True)
+    with terminal.watching("in to out", live=live) as show:
+        terminal.show_build(progress("fp16", 0.5, 40.4))
+        show(SNAPSHOT)
+        assert "swapper for the GPU: fp16 50 %, 40 s left" in text.getvalue()
+        text.truncate(0)
+        terminal.show_build(progress(end, 1.0))
+        show(SNAPSHOT)
+        assert "for the GPU" not in text.getvalue()
+
+
+def test_the_summary_counts_every_drop_and_shows_latency_of_live_runs_only():
+    frames = {"delivered": 9, "dropped_stale": 1, "dropped_overrun": 2, "failed": 3}
+    stats = {"frames": frames, "fps": 29.97, "latency_ms": {"p50": 9.0, "p99": 21.5}}
+    report = Report("end", stats)
+    assert summary(report, live=False) == "9 frames, 30.0 fps, 3 dropped, 3 failed"
+    assert "latency 9.0 ms (p99 21.5 ms)" in summary(report, live=True)

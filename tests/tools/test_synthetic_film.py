@@ -3,8 +3,8 @@ import pytest
 
 from engines.models.face_finder import FACE_NETWORKS
 from engines.models.library import ModelLibrary
-from realtime.app import CONNECTIONS, PORTRAIT
 from realtime.head_motion import Swing
+from realtime.job_models import CONNECTIONS, PORTRAIT
 from tools.synthetic_film import RATE_HZ, Pulses, noisy, scripted_film, still_film
 
 S_NS = 1_000_000_000

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from engines.errors import ModelError
-from engines.models import conversions
-from engines.models.catalogue import Catalogue
+from engines.models import conversions, original_store
+from engines.models.catalogue import Catalogue, bundled_catalogue
 from engines.models.library import ModelLibrary, default_cache_dir
+from engines.opener import open_exactly
 
 
 @pytest.fixture
@@ -179,3 +180,65 @@ def test_the_cache_lies_where_the_environment_says(monkeypatch, tmp_path):
     monkeypatch.delenv("RT_SWAP_CACHE")
     assert default_cache_dir().name == "models"
     assert default_cache_dir().parent != Path(tmp_path)
+
+
+def test_pulling_tells_the_hash_of_each_file_and_reads_none_twice(cache, catalogue, monkeypatch):
+    library = ModelLibrary(cache, offline=True, catalogue=catalogue)
+    library.pull(["rectifier", "picture"])
+    read = []
+    real = original_store.read_if_present
+    monkeypatch.setattr(
+        original_store, "read_if_present", lambda path: read.append(path) or real(path)
+    )
+    hashes = library.pull(["rectifier", "picture"])
+    assert hashes == {name: library.sha256(name) for name in ("rectifier", "picture")}
+    assert [path.name for path in read[:2]] == ["rectifier.tflite", "picture.png"]
+    assert len(read) == 4  # Two of them for the hashes it is compared with.
+
+
+class Recorder:
+    """Notes what it is to open."""
+
+    def __init__(self):
+        self.opened = []
+
+    def __call__(self, model, *, threads, name, exact):
+        self.opened.append((model, threads, name, exact))
+        return open_exactly(model, threads=threads, name=name)
+
+
+def test_a_session_is_made_of_the_very_bytes_whose_hash_was_checked(cache, catalogue):
+    opener = Recorder()
+    library = ModelLibrary(cache, offline=True, catalogue=catalogue, open_network=opener)
+    library.session("rectifier", threads=2).close()
+    assert opener.opened == [(library.load("rectifier"), 2, "rectifier", True)]
+
+
+def test_a_file_that_was_tampered_with_reaches_no_runtime(cache, catalogue, twins):
+    good = twins.swapper(128, emap=True)
+    values = entry(good, "onnx") | {"family": "inswapper"}
+    families = {"inswapper": bundled_catalogue().families["inswapper"].model_dump()}
+    swappers = Catalogue.model_validate({"models": {"swapper": values}, "families": families})
+    opener = Recorder()
+    library = ModelLibrary(cache, offline=True, catalogue=swappers, open_network=opener)
+    path = cache / "swapper.onnx"
+    path.write_bytes(good)
+    library.session("swapper").close()
+    assert [exact for *_, exact in opener.opened] == [False]
+    path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    with pytest.raises(ModelError, match="swapper: must be in the cache"):
+        library.session("swapper")
+    assert len(opener.opened) == 1
+
+
+@pytest.mark.parametrize(
+    ("family", "exact"),
+    [("inswapper", False), ("xseg", False), ("arcface", True), ("scrfd", True), ("fan_68", True)],
+)
+def test_points_and_vectors_are_exact_and_pictures_need_not_be(cache, tflite_model, family, exact):
+    values = entry(tflite_model, "tflite") | {"family": family}
+    families = {family: bundled_catalogue().families[family].model_dump()}
+    one = Catalogue.model_validate({"models": {"rectifier": values}, "families": families})
+    opener = Recorder()
+    ModelLibrary(cache, offline=True, catalogue=one, open_network=opener).session("rectifier")
+    assert [found for *_, found in opener.opened] == [exact]

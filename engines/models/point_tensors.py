@@ -1,0 +1,46 @@
+"""What the networks have in common that place points in a square crop."""
+
+import math
+
+from engines.errors import ModelError
+from engines.session import Session, TensorSpec
+
+
+def crop_side(session: Session, where: str, cure: str) -> int:
+    """Side in pixels of the one input, ``(1, S, S, 3)``.
+
+    Args:
+        session: the network.
+        where: what error messages call it.
+        cure: what they say is to be done.
+
+    Raises:
+        ModelError: the network takes something else.
+    """
+    shape = session.inputs[0].shape
+    if len(session.inputs) != 1 or len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3:
+        raise ModelError(
+            f"{where}: the network must have one input (1, S, S, 3), got {shape}. {cure}"
+        )
+    return int(shape[1])
+
+
+def output_of_size(session: Session, size: int, where: str, cure: str) -> TensorSpec:
+    """The first output with so many values; names and order differ between converters.
+
+    Args:
+        session: the network.
+        size: number of values.
+        where: what error messages call the network.
+        cure: what they say is to be done.
+
+    Raises:
+        ModelError: there is none.
+    """
+    for spec in session.outputs:
+        if math.prod(spec.shape) == size:
+            return spec
+    raise ModelError(
+        f"{where}: the network must have an output of {size} values, "
+        f"got {[spec.shape for spec in session.outputs]}. {cure}"
+    )

@@ -1,0 +1,164 @@
+"""Which networks a swapper is made of, and how they are opened."""
+
+import difflib
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from typing import TypeVar
+
+from engines.errors import ModelError
+from engines.families.deepface import DeepFace
+from engines.families.mask import MaskNetwork
+from engines.families.specs import (
+    ConverterFamily,
+    DeepFaceFamily,
+    Family,
+    MaskFamily,
+    RecogniserFamily,
+    SwapperFamily,
+)
+from engines.families.swapper import FaceNetwork, Swapper
+from engines.models.library import ModelLibrary
+from engines.opener import settled_device
+from engines.session import Session
+from engines.split_session import SplitSession, open_split
+from realtime.config import Config
+from realtime.errors import ConfigError
+from realtime.face_crops import face_crops
+from realtime.stages.neural_swap import Networks
+
+MESH = "mesh"
+"""The swapper that needs no network of its own."""
+
+NeuralFamily = SwapperFamily | DeepFaceFamily
+
+F = TypeVar("F", ConverterFamily, MaskFamily, RecogniserFamily)
+
+_LOG = logging.getLogger(__name__)
+
+
+def neural_family(name: str, library: ModelLibrary) -> NeuralFamily:
+    """What a swapping network expects.
+
+    Raises:
+        ConfigError: there is no such name, or it stands for something else than a swapper.
+    """
+    known = [description.name for description in library.list()]
+    if name not in known:
+        near = difflib.get_close_matches(name, (MESH, *known), n=1)
+        hint = f"Did you mean {near[0]}?" if near else "See: rt-swap models list"
+        raise ConfigError(
+            "swapper", f"must be {MESH!r} or the name of a swapping network, got {name!r}. {hint}"
+        )
+    is_choosable = library.describe(name).entry.family in library.families
+    family = library.family(name) if is_choosable else None
+    if not isinstance(family, SwapperFamily | DeepFaceFamily):
+        what = f", a {family.role}" if family else ""
+        raise ConfigError(
+            "swapper",
+            f"must be {MESH!r} or the name of a swapping network, got {name!r}{what}. "
+            "See: rt-swap models list",
+        )
+    return family
+
+
+@contextmanager
+def open_networks(config: Config, library: ModelLibrary) -> Iterator[Networks]:
+    """The networks of the configured swapper, loaded for as long as the block lasts.
+
+    Args:
+        config: names them.
+        library: has them.
+
+    Raises:
+        ConfigError: what was chosen is no swapper, or a helper is of another kind.
+        ModelError: a network is missing or unusable.
+    """
+    name, threads = config.swapper, config.device.threads
+    family = neural_family(name, library)
+    with ExitStack() as opened:
+        halves = _open_halves(config, library, family)
+        session: Session = halves or _open_whole(config, library, family)
+        opened.enter_context(closing(session))
+        swapper: FaceNetwork
+        if isinstance(family, SwapperFamily):
+            swapper = Swapper(session, family, boost=config.neural.boost)
+        else:
+            swapper = DeepFace(session, family)
+        mask = None
+        if config.neural.mask is not None:
+            mask_family = expect_family(
+                config.neural.mask, library.family(config.neural.mask), MaskFamily, "mask"
+            )
+            mask_session = library.session(config.neural.mask, threads=threads)
+            mask = MaskNetwork(opened.enter_context(closing(mask_session)), mask_family)
+        yield Networks(swapper, mask, halves)
+
+
+def _open_whole(config: Config, library: ModelLibrary, family: NeuralFamily) -> Session:
+    """The swapper in one piece; with boost its batch is opened, where its graph lets that be.
+
+    Raises:
+        ModelError: it is missing or unusable.
+    """
+    name, threads = config.swapper, config.device.threads
+    if config.neural.boost == 1 or not isinstance(family, SwapperFamily):
+        return library.session(name, threads=threads)
+    # onnx is slow to import, and only this needs it.
+    from engines.batching import with_open_batch
+    from engines.graphs import inputs_of
+    from engines.profiles import Limits, samples_of
+
+    model = library.load(name)
+    samples = samples_of(inputs_of(model, name), face_crops(), Limits())
+    model = with_open_batch(model, samples, threads=threads, name=name)
+    return library.open_network(model, threads=threads, name=name, exact=False)
+
+
+def _open_halves(
+    config: Config, library: ModelLibrary, family: NeuralFamily
+) -> SplitSession | None:
+    """The swapper in two halves, where its features are to be averaged and it can be cut.
+
+    Models of one person (``.dfm``) are not: what a dense layer gives has no places in the picture.
+
+    Raises:
+        ModelError: it is missing or unusable.
+    """
+    neural, fuse, name = config.neural, config.fuse, config.swapper
+    is_wanted = neural.fuse_features == "auto" and fuse.enabled and fuse.memory.enabled
+    if not is_wanted or neural.boost > 1 or not isinstance(family, SwapperFamily):
+        return None
+    if settled_device(config.device.kind, name) == "cuda":
+        # The memory computes on the processor: on a GPU the way there and back costs too much.
+        return None
+    # onnx is slow to import, and only this needs it.
+    from engines.split import split
+
+    try:
+        halves = split(library.load(name), name=name)
+        return open_split(
+            halves,
+            lambda model, half: library.open_network(
+                model, threads=config.device.threads, name=half, exact=False
+            ),
+            name=name,
+            most_px=family.size_px // 2,
+        )
+    except ModelError as error:
+        _LOG.info("%s: its features are not averaged. %s", name, error)
+        return None
+
+
+def expect_family(name: str, family: Family, kind: type[F], key: str) -> F:
+    """A family of the kind that is needed.
+
+    Raises:
+        ConfigError: it is of another kind.
+    """
+    if not isinstance(family, kind):
+        raise ConfigError(
+            f"neural.{key}",
+            f"must be the name of a {key}, got {name!r}, a {family.role}. See: rt-swap models list",
+        )
+    return family
