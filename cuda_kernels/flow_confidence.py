@@ -43,7 +43,8 @@ def flow_confidence(
         cv2.add(cv2.remap(back, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), ahead)
         for back, ahead in zip(cv2.split(opposite), (across, down), strict=True)
     ]
-    squared = cv2.add(*(cv2.multiply(way, way, scale=tolerance_px**-2) for way in missed))
+    aside, along = (cv2.multiply(way, way, scale=tolerance_px**-2) for way in missed)
+    squared = cv2.add(aside, along)
     seen = cv2.remap(before, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     difference = cv2.absdiff(now, seen).astype(np.float32)
     window = (_WINDOW_PX, _WINDOW_PX)

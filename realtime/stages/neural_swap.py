@@ -38,14 +38,15 @@ class NeuralSwapConfig(BaseModel, frozen=True, extra="forbid"):
         mask: a network that says which pixels of the crop are face; None for the whole crop.
         fuse_features: ``auto`` averages the inner features of a swapper over time, as ``fuse``
             does with the drawn face: where its graph can be cut in two at a map smaller than the
-            picture, on the processor, without boost.
+            picture, on the processor, without boost. Not yet judged on a trained swapper, so it
+            must be asked for.
     """
 
     boost: int = Field(1, ge=1, le=8)
     recogniser: str | None = None
     converter: str | None = None
     mask: str | None = None
-    fuse_features: Literal["auto", "never"] = "auto"
+    fuse_features: Literal["auto", "never"] = "never"
 
 
 @dataclass(frozen=True, slots=True)

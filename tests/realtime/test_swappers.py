@@ -215,16 +215,19 @@ def test_the_built_in_face_needs_no_picture(library, connections):
     assert isinstance(open_swapper([[]], config("in_twin"), library, connections), NeuralSwap)
 
 
+_AVERAGED = "neural.fuse_features=auto"
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "opened"),
     [
-        ("deep_twin", [], ["deep_twin, first half", "deep_twin, second half"]),
-        ("deep_twin", ["neural.fuse_features=never"], ["deep_twin"]),
-        ("deep_twin", ["neural.boost=2"], ["deep_twin"]),
-        ("deep_twin", ["fuse.enabled=false"], ["deep_twin"]),
-        ("deep_twin", ["fuse.memory.enabled=false"], ["deep_twin"]),
-        ("in_twin", [], ["in_twin"]),
-        ("somebody", [], ["somebody"]),
+        ("deep_twin", [_AVERAGED], ["deep_twin, first half", "deep_twin, second half"]),
+        ("deep_twin", [], ["deep_twin"]),
+        ("deep_twin", [_AVERAGED, "neural.boost=2"], ["deep_twin"]),
+        ("deep_twin", [_AVERAGED, "fuse.enabled=false"], ["deep_twin"]),
+        ("deep_twin", [_AVERAGED, "fuse.memory.enabled=false"], ["deep_twin"]),
+        ("in_twin", [_AVERAGED], ["in_twin"]),
+        ("somebody", [_AVERAGED], ["somebody"]),
     ],
 )
 def test_features_are_averaged_where_a_swapper_can_be_cut_at_a_smaller_map(
