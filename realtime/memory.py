@@ -1,10 +1,25 @@
-"""Arrays that live as long as the pipeline is open."""
+"""Arrays that live as long as the pipeline is open, and memory that is of no more use."""
 
+import ctypes
+import sys
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+
+def give_back_freed() -> None:
+    """Hands the pages that nothing uses any more back to the system.
+
+    GNU's allocator keeps what was freed between pieces still in use, and preparing a face frees
+    about a hundred megabytes in such a way. Elsewhere this does nothing.
+    """
+    if sys.platform != "linux":
+        return
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 class Memory:

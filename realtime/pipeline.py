@@ -17,7 +17,7 @@ from realtime.errors import EngineError
 from realtime.frame import PictureSpec
 from realtime.intake import Reason
 from realtime.machine import machine_facts, resident_bytes
-from realtime.memory import Memory
+from realtime.memory import Memory, give_back_freed
 from realtime.metrics import Json, Metrics, RunState, Snapshot
 from realtime.stage import Sink, Source, Stage
 from realtime.worker import Fault
@@ -126,8 +126,10 @@ class Pipeline:
         self._opened_ns = self._clock()
         try:
             with ExitStack() as stack:
+                stack.callback(give_back_freed)
                 crew = self._open(stack, stop, for_ns)
                 stack.callback(self._wind_down, crew)
+                give_back_freed()
                 crew.start()
                 self._watch(crew, stop, for_ns if self._live else None, on_tick)
         finally:

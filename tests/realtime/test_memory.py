@@ -1,7 +1,11 @@
+import platform
+import sys
+
 import numpy as np
 import pytest
 
-from realtime.memory import Memory
+from realtime.machine import resident_bytes
+from realtime.memory import Memory, give_back_freed
 
 
 def test_an_array_has_the_asked_shape_and_type_and_is_black():
@@ -41,3 +45,18 @@ def test_a_closed_memory_gives_nothing_more():
     memory.close()
     with pytest.raises(RuntimeError, match="must be open"):
         memory.host((1,), np.uint8)
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc",
+    reason="needs GNU's allocator",
+)
+def test_what_was_freed_between_pieces_in_use_goes_back_to_the_system():
+    pieces = [bytearray(60_000) for _ in range(2000)]
+    # One in ten stays, so that no end of the heap is free.
+    kept = pieces[::10]
+    del pieces
+    before = resident_bytes()
+    give_back_freed()
+    assert before - resident_bytes() > 50e6
+    assert len(kept) == 200
