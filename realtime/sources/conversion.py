@@ -39,6 +39,7 @@ class FrameConverter:
         self._key: tuple[object, ...] | None = None
         self._planes: BgrFromPlanes | None = None
         self._stored = np.empty((0, 0, 3), np.uint8)
+        self._turn = UPRIGHT
         self._reformatter = VideoReformatter()
 
     def convert(self, frame: av.VideoFrame, *, out: Image) -> None:
@@ -51,12 +52,14 @@ class FrameConverter:
         Raises:
             MediaError: its pixel format cannot be converted.
         """
-        key = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
+        key = (
+            *(frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range),
+            frame.rotation,
+        )
         if key != self._key:
             self._prepare(frame)
             self._key = key
-        turn = turn_of(frame)
-        upright = turn == UPRIGHT and out.shape[:2] == (frame.height, frame.width)
+        upright = self._turn == UPRIGHT and out.shape[:2] == (frame.height, frame.width)
         target = out if upright else self._stored
         try:
             self._to_bgr(frame, target)
@@ -66,10 +69,11 @@ class FrameConverter:
                 f"({error}). Convert the file to H.264."
             ) from error
         if not upright:
-            letterbox(turned(target, turn), out=out)
+            letterbox(turned(target, self._turn), out=out)
 
     def _prepare(self, frame: av.VideoFrame) -> None:
         self._stored = np.empty((frame.height, frame.width, 3), np.uint8)
+        self._turn = turn_of(frame)
         self._planes = None
         if _is_yuv(frame):
             self._planes = BgrFromPlanes(frame.width, frame.height, _standard(frame))
@@ -131,7 +135,11 @@ def _standard(frame: av.VideoFrame) -> YuvStandard:
 
 
 def turn_of(frame: av.VideoFrame) -> Turn:
-    """The turn that the file asks for, mirroring included."""
+    """The turn that the file asks for, mirroring included.
+
+    PyAV's frame and its side data hold on to one another from then on, so a frame that was asked
+    stays in memory until Python looks for such cycles: not a question for every frame.
+    """
     # PyAV's stubs call the container a TypedDict of a few keys; it is a mapping of all kinds.
     kinds = cast(Mapping[SideDataType, Buffer], frame.side_data)
     matrix = kinds.get(SideDataType.DISPLAYMATRIX)

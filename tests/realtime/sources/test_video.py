@@ -1,3 +1,4 @@
+import gc
 import threading
 import time
 from fractions import Fraction
@@ -313,3 +314,21 @@ def test_real_clips_play_to_their_end(name: str) -> None:
     assert abs(len(pictures) - spec.num_frames) <= 1  # Matroska tells its duration only
     assert max(picture.std() for picture in pictures) > 20
     assert times[-1] == pytest.approx((len(times) - 1) * spec.period_ns, rel=0.02)
+
+
+def test_a_picture_that_was_taken_is_let_go_at_once(write_video) -> None:
+    picture = np.zeros((480, 640, 3), np.uint8)
+    source = VideoFile(write_video("long.mp4", [picture] * 60))
+    image = np.zeros_like(picture)
+    gc.collect()
+    gc.disable()
+    try:
+        source.open()
+        for _ in range(30):
+            source.fill(image)
+        frames = [found for found in gc.get_objects() if type(found) is av.VideoFrame]
+    finally:
+        gc.enable()
+        source.close()
+    # Only the first is asked for its side data, which holds on to it.
+    assert len(frames) <= 2
