@@ -13,6 +13,7 @@ The key is public, so that anybody can find the mark; so anybody who wants to ca
 """
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -40,7 +41,15 @@ FORMAT_VERSION = 1
 _KEY = b"rt-swap invisible mark 1"
 _VERSION_SHIFT = 32
 
+SHARES = (0.0, 0.5, 1.0)
+"""How strong the mark may be in a block."""
+
+_NARROW_PX = 16.0
+
 Floats = NDArray[np.float32]
+
+Strengths = NDArray[np.uint8]
+"""``(rows, columns) u8``, of each block the index of its strength in ``SHARES``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +138,23 @@ def draw_pattern(payload: Payload, size: tuple[int, int], amplitude: float) -> F
     return np.asarray(cv2.resize(flat, size, interpolation=cv2.INTER_CUBIC), np.float32)
 
 
+def chip_amplitude(size: tuple[int, int], amplitude: float) -> float:
+    """The amplitude that a mark needs in pictures of a size.
+
+    What compression leaves of a chip grows with the side of its block, as fewer of a codec's own
+    frequencies share it. So it may be fainter where pictures are larger.
+
+    Args:
+        size: width and height of the pictures in pixels.
+        amplitude: where blocks are ``_NARROW_PX`` wide or narrower.
+    """
+    columns, rows = nearest_grid(*size)
+    block_px = math.sqrt(size[0] * size[1] / (columns * rows))
+    return amplitude * math.sqrt(_NARROW_PX / max(_NARROW_PX, block_px))
+
+
 class Watermark:
-    """Adds one pattern to pictures of one size.
+    """Adds one pattern to pictures of one size, in each block as strongly as is asked for.
 
     Args:
         payload: what it says.
@@ -139,22 +163,45 @@ class Watermark:
     """
 
     def __init__(self, payload: Payload, size: tuple[int, int], amplitude: float) -> None:
-        levels = np.rint(draw_pattern(payload, size, amplitude)).astype(np.int16)
-        # Two halves, as eight-bit pictures know saturating sums of positive numbers only.
-        self._lighter = _grey(np.clip(levels, 0, 255))
-        self._darker = _grey(np.clip(-levels, 0, 255))
+        columns, rows = nearest_grid(*size)
+        pattern = draw_pattern(payload, size, amplitude)
+        self._drawn = tuple(_halves(share * pattern) for share in SHARES)
+        self._lighter, self._darker = (half.copy() for half in self._drawn[-1])
+        self._strengths: Strengths = np.full((rows, columns), len(SHARES) - 1, np.uint8)
+        self._lefts = np.rint(np.arange(columns + 1) * size[0] / columns).astype(int)
+        self._tops = np.rint(np.arange(rows + 1) * size[1] / rows).astype(int)
 
-    def add(self, image: Image) -> None:
+    def add(self, image: Image, strengths: Strengths | None = None) -> None:
         """Adds the pattern in place.
 
         Args:
             image: ``(H, W, 3) u8 BGR`` of the size told at the beginning.
+            strengths: of each block, from now on; None: as before, in full at the beginning.
         """
+        if strengths is not None:
+            self._redraw(strengths)
         cv2.add(image, self._lighter, dst=image)
         cv2.subtract(image, self._darker, dst=image)
 
+    def _redraw(self, strengths: Strengths) -> None:
+        """Draws the blocks whose strength is another one than before."""
+        for row, column in np.argwhere(strengths != self._strengths):
+            part = (
+                slice(self._tops[row], self._tops[row + 1]),
+                slice(self._lefts[column], self._lefts[column + 1]),
+            )
+            lighter, darker = self._drawn[strengths[row, column]]
+            self._lighter[part], self._darker[part] = lighter[part], darker[part]
+        np.copyto(self._strengths, strengths)
 
-def _grey(levels: NDArray[np.int16]) -> Image:
+
+def _halves(pattern: Floats) -> tuple[Image, Image]:
+    """What is added and what is taken away, as saturating sums know positive numbers only."""
+    levels = np.rint(pattern)
+    return _grey(np.clip(levels, 0, 255)), _grey(np.clip(-levels, 0, 255))
+
+
+def _grey(levels: Floats) -> Image:
     """The same level in blue, green and red, so that brightness changes and colour does not."""
     return np.repeat(levels.astype(np.uint8)[:, :, None], 3, axis=2)
 

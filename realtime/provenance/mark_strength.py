@@ -1,0 +1,101 @@
+"""Where the invisible mark is strong and where it is left out: not on faces; pure.
+
+The pattern stands still. Skin that moves under it would seem to shimmer, so there is none on faces
+and half of it beside them. Where faces leave too little room the mark must go on them after all,
+half as strong.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.provenance.watermark import SHARES, Strengths
+
+MS_NS = 1_000_000
+
+_NONE, _HALF, _FULL = range(len(SHARES))
+
+_LEAST_ROOM, _ENOUGH_ROOM = 0.35, 0.45
+"""Shares of the picture, counted by strength, that faces must leave: below the first the mark goes
+on faces, above the second it leaves them again."""
+
+_RISE_NS = 200 * MS_NS
+"""How long a block must have been free before its mark gets stronger by a step. A face that sways
+then makes the mark come and go only once."""
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom in pixels."""
+
+
+class MarkStrength:
+    """Chooses the strength of each block for each picture of a stream.
+
+    Args:
+        size: width and height of the pictures in pixels.
+        grid: columns and rows of blocks.
+    """
+
+    def __init__(self, size: tuple[int, int], grid: tuple[int, int]) -> None:
+        columns, rows = grid
+        self._block_px = (size[0] / columns, size[1] / rows)
+        self._strengths: Strengths | None = None
+        self._wanted: Strengths = np.empty((rows, columns), np.uint8)
+        self._since_ns: NDArray[np.int64] = np.zeros((rows, columns), np.int64)
+        self._crowded = False
+
+    def choose(self, faces: Sequence[Box], media_ns: int) -> Strengths:
+        """The strengths in the next picture.
+
+        A block becomes weaker at once and stronger step by step.
+
+        Args:
+            faces: where faces are; boxes with numbers that are not finite are left out.
+            media_ns: time of the picture.
+
+        Returns:
+            What stays valid up to the next call, and is changed by it.
+        """
+        self._want([box for box in faces if all(map(math.isfinite, box))])
+        if self._strengths is None:
+            self._strengths = self._wanted.copy()
+        strengths, since_ns = self._strengths, self._since_ns
+        np.minimum(strengths, self._wanted, out=strengths)
+        # A clip that begins anew has an earlier time.
+        waits = (strengths < self._wanted) & (since_ns <= media_ns)
+        since_ns[~waits] = media_ns
+        rises = waits & (media_ns - since_ns >= _RISE_NS)
+        strengths[rises] += 1
+        since_ns[rises] = media_ns
+        return strengths
+
+    def _want(self, faces: Sequence[Box]) -> None:
+        """Sets what each block should have with faces at these places."""
+        parts = list(self._parts(faces))
+        self._wanted.fill(_FULL)
+        for rows, columns in parts:
+            beside = self._wanted[_wider(rows), _wider(columns)]
+            np.minimum(beside, _HALF, out=beside)
+        for part in parts:
+            self._wanted[part] = _NONE
+        room = float(self._wanted.mean()) / _FULL
+        self._crowded = room < (_ENOUGH_ROOM if self._crowded else _LEAST_ROOM)
+        if self._crowded:
+            np.maximum(self._wanted, _HALF, out=self._wanted)
+
+    def _parts(self, faces: Sequence[Box]) -> Iterator[tuple[slice, slice]]:
+        """Rows and columns of the blocks that each box touches."""
+        width_px, height_px = self._block_px
+        for left, top, right, bottom in faces:
+            yield (
+                slice(max(0, math.floor(top / height_px)), max(0, math.ceil(bottom / height_px))),
+                slice(max(0, math.floor(left / width_px)), max(0, math.ceil(right / width_px))),
+            )
+
+
+def _wider(part: slice) -> slice:
+    """One more on each side, where there is anything."""
+    if part.start >= part.stop:
+        return part
+    return slice(max(0, part.start - 1), part.stop + 1)
