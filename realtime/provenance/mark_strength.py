@@ -6,10 +6,9 @@ half as strong.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from realtime.provenance.watermark import SHARES, Strengths
 
@@ -21,12 +20,15 @@ _LEAST_ROOM, _ENOUGH_ROOM = 0.35, 0.45
 """Shares of the picture, counted by strength, that faces must leave: below the first the mark goes
 on faces, above the second it leaves them again."""
 
-_RISE_NS = 200 * MS_NS
+_RISE_NS = 300 * MS_NS
 """How long a block must have been free before its mark gets stronger by a step. A face that sways
 then makes the mark come and go only once."""
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom in pixels."""
+
+_Part = tuple[slice, slice]
+"""Rows and columns of blocks."""
 
 
 class MarkStrength:
@@ -41,8 +43,10 @@ class MarkStrength:
         columns, rows = grid
         self._block_px = (size[0] / columns, size[1] / rows)
         self._strengths: Strengths | None = None
-        self._wanted: Strengths = np.empty((rows, columns), np.uint8)
-        self._since_ns: NDArray[np.int64] = np.zeros((rows, columns), np.int64)
+        self._wanted: Strengths = np.full((rows, columns), _FULL, np.uint8)
+        self._waits = np.zeros((rows, columns), np.bool_)
+        self._since_ns = np.zeros((rows, columns), np.int64)
+        self._parts: tuple[_Part, ...] = ()
         self._crowded = False
 
     def choose(self, faces: Sequence[Box], media_ns: int) -> Strengths:
@@ -57,22 +61,31 @@ class MarkStrength:
         Returns:
             What stays valid up to the next call, and is changed by it.
         """
-        self._want([box for box in faces if all(map(math.isfinite, box))])
+        parts = tuple(self._part(box) for box in faces if all(map(math.isfinite, box)))
+        is_new = parts != self._parts
+        if is_new:
+            self._want(parts)
         if self._strengths is None:
             self._strengths = self._wanted.copy()
-        strengths, since_ns = self._strengths, self._since_ns
-        np.minimum(strengths, self._wanted, out=strengths)
-        # A clip that begins anew has an earlier time.
-        waits = (strengths < self._wanted) & (since_ns <= media_ns)
-        since_ns[~waits] = media_ns
-        rises = waits & (media_ns - since_ns >= _RISE_NS)
-        strengths[rises] += 1
-        since_ns[rises] = media_ns
-        return strengths
+        elif is_new or self._waits.any():
+            self._approach(self._strengths, media_ns)
+        return self._strengths
 
-    def _want(self, faces: Sequence[Box]) -> None:
-        """Sets what each block should have with faces at these places."""
-        parts = list(self._parts(faces))
+    def _approach(self, strengths: Strengths, media_ns: int) -> None:
+        """Takes one picture's step towards what is wanted."""
+        np.minimum(strengths, self._wanted, out=strengths)
+        waits = strengths < self._wanted
+        # A clip that begins anew has an earlier time.
+        begins = waits & (~self._waits | (self._since_ns > media_ns))
+        self._since_ns[begins] = media_ns
+        rises = waits & (media_ns - self._since_ns >= _RISE_NS)
+        strengths[rises] += 1
+        self._since_ns[rises] = media_ns
+        self._waits = waits
+
+    def _want(self, parts: tuple[_Part, ...]) -> None:
+        """Sets what each block should have with faces on these blocks."""
+        self._parts = parts
         self._wanted.fill(_FULL)
         for rows, columns in parts:
             beside = self._wanted[_wider(rows), _wider(columns)]
@@ -84,14 +97,14 @@ class MarkStrength:
         if self._crowded:
             np.maximum(self._wanted, _HALF, out=self._wanted)
 
-    def _parts(self, faces: Sequence[Box]) -> Iterator[tuple[slice, slice]]:
-        """Rows and columns of the blocks that each box touches."""
+    def _part(self, box: Box) -> _Part:
+        """Rows and columns of the blocks that a box touches."""
+        left, top, right, bottom = box
         width_px, height_px = self._block_px
-        for left, top, right, bottom in faces:
-            yield (
-                slice(max(0, math.floor(top / height_px)), max(0, math.ceil(bottom / height_px))),
-                slice(max(0, math.floor(left / width_px)), max(0, math.ceil(right / width_px))),
-            )
+        return (
+            slice(max(0, math.floor(top / height_px)), max(0, math.ceil(bottom / height_px))),
+            slice(max(0, math.floor(left / width_px)), max(0, math.ceil(right / width_px))),
+        )
 
 
 def _wider(part: slice) -> slice:
