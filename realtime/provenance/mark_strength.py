@@ -2,19 +2,22 @@
 
 The pattern stands still. Skin that moves under it would seem to shimmer, so there is none on faces
 and half of it beside them. Where faces leave too little room the mark must go on them after all,
-half as strong.
+half as strong. In films whose pictures change greatly from one to the next, codecs leave little of
+a mark and nobody could see a stronger one.
 """
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from realtime.provenance.watermark import SHARES, Strengths
+from realtime.frame import Image
+from realtime.provenance.watermark import FULL, SHARES, Strengths
 
 MS_NS = 1_000_000
 
-_NONE, _HALF, _FULL = range(len(SHARES))
+_NONE, _HALF, _, _MORE = range(len(SHARES))
 
 _LEAST_ROOM, _ENOUGH_ROOM = 0.35, 0.45
 """Shares of the picture, counted by strength, that faces must leave: below the first the mark goes
@@ -24,11 +27,44 @@ _RISE_NS = 300 * MS_NS
 """How long a block must have been free before its mark gets stronger by a step. A face that sways
 then makes the mark come and go only once."""
 
+_MUCH, _LITTLE = 7.0, 5.0
+"""Mean change of pictures in levels: above the first they are restless, below the second calm."""
+
+_SAMPLE_PX = 16
+_NUM_REMEMBERED = 16
+"""Pictures over which change is averaged, so that a single cut counts for little."""
+
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom in pixels."""
 
 _Part = tuple[slice, slice]
 """Rows and columns of blocks."""
+
+
+class Restlessness:
+    """Tells whether pictures change greatly from one to the next, by a few of their pixels."""
+
+    def __init__(self) -> None:
+        self._before: NDArray[np.int16] | None = None
+        self._change = 0.0
+        self._restless = False
+
+    def see(self, image: Image) -> bool:
+        """Looks at the next picture.
+
+        Args:
+            image: ``(H, W, 3) u8 BGR``, of the same size as those before.
+
+        Returns:
+            Whether the last pictures were restless.
+        """
+        now = image[::_SAMPLE_PX, ::_SAMPLE_PX, 1].astype(np.int16)
+        if self._before is not None:
+            change = float(np.abs(now - self._before).mean())
+            self._change += (change - self._change) / _NUM_REMEMBERED
+        self._before = now
+        self._restless = self._change > (_LITTLE if self._restless else _MUCH)
+        return self._restless
 
 
 class MarkStrength:
@@ -43,13 +79,14 @@ class MarkStrength:
         columns, rows = grid
         self._block_px = (size[0] / columns, size[1] / rows)
         self._strengths: Strengths | None = None
-        self._wanted: Strengths = np.full((rows, columns), _FULL, np.uint8)
+        self._wanted: Strengths = np.full((rows, columns), FULL, np.uint8)
         self._waits = np.zeros((rows, columns), np.bool_)
         self._since_ns = np.zeros((rows, columns), np.int64)
         self._parts: tuple[_Part, ...] = ()
         self._crowded = False
+        self._restless = False
 
-    def choose(self, faces: Sequence[Box], media_ns: int) -> Strengths:
+    def choose(self, faces: Sequence[Box], media_ns: int, *, restless: bool = False) -> Strengths:
         """The strengths in the next picture.
 
         A block becomes weaker at once and stronger step by step.
@@ -57,13 +94,15 @@ class MarkStrength:
         Args:
             faces: where faces are; boxes with numbers that are not finite are left out.
             media_ns: time of the picture.
+            restless: whether pictures change greatly.
 
         Returns:
             What stays valid up to the next call, and is changed by it.
         """
         parts = tuple(self._part(box) for box in faces if all(map(math.isfinite, box)))
-        is_new = parts != self._parts
+        is_new = parts != self._parts or restless != self._restless
         if is_new:
+            self._parts, self._restless = parts, restless
             self._want(parts)
         if self._strengths is None:
             self._strengths = self._wanted.copy()
@@ -85,14 +124,13 @@ class MarkStrength:
 
     def _want(self, parts: tuple[_Part, ...]) -> None:
         """Sets what each block should have with faces on these blocks."""
-        self._parts = parts
-        self._wanted.fill(_FULL)
+        self._wanted.fill(_MORE if self._restless else FULL)
         for rows, columns in parts:
             beside = self._wanted[_wider(rows), _wider(columns)]
             np.minimum(beside, _HALF, out=beside)
         for part in parts:
             self._wanted[part] = _NONE
-        room = float(self._wanted.mean()) / _FULL
+        room = float(np.minimum(self._wanted, FULL).mean()) / FULL
         self._crowded = room < (_ENOUGH_ROOM if self._crowded else _LEAST_ROOM)
         if self._crowded:
             np.maximum(self._wanted, _HALF, out=self._wanted)

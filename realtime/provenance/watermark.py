@@ -41,10 +41,17 @@ FORMAT_VERSION = 1
 _KEY = b"rt-swap invisible mark 1"
 _VERSION_SHIFT = 32
 
-SHARES = (0.0, 0.5, 1.0)
-"""How strong the mark may be in a block."""
+SHARES = (0.0, 0.5, 1.0, 1.6)
+"""How strong the mark may be in a block: not at all, half, in full, and more than that."""
+
+FULL = 2
+"""Index of the strength that is usual."""
 
 _NARROW_PX = 16.0
+_SIZE_POWER = 0.65
+
+_MAX_REDRAWN = 128
+"""So many blocks are drawn anew for a picture, the weakest first: the rest waits for the next."""
 
 Floats = NDArray[np.float32]
 
@@ -142,7 +149,7 @@ def chip_amplitude(size: tuple[int, int], amplitude: float) -> float:
     """The amplitude that a mark needs in pictures of a size.
 
     What compression leaves of a chip grows with the side of its block, as fewer of a codec's own
-    frequencies share it. So it may be fainter where pictures are larger.
+    frequencies share it. So it may be fainter where pictures are larger; how much was measured.
 
     Args:
         size: width and height of the pictures in pixels.
@@ -150,7 +157,7 @@ def chip_amplitude(size: tuple[int, int], amplitude: float) -> float:
     """
     columns, rows = nearest_grid(*size)
     block_px = math.sqrt(size[0] * size[1] / (columns * rows))
-    return amplitude * math.sqrt(_NARROW_PX / max(_NARROW_PX, block_px))
+    return float(amplitude * (_NARROW_PX / max(_NARROW_PX, block_px)) ** _SIZE_POWER)
 
 
 class Watermark:
@@ -166,33 +173,47 @@ class Watermark:
         columns, rows = nearest_grid(*size)
         pattern = draw_pattern(payload, size, amplitude)
         self._drawn = tuple(_halves(share * pattern) for share in SHARES)
-        self._lighter, self._darker = (half.copy() for half in self._drawn[-1])
-        self._strengths: Strengths = np.full((rows, columns), len(SHARES) - 1, np.uint8)
+        self._lighter, self._darker = (half.copy() for half in self._drawn[FULL])
+        self._strengths: Strengths = np.full((rows, columns), FULL, np.uint8)
         self._lefts = np.rint(np.arange(columns + 1) * size[0] / columns).astype(int)
         self._tops = np.rint(np.arange(rows + 1) * size[1] / rows).astype(int)
+
+    def begin(self, strengths: Strengths) -> None:
+        """Draws all blocks anew, before the first picture.
+
+        Args:
+            strengths: of each block.
+        """
+        self._redraw(np.argwhere(strengths != self._strengths), strengths)
 
     def add(self, image: Image, strengths: Strengths | None = None) -> None:
         """Adds the pattern in place.
 
         Args:
             image: ``(H, W, 3) u8 BGR`` of the size told at the beginning.
-            strengths: of each block, from now on; None: as before, in full at the beginning.
+            strengths: what the blocks should have; where many change they follow within a few
+                pictures. None: as before, in full at the beginning.
         """
         if strengths is not None:
-            self._redraw(strengths)
+            blocks = np.argwhere(strengths != self._strengths)
+            if len(blocks) > _MAX_REDRAWN:
+                weakest = np.argsort(strengths[tuple(blocks.T)], kind="stable")
+                blocks = blocks[weakest[:_MAX_REDRAWN]]
+            self._redraw(blocks, strengths)
         cv2.add(image, self._lighter, dst=image)
         cv2.subtract(image, self._darker, dst=image)
 
-    def _redraw(self, strengths: Strengths) -> None:
-        """Draws the blocks whose strength is another one than before."""
-        for row, column in np.argwhere(strengths != self._strengths):
+    def _redraw(self, blocks: NDArray[np.intp], strengths: Strengths) -> None:
+        """Draws some blocks, ``(N, 2)`` rows and columns, as strong as they should be."""
+        for row, column in blocks:
             part = (
                 slice(self._tops[row], self._tops[row + 1]),
                 slice(self._lefts[column], self._lefts[column + 1]),
             )
-            lighter, darker = self._drawn[strengths[row, column]]
+            strength = strengths[row, column]
+            lighter, darker = self._drawn[strength]
             self._lighter[part], self._darker[part] = lighter[part], darker[part]
-        np.copyto(self._strengths, strengths)
+            self._strengths[row, column] = strength
 
 
 def _halves(pattern: Floats) -> tuple[Image, Image]:

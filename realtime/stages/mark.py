@@ -19,13 +19,13 @@ from realtime.provenance.label import (
     small_cap_height_px,
 )
 from realtime.provenance.label_place import Placer
-from realtime.provenance.mark_strength import MarkStrength
+from realtime.provenance.mark_strength import MarkStrength, Restlessness
 from realtime.provenance.run_record import PROGRAM
 from realtime.provenance.watermark import Payload, Watermark, chip_amplitude, nearest_grid
 
 MS_NS = 1_000_000
 
-AMPLITUDES = {"subtle": 2.0, "standard": 2.8, "robust": 4.0}
+AMPLITUDES = {"subtle": 1.9, "standard": 2.7, "robust": 3.8}
 """Levels of each chip of the invisible mark in pictures of 360 lines or less."""
 
 _LARGE_NS = 2500 * MS_NS
@@ -62,6 +62,7 @@ class Mark:
         self._show_label = show_label
         self._watermark: Watermark | None = None
         self._strength: MarkStrength | None = None
+        self._restlessness = Restlessness()
         self._labels: tuple[Labels, ...] = ()
         self._began_ns: int | None = None
 
@@ -76,6 +77,7 @@ class Mark:
         amplitude = chip_amplitude(size, AMPLITUDES[self._config.strength])
         self._watermark = Watermark(self._payload, size, amplitude)
         self._strength = MarkStrength(size, nearest_grid(*size))
+        self._restlessness = Restlessness()
         self._began_ns = None
         if self._show_label:
             caps = [cap_height_px(*size)]
@@ -92,11 +94,13 @@ class Mark:
         if self._watermark is None or self._strength is None:
             raise RuntimeError("Mark.process: the stage must be open, got a closed one.")
         boxes = [tuple(face.box.tolist()) for face in frame.faces]
-        strengths = self._strength.choose(boxes, frame.media_ns)
+        restless = self._restlessness.see(frame.image)
+        strengths = self._strength.choose(boxes, frame.media_ns, restless=restless)
+        if self._began_ns is None:
+            self._began_ns = frame.media_ns
+            self._watermark.begin(strengths)
         self._watermark.add(frame.image, strengths)
         if self._labels:
-            if self._began_ns is None:
-                self._began_ns = frame.media_ns
             is_early = frame.media_ns - self._began_ns < _LARGE_NS
             self._labels[0 if is_early else -1].lay_over(frame)
 

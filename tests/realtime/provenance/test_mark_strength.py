@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from realtime.provenance.mark_strength import MarkStrength
+from realtime.provenance.mark_strength import MarkStrength, Restlessness
 
 SIZE, GRID = (640, 352), (40, 22)  # blocks of 16 by 16 pixels
 MS_NS = 1_000_000
-NONE, HALF, FULL = 0, 1, 2
+NONE, HALF, FULL, MORE = range(4)
 
 
 def chosen(faces, media_ns=0):
@@ -89,3 +89,43 @@ def test_a_clip_that_begins_anew_does_not_stop_the_mark_from_coming_back():
     for number in range(25):
         strengths = strength.choose([], number * 33 * MS_NS)
     assert (strengths == FULL).all()
+
+
+def test_restless_pictures_get_more_but_not_on_faces_and_not_beside_them():
+    face = (100, 60, 200, 190)
+    calm = chosen([face])
+    restless = MarkStrength(SIZE, GRID).choose([face], 0, restless=True)
+    assert ((restless == MORE) == (calm == FULL)).all()
+    assert (restless[calm < FULL] == calm[calm < FULL]).all()
+
+
+def test_more_comes_after_a_while_and_goes_at_once():
+    strength = MarkStrength(SIZE, GRID)
+    seen = [
+        int(strength.choose([], number * 100 * MS_NS, restless=1 <= number < 8)[0, 0])
+        for number in range(10)
+    ]
+    assert seen == [FULL] * 4 + [MORE] * 4 + [FULL] * 2
+
+
+def level(value):
+    return np.full((64, 96, 3), value, np.uint8)
+
+
+def test_flashes_are_restless_and_stay_so_until_it_is_clearly_calmer():
+    restlessness = Restlessness()
+    assert not any(restlessness.see(level(100)) for _ in range(3))
+    flashes = [restlessness.see(level(100 + 10 * (n % 2))) for n in range(60)]
+    assert not flashes[0]
+    assert flashes[-1]
+    assert all(restlessness.see(level(100 + 6 * (n % 2))) for n in range(60))
+    assert not [restlessness.see(level(100 + 4 * (n % 2))) for n in range(60)][-1]
+
+
+def test_a_single_cut_and_a_camera_s_noise_are_not_restless():
+    rng = np.random.default_rng(0)
+    restlessness = Restlessness()
+    pictures = [
+        rng.normal(80 + 60 * (n > 15), 3, (180, 320, 3)).astype(np.uint8) for n in range(30)
+    ]
+    assert not any(restlessness.see(picture) for picture in pictures)

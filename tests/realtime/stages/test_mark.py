@@ -80,6 +80,17 @@ def test_the_mark_is_read_where_a_face_fills_the_picture():
     assert found.payload.session == SESSION
 
 
+def test_a_film_full_of_flashes_gets_a_stronger_mark():
+    mark = opened(show_label=False)
+    strong = []
+    for number in range(60):
+        grey = GREY + 20 * (number % 2)
+        frame = Frame(np.full((360, 640, 3), grey, np.uint8), media_ns=number * SECOND_NS // 30)
+        mark.process(frame)
+        strong.append(int(np.abs(frame.image.astype(int) - grey).max()))
+    assert strong[-1] > 1.3 * strong[0]
+
+
 @pytest.mark.parametrize("size", [(640, 360), (360, 640), (321, 243), (64, 48), (17, 33)])
 def test_pictures_of_any_size_are_marked(size):
     image = send(opened(size), size=size)
