@@ -49,14 +49,16 @@ class Restlessness:
         self._change = 0.0
         self._restless = False
 
-    def see(self, image: Image) -> bool:
+    @property
+    def restless(self) -> bool:
+        """Whether the pictures seen last were restless."""
+        return self._restless
+
+    def see(self, image: Image) -> None:
         """Looks at the next picture.
 
         Args:
             image: ``(H, W, 3) u8 BGR``, of the same size as those before.
-
-        Returns:
-            Whether the last pictures were restless.
         """
         now = image[::_SAMPLE_PX, ::_SAMPLE_PX, 1].astype(np.int16)
         if self._before is not None:
@@ -64,7 +66,6 @@ class Restlessness:
             self._change += (change - self._change) / _NUM_REMEMBERED
         self._before = now
         self._restless = self._change > (_LITTLE if self._restless else _MUCH)
-        return self._restless
 
 
 class MarkStrength:

@@ -47,7 +47,7 @@ SHARES = (0.0, 0.5, 1.0, 1.6)
 FULL = 2
 """Index of the strength that is usual."""
 
-_NARROW_PX = 16.0
+_NARROW_PX, _WIDE_PX = 16.0, 48.0
 _SIZE_POWER = 0.65
 
 _MAX_REDRAWN = 128
@@ -153,11 +153,13 @@ def chip_amplitude(size: tuple[int, int], amplitude: float) -> float:
 
     Args:
         size: width and height of the pictures in pixels.
-        amplitude: where blocks are ``_NARROW_PX`` wide or narrower.
+        amplitude: where blocks are at most 16 pixels wide; beyond 48 it gets no fainter, as too
+            little of it would survive the rounding to whole levels.
     """
     columns, rows = nearest_grid(*size)
     block_px = math.sqrt(size[0] * size[1] / (columns * rows))
-    return float(amplitude * (_NARROW_PX / max(_NARROW_PX, block_px)) ** _SIZE_POWER)
+    block_px = min(max(block_px, _NARROW_PX), _WIDE_PX)
+    return float(amplitude * (_NARROW_PX / block_px) ** _SIZE_POWER)
 
 
 class Watermark:

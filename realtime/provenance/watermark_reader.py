@@ -42,6 +42,7 @@ the reading: rounding and compression leave less than that and in places nothing
 
 _CLIP_LEVEL = 3 * _HOST_LEVEL
 _MAX_HOST_LEVEL = 50.0
+_TINY = 1e-9
 
 _MAX_SIDE_PX = 640
 _NUM_SEARCHED = 6
@@ -53,8 +54,6 @@ _ZOOMS = tuple(1 + 0.007 * step for step in range(1, 18))
 _ASPECTS = (16 / 9, 4 / 3, 1.0, 3 / 4, 9 / 16)
 _BAR_LEVEL = 24
 """Brightness up to which a whole row or column counts as a black bar."""
-
-_TINY = 1e-9
 
 _MIN_CONTENT = 0.2
 """Share of a picture's side that bars must leave to be taken for bars."""
@@ -143,8 +142,8 @@ class MarkReader:
             values: ``(rows, columns, 12) f32``, of any number of pictures in one view.
             grid: columns and rows of blocks.
         """
-        # A mirrored cosine of odd frequency changes its sign.
         values = _evened(values)
+        # A mirrored cosine of odd frequency changes its sign.
         parity = np.array([1 - 2 * (column % 2) for _, column in FREQUENCIES], np.float32)
         for mirrored, seen in ((False, values), (True, values[:, ::-1] * parity)):
             decoded = _decode(seen, self._chips[grid])

@@ -94,12 +94,14 @@ class Mark:
         if self._watermark is None or self._strength is None:
             raise RuntimeError("Mark.process: the stage must be open, got a closed one.")
         boxes = [tuple(face.box.tolist()) for face in frame.faces]
-        restless = self._restlessness.see(frame.image)
+        restless = self._restlessness.restless
         strengths = self._strength.choose(boxes, frame.media_ns, restless=restless)
         if self._began_ns is None:
             self._began_ns = frame.media_ns
             self._watermark.begin(strengths)
         self._watermark.add(frame.image, strengths)
+        # Looked at only now, as the picture is in the caches.
+        self._restlessness.see(frame.image)
         if self._labels:
             is_early = frame.media_ns - self._began_ns < _LARGE_NS
             self._labels[0 if is_early else -1].lay_over(frame)

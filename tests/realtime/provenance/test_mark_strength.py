@@ -112,20 +112,29 @@ def level(value):
     return np.full((64, 96, 3), value, np.uint8)
 
 
+def flicker(restlessness, step):
+    """Whether it calls each of sixty pictures restless that are brighter and darker in turn."""
+    found = []
+    for number in range(60):
+        restlessness.see(level(100 + step * (number % 2)))
+        found.append(restlessness.restless)
+    return found
+
+
 def test_flashes_are_restless_and_stay_so_until_it_is_clearly_calmer():
     restlessness = Restlessness()
-    assert not any(restlessness.see(level(100)) for _ in range(3))
-    flashes = [restlessness.see(level(100 + 10 * (n % 2))) for n in range(60)]
-    assert not flashes[0]
+    assert not any(flicker(restlessness, 0))
+    flashes = flicker(restlessness, 10)
+    assert not flashes[1]
     assert flashes[-1]
-    assert all(restlessness.see(level(100 + 6 * (n % 2))) for n in range(60))
-    assert not [restlessness.see(level(100 + 4 * (n % 2))) for n in range(60)][-1]
+    assert all(flicker(restlessness, 6))
+    assert not flicker(restlessness, 4)[-1]
 
 
 def test_a_single_cut_and_a_camera_s_noise_are_not_restless():
     rng = np.random.default_rng(0)
     restlessness = Restlessness()
-    pictures = [
-        rng.normal(80 + 60 * (n > 15), 3, (180, 320, 3)).astype(np.uint8) for n in range(30)
-    ]
-    assert not any(restlessness.see(picture) for picture in pictures)
+    for number in range(30):
+        picture = rng.normal(80 + 60 * (number > 15), 3, (180, 320, 3)).astype(np.uint8)
+        restlessness.see(picture)
+        assert not restlessness.restless

@@ -86,10 +86,11 @@ def test_the_standard_mark_is_as_faint_as_promised(size: tuple[int, int], least_
 
 
 def test_the_mark_is_fainter_where_pictures_are_larger():
-    amplitudes = [chip_amplitude((16 * n, 9 * n), 4.0) for n in (10, 39, 80, 160)]
+    amplitudes = [chip_amplitude((16 * n, 9 * n), 4.0) for n in (10, 39, 60, 90, 120, 240)]
     assert amplitudes[:2] == [4.0, 4.0]
-    assert 2.4 < amplitudes[2] < 2.6
-    assert amplitudes[3] / amplitudes[2] == pytest.approx(2**-0.65)
+    assert amplitudes[3] / amplitudes[2] == pytest.approx(1.5**-0.65)
+    # 48 of 16 pixels to a block, and from there on the same.
+    assert amplitudes[4:] == [pytest.approx(4 * 3**-0.65)] * 2
 
 
 def block(image: np.ndarray, row: int, column: int) -> np.ndarray:
