@@ -9,6 +9,7 @@ a mark and nobody could see a stronger one.
 import math
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,7 +31,7 @@ then makes the mark come and go only once."""
 _MUCH, _LITTLE = 7.0, 5.0
 """Mean change of pictures in levels: above the first they are restless, below the second calm."""
 
-_SAMPLE_PX = 16
+_SAMPLE_PX = 32
 _NUM_REMEMBERED = 16
 """Pictures over which change is averaged, so that a single cut counts for little."""
 
@@ -45,7 +46,7 @@ class Restlessness:
     """Tells whether pictures change greatly from one to the next, by a few of their pixels."""
 
     def __init__(self) -> None:
-        self._before: NDArray[np.int16] | None = None
+        self._before: NDArray[np.uint8] | None = None
         self._change = 0.0
         self._restless = False
 
@@ -60,9 +61,9 @@ class Restlessness:
         Args:
             image: ``(H, W, 3) u8 BGR``, of the same size as those before.
         """
-        now = image[::_SAMPLE_PX, ::_SAMPLE_PX, 1].astype(np.int16)
+        now = np.ascontiguousarray(image[::_SAMPLE_PX, ::_SAMPLE_PX, 1])
         if self._before is not None:
-            change = float(np.abs(now - self._before).mean())
+            change = cv2.norm(now, self._before, cv2.NORM_L1) / now.size
             self._change += (change - self._change) / _NUM_REMEMBERED
         self._before = now
         self._restless = self._change > (_LITTLE if self._restless else _MUCH)

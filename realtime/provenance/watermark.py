@@ -2,7 +2,7 @@
 
 Spread spectrum in the sense of Cox et al., Secure Spread Spectrum Watermarking for Multimedia
 (1997), made for a live picture: the payload stays the same for a session, so the pattern is made
-once and costs a saturating addition and subtraction for each frame.
+once and costs a saturating sum for each frame.
 
 The picture is thought of as a grid of blocks, 40 by 22 where it is wide, stretched to its size
 whatever that is. In each block twelve low frequencies of an 8 by 8 cosine transform carry a chip
@@ -49,6 +49,8 @@ FULL = 2
 
 _NARROW_PX, _WIDE_PX = 16.0, 48.0
 _SIZE_POWER = 0.65
+
+_HIGHEST_BIT = np.uint8(0x80)
 
 _MAX_REDRAWN = 128
 """So many blocks are drawn anew for a picture, the weakest first: the rest waits for the next."""
@@ -174,8 +176,8 @@ class Watermark:
     def __init__(self, payload: Payload, size: tuple[int, int], amplitude: float) -> None:
         columns, rows = nearest_grid(*size)
         pattern = draw_pattern(payload, size, amplitude)
-        self._drawn = tuple(_halves(share * pattern) for share in SHARES)
-        self._lighter, self._darker = (half.copy() for half in self._drawn[FULL])
+        self._drawn = tuple(_whole_levels(share * pattern) for share in SHARES)
+        self._pattern = self._drawn[FULL].copy()
         self._strengths: Strengths = np.full((rows, columns), FULL, np.uint8)
         self._lefts = np.rint(np.arange(columns + 1) * size[0] / columns).astype(int)
         self._tops = np.rint(np.arange(rows + 1) * size[1] / rows).astype(int)
@@ -202,8 +204,11 @@ class Watermark:
                 weakest = np.argsort(strengths[tuple(blocks.T)], kind="stable")
                 blocks = blocks[weakest[:_MAX_REDRAWN]]
             self._redraw(blocks, strengths)
-        cv2.add(image, self._lighter, dst=image)
-        cv2.subtract(image, self._darker, dst=image)
+        # Turning the highest bit takes 128 away, so that one saturating sum of signed bytes does.
+        signed = image.view(np.int8)
+        np.bitwise_xor(image, _HIGHEST_BIT, out=image)
+        cv2.add(signed, self._pattern, dst=signed)
+        np.bitwise_xor(image, _HIGHEST_BIT, out=image)
 
     def _redraw(self, blocks: NDArray[np.intp], strengths: Strengths) -> None:
         """Draws some blocks, ``(N, 2)`` rows and columns, as strong as they should be."""
@@ -213,20 +218,14 @@ class Watermark:
                 slice(self._lefts[column], self._lefts[column + 1]),
             )
             strength = strengths[row, column]
-            lighter, darker = self._drawn[strength]
-            self._lighter[part], self._darker[part] = lighter[part], darker[part]
+            self._pattern[part] = self._drawn[strength][part]
             self._strengths[row, column] = strength
 
 
-def _halves(pattern: Floats) -> tuple[Image, Image]:
-    """What is added and what is taken away, as saturating sums know positive numbers only."""
-    levels = np.rint(pattern)
-    return _grey(np.clip(levels, 0, 255)), _grey(np.clip(-levels, 0, 255))
-
-
-def _grey(levels: Floats) -> Image:
+def _whole_levels(pattern: Floats) -> NDArray[np.int8]:
     """The same level in blue, green and red, so that brightness changes and colour does not."""
-    return np.repeat(levels.astype(np.uint8)[:, :, None], 3, axis=2)
+    levels = np.clip(np.rint(pattern), -127, 127).astype(np.int8)
+    return np.repeat(levels[:, :, None], 3, axis=2)
 
 
 def transform(grey: Floats, grid: tuple[int, int]) -> Floats:
