@@ -1,16 +1,18 @@
 """What the invisible mark survives: ``python -m tools.mark_bench CLIPS``.
 
-Every clip is marked as the engine marks it, goes through each attack, and is read in windows of
-thirty pictures. The rate is the share of windows whose reading is right, all clips together and the
-worst of them. ``--clean`` reads unmarked windows instead, in every view the reader knows, and
-counts what it finds where nothing is. ``--faces`` counts the pictures on which the label lies over
-a face that the engine tracks. ``--cost`` times the marking of a frame.
+Every clip is marked as the engine marks it, with its faces known, goes through each attack, and is
+read in windows of thirty pictures. The rate is the share of windows whose reading is right, all
+clips together and the worst of them. ``--clean`` reads unmarked windows instead, in every view the
+reader knows, and counts what it finds where nothing is. ``--faces`` counts the pictures on which
+the label lies over a face that the engine tracks. ``--cost`` times the marking of a frame.
 """
 
 import argparse
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
@@ -39,26 +41,14 @@ from realtime.stages.mark import Labels, Mark, MarkConfig
 from realtime.stages.track import Track, TrackConfig
 from tools.json_file import write_json
 from tools.mark_attacks import ATTACKS, RATE_HZ, small_x264
+from tools.mark_frames import marked, track_faces
+from tools.mark_shimmer import measure_shimmer
+from tools.verdict import without_nan
 
 WINDOW = 30
-WARP_STEP = 10
 OTHERS_BYTES, CACHE_LINE_BYTES = 96 << 20, 64
 NUM_TURNS = 4
 """Clean pictures are looked at in four positions, each turned by a quarter."""
-
-
-def marked(pictures: Sequence[Image], session: int, *, show_label: bool) -> list[Image]:
-    """Copies of the pictures as the engine would send them."""
-    height, width = pictures[0].shape[:2]
-    mark = Mark(MarkConfig(), session, show_label=show_label)
-    mark.open(PictureSpec(width, height, Fraction(RATE_HZ), live=False), Memory())
-    frames = [
-        Frame(picture.copy(), media_ns=number * 1_000_000_000 // RATE_HZ)
-        for number, picture in enumerate(pictures)
-    ]
-    for frame in frames:
-        mark.process(frame)
-    return [frame.image for frame in frames]
 
 
 def windows_of(pictures: Sequence[Image]) -> Iterator[list[Grey]]:
@@ -68,70 +58,33 @@ def windows_of(pictures: Sequence[Image]) -> Iterator[list[Grey]]:
         yield greys[start : start + WINDOW]
 
 
-def measure_clip(path: Path, num_pictures: int) -> Json:
+def measure_clip(path: Path, num_pictures: int, library: ModelLibrary) -> Json:
     """Reads one clip after every attack.
 
     Returns:
-        ``psnr_db``, ``warp_ratio``, ``label_match`` and, by attack, windows read and windows.
+        ``psnr_db``, ``label_match``, ``shimmer`` and, by attack, windows read and windows.
     """
     pictures = next(
         sample_windows(path, num_windows=1, num_pictures=num_pictures, keep=np.copy), []
     )
+    faces = track_faces(pictures, library)
     session = draw_session()
-    sent = marked(pictures, session, show_label=False)
+    sent = marked(pictures, faces, session, show_label=False)
     rates = {}
     reader = MarkReader()
     for name, attack in ATTACKS.items():
         found = [reader.read(window) for window in windows_of(attack(sent))]
         right = [reading is not None and reading.payload.session == session for reading in found]
         rates[name] = (sum(right), len(right))
-    labelled = small_x264(28)(marked(pictures, session, show_label=True))
+    labelled = small_x264(28)(marked(pictures, faces, session, show_label=True))
     seen = [find_label(window) for window in windows_of(labelled)]
     errors = [cv2.PSNR(before, after) for before, after in zip(pictures, sent, strict=True)]
     return {
         "psnr_db": float(np.mean(errors)),
-        "warp_ratio": warp_ratio(pictures, sent),
         "label_match": min(reading.match for reading in seen),
+        "shimmer": without_nan(asdict(measure_shimmer(pictures, sent, faces))),
         "rates": rates,
     }
-
-
-def warp_ratio(before: Sequence[Image], after: Sequence[Image]) -> float:
-    """Warping error (Lai et al., 2018) of the marked pictures over that of the clean ones.
-
-    The motion and the mask of what stays visible are those of the clean pictures.
-    """
-    errors = np.zeros(2)
-    for first in range(0, len(before) - 1, WARP_STEP):
-        flow, mask = _motion(before[first], before[first + 1])
-        for place, pictures in enumerate((before, after)):
-            errors[place] += _warp_error(pictures[first], pictures[first + 1], flow, mask)
-    return float(errors[1] / errors[0]) if errors[0] else 1.0
-
-
-def _motion(first: Image, second: Image) -> tuple[np.ndarray, np.ndarray]:
-    """Motion in pixels from the first picture, and where it can be followed back."""
-    greys = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in (first, second)]
-    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    still = np.zeros((*greys[0].shape, 2), np.float32)
-    there = np.asarray(finder.calc(greys[0], greys[1], still.copy()))
-    back = _sampled(np.asarray(finder.calc(greys[1], greys[0], still)), there)
-    slip = np.square(there + back).sum(axis=2)
-    length = np.square(there).sum(axis=2) + np.square(back).sum(axis=2)
-    return there, slip < 0.01 * length + 0.5
-
-
-def _warp_error(first: Image, second: Image, flow: np.ndarray, mask: np.ndarray) -> float:
-    difference = (first.astype(np.float32) - _sampled(second, flow)) / 255
-    return float(np.square(difference)[mask].mean())
-
-
-def _sampled(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    height, width = flow.shape[:2]
-    grid = np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
-    places = grid + flow
-    moved = cv2.remap(image, places[..., 0], places[..., 1], cv2.INTER_LINEAR)
-    return np.asarray(moved, np.float32)
 
 
 def count_false_finds(path: Path, num_pictures: int) -> tuple[int, int]:
@@ -189,7 +142,7 @@ def count_covered_faces(path: Path, library: ModelLibrary) -> tuple[int, int]:
 
 
 def measure_cost(size: tuple[int, int], num_frames: int) -> Json:
-    """Time of the processor that label and mark together take for a frame.
+    """Time of the processor that label and mark together take for a frame with a moving face.
 
     Returns:
         ``warm``: median in ms with picture and pattern in the caches; ``cold``: with other data
@@ -199,11 +152,11 @@ def measure_cost(size: tuple[int, int], num_frames: int) -> Json:
     mark = Mark(MarkConfig(), draw_session())
     mark.open(spec, Memory())
     frame = Frame.blank(spec)
-    box = np.array([0.4 * size[0], 0.3 * size[1], 0.6 * size[0], 0.7 * size[1]], np.float32)
-    frame.faces = [Face(1, box, np.zeros((468, 3), np.float32), 1.0, Pose(0, 0, 0))]
+    landmarks = np.zeros((468, 3), np.float32)
     others = np.zeros(OTHERS_BYTES, np.uint8)
     times = {"warm": Histogram(), "cold": Histogram()}
     for number in range(num_frames):
+        frame.faces = [Face(1, _swaying_box(size, number), landmarks, 1.0, Pose(0, 0, 0))]
         for name, histogram in times.items():
             others[:: CACHE_LINE_BYTES if name == "cold" else OTHERS_BYTES] += 1
             if name == "warm":
@@ -213,6 +166,13 @@ def measure_cost(size: tuple[int, int], num_frames: int) -> Json:
             mark.process(frame)
             histogram.add(time.thread_time_ns() - began_ns)
     return {f"{name}_ms": round(times[name].quantile_ns(0.5) / 1e6, 3) for name in times}
+
+
+def _swaying_box(size: tuple[int, int], number: int) -> np.ndarray:
+    """A face that sways by a tenth of the picture in two seconds."""
+    left = 0.35 + 0.05 * math.sin(2 * math.pi * number / (2 * RATE_HZ))
+    part = np.array([left, 0.3, left + 0.2, 0.7], np.float32)
+    return part * np.array([*size, *size], np.float32)
 
 
 def print_table(clips: dict[str, Json]) -> None:
@@ -225,9 +185,21 @@ def print_table(clips: dict[str, Json]) -> None:
         print(f"{name:34} {total:7.1%} {worst:10.1%}")
     num_windows = sum(clip["rates"]["untouched"][1] for clip in clips.values())
     print(f"windows of {WINDOW} pictures: {num_windows} from {len(clips)} clips")
-    for name, figure in (("psnr_db", min), ("warp_ratio", max), ("label_match", min)):
-        values = [clip[name] for clip in clips.values()]
-        print(f"{name}: mean {np.mean(values):.3f}, worst {figure(values):.3f}")
+    figures = {
+        "PSNR in dB": ([clip["psnr_db"] for clip in clips.values()], min),
+        "match of the label": ([clip["label_match"] for clip in clips.values()], min),
+        "warping error, whole picture": (_shimmers(clips, "whole"), max),
+        "warping error, faces": (_shimmers(clips, "face"), max),
+    }
+    for name, (values, worst) in figures.items():
+        if values:
+            mean, median = np.mean(values), np.median(values)
+            print(f"{name}: mean {mean:.3f}, median {median:.3f}, worst {worst(values):.3f}")
+
+
+def _shimmers(clips: dict[str, Json], part: str) -> list[float]:
+    found = (clip["shimmer"][part] for clip in clips.values())
+    return [value for value in found if value is not None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -245,11 +217,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not paths and not options.cost:
         parser.error("clips: must be a folder of videos, got nothing.")
     figures: Json = {"machine": machine_facts()}
+    library = ModelLibrary()
     if options.cost:
         figures["cost"] = {f"{w}x{h}": measure_cost((w, h), 200) for w, h in SIZES}
         print(figures["cost"])
     elif options.faces:
-        library = ModelLibrary()
         figures["faces"] = {path.name: count_covered_faces(path, library) for path in paths}
         for name, (num_covered, num_faces) in figures["faces"].items():
             print(f"{name:34} label over a face on {num_covered} of {num_faces} pictures")
@@ -258,7 +230,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         figures["clean"] = [sum(column) for column in zip(*counts, strict=True)]
         print(f"found in {figures['clean'][0]} of {figures['clean'][1]} windows without the mark")
     else:
-        figures["clips"] = {path.name: measure_clip(path, options.pictures) for path in paths}
+        figures["clips"] = {
+            path.name: measure_clip(path, options.pictures, library) for path in paths
+        }
         print_table(figures["clips"])
     if options.json:
         write_json(figures, options.json)

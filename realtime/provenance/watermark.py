@@ -2,7 +2,7 @@
 
 Spread spectrum in the sense of Cox et al., Secure Spread Spectrum Watermarking for Multimedia
 (1997), made for a live picture: the payload stays the same for a session, so the pattern is made
-once and costs a saturating addition and subtraction for each frame.
+once and costs a saturating sum for each frame.
 
 The picture is thought of as a grid of blocks, 40 by 22 where it is wide, stretched to its size
 whatever that is. In each block twelve low frequencies of an 8 by 8 cosine transform carry a chip
@@ -13,6 +13,7 @@ The key is public, so that anybody can find the mark; so anybody who wants to ca
 """
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -40,7 +41,24 @@ FORMAT_VERSION = 1
 _KEY = b"rt-swap invisible mark 1"
 _VERSION_SHIFT = 32
 
+SHARES = (0.0, 0.5, 1.0, 1.6)
+"""How strong the mark may be in a block: not at all, half, in full, and more than that."""
+
+FULL = 2
+"""Index of the strength that is usual."""
+
+_NARROW_PX, _WIDE_PX = 16.0, 48.0
+_SIZE_POWER = 0.65
+
+_HIGHEST_BIT = np.uint8(0x80)
+
+_MAX_REDRAWN = 128
+"""So many blocks are drawn anew for a picture, the weakest first: the rest waits for the next."""
+
 Floats = NDArray[np.float32]
+
+Strengths = NDArray[np.uint8]
+"""``(rows, columns) u8``, of each block the index of its strength in ``SHARES``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +147,25 @@ def draw_pattern(payload: Payload, size: tuple[int, int], amplitude: float) -> F
     return np.asarray(cv2.resize(flat, size, interpolation=cv2.INTER_CUBIC), np.float32)
 
 
+def chip_amplitude(size: tuple[int, int], amplitude: float) -> float:
+    """The amplitude that a mark needs in pictures of a size.
+
+    What compression leaves of a chip grows with the side of its block, as fewer of a codec's own
+    frequencies share it. So it may be fainter where pictures are larger; how much was measured.
+
+    Args:
+        size: width and height of the pictures in pixels.
+        amplitude: where blocks are at most 16 pixels wide; beyond 48 it gets no fainter, as too
+            little of it would survive the rounding to whole levels.
+    """
+    columns, rows = nearest_grid(*size)
+    block_px = math.sqrt(size[0] * size[1] / (columns * rows))
+    block_px = min(max(block_px, _NARROW_PX), _WIDE_PX)
+    return float(amplitude * (_NARROW_PX / block_px) ** _SIZE_POWER)
+
+
 class Watermark:
-    """Adds one pattern to pictures of one size.
+    """Adds one pattern to pictures of one size, in each block as strongly as is asked for.
 
     Args:
         payload: what it says.
@@ -139,24 +174,58 @@ class Watermark:
     """
 
     def __init__(self, payload: Payload, size: tuple[int, int], amplitude: float) -> None:
-        levels = np.rint(draw_pattern(payload, size, amplitude)).astype(np.int16)
-        # Two halves, as eight-bit pictures know saturating sums of positive numbers only.
-        self._lighter = _grey(np.clip(levels, 0, 255))
-        self._darker = _grey(np.clip(-levels, 0, 255))
+        columns, rows = nearest_grid(*size)
+        pattern = draw_pattern(payload, size, amplitude)
+        self._drawn = tuple(_whole_levels(share * pattern) for share in SHARES)
+        self._pattern = self._drawn[FULL].copy()
+        self._strengths: Strengths = np.full((rows, columns), FULL, np.uint8)
+        self._lefts = np.rint(np.arange(columns + 1) * size[0] / columns).astype(int)
+        self._tops = np.rint(np.arange(rows + 1) * size[1] / rows).astype(int)
 
-    def add(self, image: Image) -> None:
+    def begin(self, strengths: Strengths) -> None:
+        """Draws all blocks anew, before the first picture.
+
+        Args:
+            strengths: of each block.
+        """
+        self._redraw(np.argwhere(strengths != self._strengths), strengths)
+
+    def add(self, image: Image, strengths: Strengths | None = None) -> None:
         """Adds the pattern in place.
 
         Args:
             image: ``(H, W, 3) u8 BGR`` of the size told at the beginning.
+            strengths: what the blocks should have; where many change they follow within a few
+                pictures. None: as before, in full at the beginning.
         """
-        cv2.add(image, self._lighter, dst=image)
-        cv2.subtract(image, self._darker, dst=image)
+        if strengths is not None:
+            blocks = np.argwhere(strengths != self._strengths)
+            if len(blocks) > _MAX_REDRAWN:
+                weakest = np.argsort(strengths[tuple(blocks.T)], kind="stable")
+                blocks = blocks[weakest[:_MAX_REDRAWN]]
+            self._redraw(blocks, strengths)
+        # Turning the highest bit takes 128 away, so that one saturating sum of signed bytes does.
+        signed = image.view(np.int8)
+        np.bitwise_xor(image, _HIGHEST_BIT, out=image)
+        cv2.add(signed, self._pattern, dst=signed)
+        np.bitwise_xor(image, _HIGHEST_BIT, out=image)
+
+    def _redraw(self, blocks: NDArray[np.intp], strengths: Strengths) -> None:
+        """Draws some blocks, ``(N, 2)`` rows and columns, as strong as they should be."""
+        for row, column in blocks:
+            part = (
+                slice(self._tops[row], self._tops[row + 1]),
+                slice(self._lefts[column], self._lefts[column + 1]),
+            )
+            strength = strengths[row, column]
+            self._pattern[part] = self._drawn[strength][part]
+            self._strengths[row, column] = strength
 
 
-def _grey(levels: NDArray[np.int16]) -> Image:
+def _whole_levels(pattern: Floats) -> NDArray[np.int8]:
     """The same level in blue, green and red, so that brightness changes and colour does not."""
-    return np.repeat(levels.astype(np.uint8)[:, :, None], 3, axis=2)
+    levels = np.clip(np.rint(pattern), -127, 127).astype(np.int8)
+    return np.repeat(levels[:, :, None], 3, axis=2)
 
 
 def transform(grey: Floats, grid: tuple[int, int]) -> Floats:

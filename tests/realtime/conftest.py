@@ -1,6 +1,7 @@
 """Media made for the tests, and the face mesh."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from importlib import util
 from pathlib import Path
@@ -10,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from engines.models.face_finder import FACE_NETWORKS
 from engines.models.library import ModelLibrary
 from realtime.face_mesh import load_face_mesh
 from realtime.face_zones import draw_zones
@@ -102,6 +104,30 @@ def write_video(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def library_with(tmp_path_factory):
+    """Gives a function that makes a library of the face networks and further models.
+
+    The function takes family and contents of each further model by its name.
+    """
+
+    def make(models: Mapping[str, tuple[str, bytes]]) -> ModelLibrary:
+        cache = tmp_path_factory.mktemp("cache")
+        own = ModelLibrary()
+        own.pull((*FACE_NETWORKS, "face_mesh_connections", "portrait_astronaut"))
+        for path in own.path("portrait_astronaut").parent.glob("*.*"):
+            if path.is_file():
+                shutil.copy(path, cache)
+        library = ModelLibrary(cache, offline=True)
+        for name, (family, model) in models.items():
+            path = cache / "twin.onnx"
+            path.write_bytes(model)
+            library.import_file(path, family=family, name=name)
+        return library
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Other faces and other networks while pictures go through; needs the face networks."""
 
-import shutil
 import threading
 from dataclasses import replace
 
@@ -9,8 +8,6 @@ import numpy as np
 import pytest
 
 from engines.errors import ModelError
-from engines.models.face_finder import FACE_NETWORKS
-from engines.models.library import ModelLibrary
 from realtime.app import build_plan
 from realtime.config import load_config
 from realtime.consent import ConsentKind
@@ -22,30 +19,14 @@ pytestmark = pytest.mark.models
 
 
 @pytest.fixture(scope="module")
-def library(twins, tmp_path_factory):
-    cache = tmp_path_factory.mktemp("cache")
-    own = ModelLibrary()
-    own.pull((*FACE_NETWORKS, "face_mesh_connections", "portrait_astronaut"))
-    for path in own.path("portrait_astronaut").parent.glob("*.*"):
-        if path.is_file():
-            shutil.copy(path, cache)
-    library = ModelLibrary(cache, offline=True)
-    models = {
-        "one": ("inswapper", twins.swapper(128, emap=True, strength=100)),
-        "two": ("hyperswap", twins.swapper(256, seed=7)),
-        "arc_twin": ("arcface", twins.recogniser()),
-    }
-    for name, (family, model) in models.items():
-        path = cache / "twin.onnx"
-        path.write_bytes(model)
-        library.import_file(path, family=family, name=name)
-    return library
-
-
-@pytest.fixture(autouse=True)
-def record(tmp_path, monkeypatch):
-    """A record of consents of its own."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+def library(twins, library_with):
+    return library_with(
+        {
+            "one": ("inswapper", twins.swapper(128, emap=True, strength=100)),
+            "two": ("hyperswap", twins.swapper(256, seed=7)),
+            "arc_twin": ("arcface", twins.recogniser()),
+        }
+    )
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Whole runs with a swapping network: the slow path degrades, it does not break."""
 
-import shutil
 import threading
 from fractions import Fraction
 
@@ -9,7 +8,6 @@ import pytest
 
 from engines.fake import FakeGpuSession, FakeMemory, FakeSession
 from engines.hosted import open_hosted
-from engines.models.face_finder import FACE_NETWORKS
 from engines.models.library import ModelLibrary
 from engines.onnxruntime import OnnxRuntimeSession
 from engines.opener import open_exactly
@@ -24,25 +22,15 @@ pytestmark = pytest.mark.models
 
 
 @pytest.fixture(scope="module")
-def library(twins, tmp_path_factory):
+def library(twins, library_with):
     """The face networks, and swappers of the published architecture with fewer channels."""
-    cache = tmp_path_factory.mktemp("cache")
-    own = ModelLibrary()
-    own.pull((*FACE_NETWORKS, "face_mesh_connections", "portrait_astronaut"))
-    for path in own.path("portrait_astronaut").parent.glob("*.*"):
-        if path.is_file():
-            shutil.copy(path, cache)
-    library = ModelLibrary(cache, offline=True)
-    models = {
-        "quick": ("inswapper", twins.published_swapper((8, 8, 16, 16), blocks=1)),
-        "slow": ("inswapper", twins.published_swapper((32, 64, 128, 128), blocks=2)),
-        "arc_twin": ("arcface", twins.recogniser()),
-    }
-    for name, (family, model) in models.items():
-        path = cache / "twin.onnx"
-        path.write_bytes(model)
-        library.import_file(path, family=family, name=name)
-    return library
+    return library_with(
+        {
+            "quick": ("inswapper", twins.published_swapper((8, 8, 16, 16), blocks=1)),
+            "slow": ("inswapper", twins.published_swapper((32, 64, 128, 128), blocks=2)),
+            "arc_twin": ("arcface", twins.recogniser()),
+        }
+    )
 
 
 def run(library, swapper, *, unpaced, seconds, size="640x480", rate_hz=30):

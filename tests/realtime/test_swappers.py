@@ -1,6 +1,5 @@
 """From the name of a network and some pictures to a stage that works; needs the face networks."""
 
-import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from engines.errors import ModelError
 from engines.families.crops import cut_crop
 from engines.families.recogniser import unit
 from engines.families.templates import fit_template
-from engines.models.face_finder import FACE_NETWORKS, open_face_finder
+from engines.models.face_finder import open_face_finder
 from engines.models.library import ModelLibrary
 from engines.onnxruntime import OnnxRuntimeSession
 from engines.opener import open_exactly
@@ -46,20 +45,9 @@ SWAPPERS = ["in_twin", "hyper_twin", "ghost_twin", "uni_twin", "somebody"]
 
 
 @pytest.fixture(scope="module")
-def library(twins, tmp_path_factory):
+def library(twins, library_with):
     """The face networks and a twin of each kind."""
-    cache = tmp_path_factory.mktemp("cache")
-    own = ModelLibrary()
-    own.pull((*FACE_NETWORKS, "face_mesh_connections", "portrait_astronaut"))
-    for path in own.path("portrait_astronaut").parent.glob("*.*"):
-        if path.is_file():
-            shutil.copy(path, cache)
-    library = ModelLibrary(cache, offline=True)
-    for name, (family, make) in TWINS.items():
-        path = cache / "twin.onnx"
-        path.write_bytes(make(twins))
-        library.import_file(path, family=family, name=name)
-    return library
+    return library_with({name: (family, make(twins)) for name, (family, make) in TWINS.items()})
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,13 @@ from realtime.provenance.watermark import (
     GRIDS,
     Payload,
     Watermark,
+    chip_amplitude,
     draw_chips,
     draw_pattern,
     nearest_grid,
     transform,
 )
+from realtime.stages.mark import AMPLITUDES
 
 _SPEC = util.spec_from_file_location("scenes", Path(__file__).with_name("scenes.py"))
 scenes = util.module_from_spec(_SPEC)
@@ -73,12 +75,73 @@ def test_the_transform_finds_the_chips_of_the_pattern_and_nothing_else():
     assert abs(float(pattern.mean())) < 1e-4
 
 
-@pytest.mark.parametrize(("amplitude", "least_db"), [(2.1, 48.0), (3.0, 45.0), (4.5, 42.0)])
-def test_the_mark_is_as_faint_as_promised(amplitude: float, least_db: float):
-    picture = scenes.film(1, (1279, 719))[0]
+@pytest.mark.parametrize(
+    ("size", "least_db"), [((320, 180), 45.0), ((640, 360), 45.0), ((1280, 720), 49.5)]
+)
+def test_the_standard_mark_is_as_faint_as_promised(size: tuple[int, int], least_db: float):
+    picture = scenes.film(1, size)[0]
     marked = picture.copy()
-    Watermark(Payload(5), (1279, 719), amplitude).add(marked)
+    Watermark(Payload(5), size, chip_amplitude(size, AMPLITUDES["standard"])).add(marked)
     assert least_db < cv2.PSNR(picture, marked) < least_db + 2
+
+
+def test_the_mark_is_fainter_where_pictures_are_larger():
+    amplitudes = [chip_amplitude((16 * n, 9 * n), 4.0) for n in (10, 39, 60, 90, 120, 240)]
+    assert amplitudes[:2] == [4.0, 4.0]
+    assert amplitudes[3] / amplitudes[2] == pytest.approx(1.5**-0.65)
+    # 48 of 16 pixels to a block, and from there on the same.
+    assert amplitudes[4:] == [pytest.approx(4 * 3**-0.65)] * 2
+
+
+def block(image: np.ndarray, row: int, column: int) -> np.ndarray:
+    return image[16 * row : 16 * row + 16, 16 * column : 16 * column + 16, 0].astype(int) - 100
+
+
+def test_each_block_is_as_strong_as_is_asked_for_and_stays_so():
+    mark = Watermark(Payload(5), (640, 352), 6.0)
+    full, mixed, after = (np.full((352, 640, 3), 100, np.uint8) for _ in range(3))
+    mark.add(full)
+    strengths = np.full((22, 40), 2, np.uint8)
+    strengths[3, 4], strengths[3, 5] = 0, 1
+    mark.add(mixed, strengths)
+    mark.add(after)
+    assert (block(mixed, 3, 4) == 0).all()
+    np.testing.assert_allclose(block(mixed, 3, 5), block(full, 3, 5) / 2, atol=1)
+    assert np.abs(block(mixed, 3, 5)).max() > 1
+    mixed[48:64, 64:96] = full[48:64, 64:96]
+    assert (mixed == full).all()
+    assert (block(after, 3, 4) == 0).all()
+    again = np.full_like(full, 100)
+    mark.add(again, np.full((22, 40), 2, np.uint8))
+    assert (again == full).all()
+
+
+def test_the_blocks_of_a_picture_of_odd_size_leave_no_pixel_out():
+    mark = Watermark(Payload(5), (321, 243), 6.0)
+    picture = np.full((243, 321, 3), 100, np.uint8)
+    mark.begin(np.zeros((24, 32), np.uint8))
+    mark.add(picture)
+    assert (picture == 100).all()
+
+
+def test_where_many_blocks_change_the_weakest_come_first_and_the_rest_in_the_next_pictures():
+    mark = Watermark(Payload(5), (640, 352), 6.0)
+    strengths = np.full((22, 40), 3, np.uint8)
+    strengths[10:16, 10:30] = 0
+    before, first = (np.full((352, 640, 3), 100, np.uint8) for _ in range(2))
+    mark.add(before)
+    mark.add(first, strengths)
+    assert (first[160:256, 160:480] == 100).all()
+    num_changed = sum((block(first, *at) != block(before, *at)).any() for at in np.ndindex(22, 40))
+    assert num_changed == 128
+    for _ in range(6):
+        last = np.full_like(first, 100)
+        mark.add(last, strengths)
+    expected = np.full_like(first, 100)
+    other = Watermark(Payload(5), (640, 352), 6.0)
+    other.begin(strengths)
+    other.add(expected)
+    assert (last == expected).all()
 
 
 def test_the_mark_changes_brightness_only_and_stops_at_black_and_white():

@@ -63,6 +63,34 @@ def test_without_the_label_the_invisible_mark_stays():
     assert MarkReader().read([shrink(image)]) is not None
 
 
+def test_the_mark_is_read_beside_a_large_face_and_does_not_touch_it():
+    box = (120, 20, 430, 360)
+    mark = opened(show_label=False)
+    images = [send(mark, n * SECOND_NS // 30, [box]) for n in range(3)]
+    assert all((image[20:, 120:430] == GREY).all() for image in images)
+    found = MarkReader().read([shrink(image) for image in images])
+    assert found is not None
+    assert found.payload.session == SESSION
+
+
+def test_the_mark_is_read_where_a_face_fills_the_picture():
+    image = send(opened(show_label=False), boxes=[(-50, -50, 700, 400)])
+    found = MarkReader().read([shrink(image)])
+    assert found is not None
+    assert found.payload.session == SESSION
+
+
+def test_a_film_full_of_flashes_gets_a_stronger_mark():
+    mark = opened(show_label=False)
+    strong = []
+    for number in range(60):
+        grey = GREY + 20 * (number % 2)
+        frame = Frame(np.full((360, 640, 3), grey, np.uint8), media_ns=number * SECOND_NS // 30)
+        mark.process(frame)
+        strong.append(int(np.abs(frame.image.astype(int) - grey).max()))
+    assert strong[-1] > 1.3 * strong[0]
+
+
 @pytest.mark.parametrize("size", [(640, 360), (360, 640), (321, 243), (64, 48), (17, 33)])
 def test_pictures_of_any_size_are_marked(size):
     image = send(opened(size), size=size)

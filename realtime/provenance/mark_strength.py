@@ -1,0 +1,154 @@
+"""Where the invisible mark is strong and where it is left out: not on faces; pure.
+
+The pattern stands still. Skin that moves under it would seem to shimmer, so there is none on faces
+and half of it beside them. Where faces leave too little room the mark must go on them after all,
+half as strong. In films whose pictures change greatly from one to the next, codecs leave little of
+a mark and nobody could see a stronger one.
+"""
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.frame import Image
+from realtime.provenance.watermark import FULL, SHARES, Strengths
+
+MS_NS = 1_000_000
+
+_NONE, _HALF, _, _MORE = range(len(SHARES))
+
+_LEAST_ROOM, _ENOUGH_ROOM = 0.35, 0.45
+"""Shares of the picture, counted by strength, that faces must leave: below the first the mark goes
+on faces, above the second it leaves them again."""
+
+_RISE_NS = 300 * MS_NS
+"""How long a block must have been free before its mark gets stronger by a step. A face that sways
+then makes the mark come and go only once."""
+
+_MUCH, _LITTLE = 7.0, 5.0
+"""Mean change of pictures in levels: above the first they are restless, below the second calm."""
+
+_SAMPLE_PX = 32
+_NUM_REMEMBERED = 16
+"""Pictures over which change is averaged, so that a single cut counts for little."""
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom in pixels."""
+
+_Part = tuple[slice, slice]
+"""Rows and columns of blocks."""
+
+
+class Restlessness:
+    """Tells whether pictures change greatly from one to the next, by a few of their pixels."""
+
+    def __init__(self) -> None:
+        self._before: NDArray[np.uint8] | None = None
+        self._change = 0.0
+        self._restless = False
+
+    @property
+    def restless(self) -> bool:
+        """Whether the pictures seen last were restless."""
+        return self._restless
+
+    def see(self, image: Image) -> None:
+        """Looks at the next picture.
+
+        Args:
+            image: ``(H, W, 3) u8 BGR``, of the same size as those before.
+        """
+        now = np.ascontiguousarray(image[::_SAMPLE_PX, ::_SAMPLE_PX, 1])
+        if self._before is not None:
+            change = cv2.norm(now, self._before, cv2.NORM_L1) / now.size
+            self._change += (change - self._change) / _NUM_REMEMBERED
+        self._before = now
+        self._restless = self._change > (_LITTLE if self._restless else _MUCH)
+
+
+class MarkStrength:
+    """Chooses the strength of each block for each picture of a stream.
+
+    Args:
+        size: width and height of the pictures in pixels.
+        grid: columns and rows of blocks.
+    """
+
+    def __init__(self, size: tuple[int, int], grid: tuple[int, int]) -> None:
+        columns, rows = grid
+        self._block_px = (size[0] / columns, size[1] / rows)
+        self._strengths: Strengths | None = None
+        self._wanted: Strengths = np.full((rows, columns), FULL, np.uint8)
+        self._waits = np.zeros((rows, columns), np.bool_)
+        self._since_ns = np.zeros((rows, columns), np.int64)
+        self._parts: tuple[_Part, ...] = ()
+        self._crowded = False
+        self._restless = False
+
+    def choose(self, faces: Sequence[Box], media_ns: int, *, restless: bool = False) -> Strengths:
+        """The strengths in the next picture.
+
+        A block becomes weaker at once and stronger step by step.
+
+        Args:
+            faces: where faces are; boxes with numbers that are not finite are left out.
+            media_ns: time of the picture.
+            restless: whether pictures change greatly.
+
+        Returns:
+            What stays valid up to the next call, and is changed by it.
+        """
+        parts = tuple(self._part(box) for box in faces if all(map(math.isfinite, box)))
+        is_new = parts != self._parts or restless != self._restless
+        if is_new:
+            self._parts, self._restless = parts, restless
+            self._want(parts)
+        if self._strengths is None:
+            self._strengths = self._wanted.copy()
+        elif is_new or self._waits.any():
+            self._approach(self._strengths, media_ns)
+        return self._strengths
+
+    def _approach(self, strengths: Strengths, media_ns: int) -> None:
+        """Takes one picture's step towards what is wanted."""
+        np.minimum(strengths, self._wanted, out=strengths)
+        waits = strengths < self._wanted
+        # A clip that begins anew has an earlier time.
+        begins = waits & (~self._waits | (self._since_ns > media_ns))
+        self._since_ns[begins] = media_ns
+        rises = waits & (media_ns - self._since_ns >= _RISE_NS)
+        strengths[rises] += 1
+        self._since_ns[rises] = media_ns
+        self._waits = waits
+
+    def _want(self, parts: tuple[_Part, ...]) -> None:
+        """Sets what each block should have with faces on these blocks."""
+        self._wanted.fill(_MORE if self._restless else FULL)
+        for rows, columns in parts:
+            beside = self._wanted[_wider(rows), _wider(columns)]
+            np.minimum(beside, _HALF, out=beside)
+        for part in parts:
+            self._wanted[part] = _NONE
+        room = float(np.minimum(self._wanted, FULL).mean()) / FULL
+        self._crowded = room < (_ENOUGH_ROOM if self._crowded else _LEAST_ROOM)
+        if self._crowded:
+            np.maximum(self._wanted, _HALF, out=self._wanted)
+
+    def _part(self, box: Box) -> _Part:
+        """Rows and columns of the blocks that a box touches."""
+        left, top, right, bottom = box
+        width_px, height_px = self._block_px
+        return (
+            slice(max(0, math.floor(top / height_px)), max(0, math.ceil(bottom / height_px))),
+            slice(max(0, math.floor(left / width_px)), max(0, math.ceil(right / width_px))),
+        )
+
+
+def _wider(part: slice) -> slice:
+    """One more on each side, where there is anything."""
+    if part.start >= part.stop:
+        return part
+    return slice(max(0, part.start - 1), part.stop + 1)
