@@ -17,6 +17,7 @@ import typer
 
 from engines.errors import ModelError
 from realtime.consent import ConsentKind
+from realtime.doctor_command import doctor
 from realtime.engine_commands import bench_app, build_models
 from realtime.errors import RtSwapError, UsageError
 from realtime.job import is_picture, plan_job
@@ -79,6 +80,7 @@ app = typer.Typer(
 app.add_typer(models_app, name="models")
 app.add_typer(bench_app, name="bench")
 app.command("build")(build_models)
+app.command("doctor")(doctor)
 
 Verbose = Annotated[
     bool, typer.Option("--verbose", help="Say more; show the traceback of an error.")

@@ -53,7 +53,12 @@ ADAPTERS = {
     "tensorrt_rtx": ("engines.tensorrt",),
     "tflite": ("engines.models",),
     "torch": ("engines.networks",),
-    "typer": ("realtime.cli", "realtime.engine_commands", "realtime.model_commands"),
+    "typer": (
+        "realtime.cli",
+        "realtime.doctor_command",
+        "realtime.engine_commands",
+        "realtime.model_commands",
+    ),
 }
 
 
