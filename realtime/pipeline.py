@@ -19,7 +19,8 @@ from realtime.intake import Reason
 from realtime.machine import machine_facts, resident_bytes
 from realtime.memory import Memory
 from realtime.metrics import Json, Metrics, RunState, Snapshot
-from realtime.stage import Sink, Source, Stage
+from realtime.stage import Sink, Source, SourceHealth, Stage
+from realtime.state_log import StateLog
 from realtime.worker import Fault
 
 TICK_S = 0.1
@@ -63,7 +64,7 @@ class Report:
 
     Attributes:
         reason: why it ended.
-        stats: ``frames, fps, latency_ms, stages, memory_mb, machine``, ready for JSON.
+        stats: ``frames, fps, latency_ms, stages, memory_mb, machine, states``, ready for JSON.
     """
 
     reason: Reason
@@ -92,6 +93,7 @@ class Pipeline:
         self._clock = clock
         self._metrics = Metrics(names)
         self._fault = Fault()
+        self._states = StateLog(clock)
         self._stuck: tuple[str, ...] = ()
         self._source_closed = False
         self._opened_ns = 0
@@ -138,7 +140,7 @@ class Pipeline:
 
     def stats(self) -> Json:
         """The statistics up to now; also after ``run`` has raised."""
-        return self._metrics.as_dict(machine_facts())
+        return {**self._metrics.as_dict(machine_facts()), "states": self._states.as_dict()}
 
     def _open(self, stack: ExitStack, stop: threading.Event, for_ns: int | None) -> Crew:
         plan = self._plan
@@ -189,6 +191,7 @@ class Pipeline:
     ) -> None:
         """Looks after the run until it has ended or is to end."""
         num_ticks = 0
+        self._states.note(RunState.STARTING)
         while not crew.done.wait(TICK_S):
             if stop.is_set():
                 crew.intake.end("stopped")
@@ -201,13 +204,23 @@ class Pipeline:
             if num_ticks % TICKS_PER_MEMORY_SAMPLE == 0:
                 self._metrics.sample_memory(resident_bytes())
             num_ticks += 1
+            self._states.note(self._state_of(crew))
             if on_tick is not None:
                 on_tick(self._snapshot(crew))
+
+    @staticmethod
+    def _state_of(crew: Crew) -> RunState:
+        state = crew.sender.state
+        if crew.intake.reason:
+            return RunState.STOPPING
+        # A sender without a rate sleeps until the camera is back.
+        is_lost = crew.intake.health is SourceHealth.LOST and state is not RunState.STARTING
+        return RunState.SOURCE_LOST if is_lost else state
 
     def _snapshot(self, crew: Crew) -> Snapshot:
         now_ns = self._clock()
         return Snapshot(
-            state=RunState.STOPPING if crew.intake.reason else crew.sender.state,
+            state=self._state_of(crew),
             frames=self._metrics.counts(),
             fps=self._metrics.recent.fps(now_ns),
             latency_ms=self._metrics.recent.latency_ms(now_ns),
@@ -217,6 +230,7 @@ class Pipeline:
 
     def _wind_down(self, crew: Crew) -> None:
         self._metrics.sample_memory(resident_bytes())
+        self._states.note(RunState.STOPPING)
         # Until it is known better: if this is interrupted, nothing is closed under a thread.
         self._stuck = crew.names
         self._stuck = crew.wind_down(self._close_source)

@@ -11,12 +11,15 @@ from realtime.metrics import Metrics, RunState, StageTimes, Tally
 from realtime.pacing import Pacer
 from realtime.ring import Policy, Ring
 from realtime.slate import draw_slate
-from realtime.stage import Sink, Stage
+from realtime.stage import Sink, SourceHealth, Stage
 
 SECOND_NS = 1_000_000_000
 
 STALL_NS = SECOND_NS
-"""Time without a new frame after which the last picture gives way to a slate."""
+"""Time without a finished frame after which the last picture gives way to a slate."""
+
+LOST_NS = 700_000_000
+"""The same for a camera that gives nothing: the slate is to be there within a second."""
 
 MAX_SLEEP_NS = 50_000_000
 
@@ -32,7 +35,7 @@ class Sender:
         sinks: opened with ``out_spec``.
         finish: opened with ``out_spec``; run on every picture before the sinks get it.
         ring: where finished frames come from.
-        intake: asked when the camera last gave a picture.
+        intake: asked when the camera last gave a picture, and how it does.
         lane: the one that fills the ring; asked when it last did.
         spec: what the frames look like.
         out_spec: what the sinks get; pictures of another size are letterboxed.
@@ -77,6 +80,7 @@ class Sender:
         self._sleep = sleep
         self._shown = Frame.blank(spec)
         self._stall_ns = max(STALL_NS, 3 * spec.period_ns)
+        self._lost_ns = max(LOST_NS, 3 * spec.period_ns)
         self._grace_s = out_spec.period_ns / GRACE_PART / SECOND_NS
         self._out = Frame.blank(out_spec)
         self._fits = (spec.width, spec.height) == (out_spec.width, out_spec.height)
@@ -158,7 +162,7 @@ class Sender:
         now_ns = self._clock()
         self._metrics.sent(captured_ns=frame.captured_ns, sent_ns=now_ns)
         self._new_ns = now_ns
-        self._state = RunState.RUNNING
+        self._state = self._state_now()
         self._holding = False
         if frame.failed:
             self._tally.failed += 1
@@ -172,14 +176,27 @@ class Sender:
             self._send(self._slate_of("Starting"), media_ns)
             return
         self._tally.repeated += 1
-        if now_ns - self._new_ns <= self._stall_ns:
+        if self._is_lost(now_ns):
+            self._state = RunState.SOURCE_LOST
+            self._send(self._slate_of("Camera lost"), media_ns)
+        elif now_ns - self._new_ns > self._stall_ns:
+            self._state = RunState.DEGRADED
+            self._send(self._slate_of("No picture"), media_ns)
+        else:
             # The picture that was sent is finished already.
             self._send((self._shown if self._fits else self._out).image, media_ns)
-            return
-        self._state = RunState.STALLED
+
+    def _is_lost(self, now_ns: int) -> bool:
         last_ns = self._intake.last_ns
-        lost = last_ns is None or now_ns - last_ns > self._stall_ns
-        self._send(self._slate_of("Camera lost" if lost else "No picture"), media_ns)
+        late = last_ns is None or now_ns - last_ns > self._lost_ns
+        return late or self._intake.health is SourceHealth.LOST
+
+    def _state_now(self) -> RunState:
+        """What a new frame says about the run; one may still come out after the camera is gone."""
+        health = self._intake.health
+        if health is SourceHealth.LOST:
+            return RunState.SOURCE_LOST
+        return RunState.DEGRADED if health is SourceHealth.FROZEN else RunState.RUNNING
 
     def _finished(self, frame: Frame) -> Image:
         """The frame's picture at the size of the outputs, with the last stages' work on it."""
