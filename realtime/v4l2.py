@@ -7,9 +7,12 @@ open file descriptor and, for tests, the ``ioctl`` to use.
 
 import ctypes
 import errno
+import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 BUF_CAPTURE = 1
 BUF_OUTPUT = 2
@@ -96,6 +99,12 @@ class StreamParmStruct(ctypes.Structure):
     )
 
 
+class StreamTypeStruct(ctypes.Structure):
+    """The ``int`` that ``VIDIOC_STREAMON`` takes."""
+
+    _fields_ = (("type", ctypes.c_int),)
+
+
 class FormatEntryStruct(ctypes.Structure):
     """``struct v4l2_fmtdesc``."""
 
@@ -141,10 +150,11 @@ def _request(direction: int, number: int, struct: type[ctypes.Structure]) -> int
     return direction << 30 | ctypes.sizeof(struct) << 16 | ord("V") << 8 | number
 
 
-_READ, _BOTH = 2, 3
+_WRITE, _READ, _BOTH = 1, 2, 3
 QUERYCAP = _request(_READ, 0, CapabilityStruct)
 ENUM_FMT = _request(_BOTH, 2, FormatEntryStruct)
 S_FMT = _request(_BOTH, 5, FormatStruct)
+STREAMON = _request(_WRITE, 18, StreamTypeStruct)
 S_PARM = _request(_BOTH, 22, StreamParmStruct)
 ENUM_FRAMESIZES = _request(_BOTH, 74, SizeEntryStruct)
 ENUM_FRAMEINTERVALS = _request(_BOTH, 75, RateEntryStruct)
@@ -165,6 +175,16 @@ class Capability:
     card: str
     captures: bool
     outputs: bool
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is a virtual camera of v4l2loopback."""
+        return self.driver == LOOPBACK_DRIVER
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether somebody writes to it; seen only where it was made with ``exclusive_caps=1``."""
+        return self.is_loopback and self.captures and not self.outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +250,20 @@ def query(descriptor: int, *, ioctl: Ioctl = system_ioctl) -> Capability:
     )
 
 
+def query_path(path: Path) -> Capability | None:
+    """What the device at a path is; None where it cannot be asked."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        return query(descriptor)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
 def capture_modes(descriptor: int, *, ioctl: Ioctl = system_ioctl) -> Iterator[Mode]:
     """Every format and size that a camera says it has; nothing where it does not say."""
     for index in range(_MAX_ENTRIES):
@@ -278,6 +312,16 @@ def set_output_rate(
         # Optional in the standard; the pictures come at their rate all the same.
         return None
     return Fraction(parm.denominator, parm.numerator) if parm.numerator else None
+
+
+def start_output(descriptor: int, *, ioctl: Ioctl = system_ioctl) -> None:
+    """Tells a loopback device that its writer is here to stay; called after the first picture.
+
+    Older ones with ``exclusive_caps=1`` can otherwise not be written to again once the writer has
+    gone (seen with 0.12.7); newer ones know it already.
+    """
+    with suppress(OSError):
+        ioctl(descriptor, STREAMON, StreamTypeStruct(type=BUF_OUTPUT))
 
 
 def code_of(fourcc: str) -> int:

@@ -80,19 +80,20 @@ def find_loopback(
         modules: folder of the kernel's modules; None: of the running kernel.
         query: says what a device is; None where it is none or cannot be opened.
     """
-    ask = query or query_path
+    ask = query or _ask
     on_disk = modules or Path("/lib/modules") / platform_module.release()
     exclusive = _exclusive_caps(sys_module / "parameters")
     devices = []
     for path in sorted(dev.glob("video[0-9]*"), key=_number):
         found = ask(path)
         writable = os.access(path, os.W_OK)
-        if found is None or found.driver != v4l2.LOOPBACK_DRIVER:
+        if found is None or not found.is_loopback:
             continue
         users = tuple(holders(path))
-        taken = not found.outputs
         devices.append(
-            LoopbackFacts(path, found.card, writable, taken, users, exclusive.get(_number(path)))
+            LoopbackFacts(
+                path, found.card, writable, found.is_taken, users, exclusive.get(_number(path))
+            )
         )
     return LoopbackModule(
         loaded=sys_module.is_dir() or bool(devices),
@@ -102,24 +103,15 @@ def find_loopback(
     )
 
 
-def query_path(path: Path) -> v4l2.Capability | None:
+def _ask(path: Path) -> v4l2.Capability | None:
     """What the device at a path is; None where it cannot be asked."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-    except PermissionError:
-        # The kernel tells its name to everybody.
-        name = _read(Path("/sys/class/video4linux") / path.name / "name")
-        loopback = (Path("/sys/devices/virtual/video4linux") / path.name).exists()
-        driver = v4l2.LOOPBACK_DRIVER if loopback else ""
-        return v4l2.Capability(driver, name, captures=False, outputs=True)
-    except OSError:
-        return None
-    try:
-        return v4l2.query(descriptor)
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
+    if os.access(path, os.R_OK | os.W_OK):
+        return v4l2.query_path(path)
+    # The kernel tells its name to everybody.
+    name = _read(Path("/sys/class/video4linux") / path.name / "name")
+    loopback = (Path("/sys/devices/virtual/video4linux") / path.name).exists()
+    driver = v4l2.LOOPBACK_DRIVER if loopback else ""
+    return v4l2.Capability(driver, name, captures=False, outputs=True)
 
 
 def check_virtual_cameras(

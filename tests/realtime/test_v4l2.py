@@ -45,6 +45,7 @@ def test_requests_have_the_numbers_of_the_kernel() -> None:
     assert v4l2.QUERYCAP == 0x80685600
     assert v4l2.ENUM_FMT == 0xC0405602
     assert v4l2.S_FMT == 0xC0D05605
+    assert v4l2.STREAMON == 0x40045612
     assert v4l2.S_PARM == 0xC0CC5616
     assert v4l2.ENUM_FRAMESIZES == 0xC02C564A
     assert v4l2.ENUM_FRAMEINTERVALS == 0xC034564B
