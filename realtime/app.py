@@ -103,7 +103,7 @@ def run(
         device = choose_device(config.device.kind)
         limit_threads(config.device.threads)
         consents = _see_consent(job, terminal)
-        library = _open_library(job, config, terminal)
+        library = prepare_library(job, config, terminal)
         record = open_record(job, config, library, _networks(job, config, library), consents)
         seal = open_seal(record, job)
         plan = build_plan(job, config, library, moments, on_control, record=record, seal=seal)
@@ -340,6 +340,19 @@ def summary(report: Report, *, live: bool) -> str:
     return ", ".join(parts)
 
 
+def prepare_library(job: Job, config: Config, terminal: Terminal) -> ModelLibrary:
+    """The library, with everything this job needs in its cache.
+
+    Raises:
+        ModelError: something is missing and cannot be fetched.
+    """
+    portrait = (PORTRAIT,) if job.camera == SYNTHETIC else ()
+    with terminal.downloading() as progress:
+        library = ModelLibrary(progress=progress)
+        library.pull((*_networks(job, config, library), CONNECTIONS, *portrait))
+    return ModelLibrary()
+
+
 def _see_consent(job: Job, terminal: Terminal) -> dict[str, ConsentKind]:
     """Kind of consent by SHA-256 of the faces' pictures."""
     faces = [face.path for person in job.people for face in person]
@@ -362,15 +375,6 @@ def _networks(job: Job, config: Config, library: ModelLibrary) -> tuple[str, ...
     """Names of the networks that a job needs."""
     hands = HAND_NETWORKS if config.occlude.enabled and config.occlude.hands else ()
     return (*FACE_NETWORKS, *hands, *needed_models(config, library, mapped=bool(job.maps)))
-
-
-def _open_library(job: Job, config: Config, terminal: Terminal) -> ModelLibrary:
-    """The library, with everything this job needs in its cache."""
-    portrait = (PORTRAIT,) if job.camera == SYNTHETIC else ()
-    with terminal.downloading() as progress:
-        library = ModelLibrary(progress=progress)
-        library.pull((*_networks(job, config, library), CONNECTIONS, *portrait))
-    return ModelLibrary()
 
 
 def _run_pipeline(

@@ -54,6 +54,7 @@ ADAPTERS = {
     "tflite": ("engines.models",),
     "torch": ("engines.networks",),
     "typer": (
+        "realtime.bench_commands",
         "realtime.cli",
         "realtime.doctor_command",
         "realtime.engine_commands",
@@ -145,6 +146,7 @@ def test_only_the_command_line_and_the_tools_import_the_application():
     assert {name for name in users if not within(name, ("tools",))} <= {
         *TOP,
         "realtime.__main__",
+        "realtime.bench_commands",
         "realtime.demo",
     }
 

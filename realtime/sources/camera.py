@@ -15,7 +15,7 @@ from realtime.errors import CameraError, MediaError
 from realtime.frame import Image, PictureSpec
 from realtime.letterbox import letterbox
 from realtime.open_files import holders
-from realtime.sources.capture import Wish, bgr_picture
+from realtime.sources.capture import Capture, Wish, bgr_picture
 from realtime.sources.devices import CameraDevice, candidates, list_cameras, listing
 from realtime.sources.reader import OpenCapture, Reader
 from realtime.sources.reopening import POLL_S, Reopening
@@ -32,6 +32,16 @@ LOOK_NS = 1_000_000_000
 _log = logging.getLogger(__name__)
 
 
+def open_device(index: int, backend: int) -> Capture:
+    """Opens a capture device; whether that went well only its pictures tell.
+
+    Args:
+        index: number of the device.
+        backend: OpenCV's number of the capture interface.
+    """
+    return cv2.VideoCapture(index, backend)
+
+
 class Camera:
     """A camera behind OpenCV, read by a thread of its own so that the newest picture is at hand.
 
@@ -45,7 +55,7 @@ class Camera:
         size: tuple[int, int] = (1280, 720),
         rate_hz: Fraction | int = 30,
         *,
-        capture: OpenCapture = cv2.VideoCapture,
+        capture: OpenCapture = open_device,
         cameras: ListCameras = list_cameras,
         clock: Callable[[], int] = time.monotonic_ns,
         open_timeout_s: float = 4.5,

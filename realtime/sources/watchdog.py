@@ -8,7 +8,7 @@ FROZEN_NS = 2_000_000_000
 """A sensor's noise changes every picture; one that stays the same for so long is no view."""
 
 _STEP_PX = 8
-"""Every eighth pixel of every eighth row is looked at: 20 µs for 720p."""
+"""Every eighth pixel of every eighth row is looked at: 0.1 ms for 720p."""
 
 
 class FrozenWatch:
