@@ -87,6 +87,7 @@ class Sender:
         self._slate_text = ""
         self._slate = Frame.blank(out_spec)
         self._new_ns = 0
+        self._was_lost_ns = -1
         self._holding = False
         self._state = RunState.STARTING
 
@@ -177,6 +178,9 @@ class Sender:
             return
         self._tally.repeated += 1
         if self._is_lost(now_ns):
+            self._was_lost_ns = now_ns
+        # Until the first frame of a camera that is back is finished there is none to show.
+        if self._new_ns <= self._was_lost_ns and now_ns - self._was_lost_ns <= self._stall_ns:
             self._state = RunState.SOURCE_LOST
             self._send(self._slate_of("Camera lost"), media_ns)
         elif now_ns - self._new_ns > self._stall_ns:

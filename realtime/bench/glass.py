@@ -97,7 +97,8 @@ def measure_program(source: Source, command: str, devices: tuple[str, str], seco
     feeder.start()
     try:
         with far_end(written_to, (spec.width, spec.height)) as (_, notes):
-            usage = _run_program(command.format(source=read_from, device=written_to), seconds)
+            filled = command.replace("{source}", read_from).replace("{device}", written_to)
+            usage = _run_program(filled, seconds)
     finally:
         stop.set()
         feeder.join(END_S)

@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
@@ -19,6 +20,17 @@ _log = logging.getLogger(__name__)
 
 OpenCapture = Callable[[int, int], Capture]
 """Opens a device by index and backend."""
+
+
+@contextmanager
+def _silent_opencv() -> Iterator[None]:
+    """Keeps OpenCV's own account of a missing camera from stderr; ours says more."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
 
 
 class Reader:
@@ -144,24 +156,20 @@ class Reader:
             _log.info("camera: OpenCV gave up (%s).", error.err)
         finally:
             if capture is not None:
-                capture.release()
+                with _silent_opencv():
+                    capture.release()
             with self._news:
                 self._ended = True
                 self._news.notify_all()
 
     def _open_first(self) -> Capture | None:
-        # OpenCV writes its own account of a missing camera to stderr; ours says more.
-        level = cv2.utils.logging.getLogLevel()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        try:
+        with _silent_opencv():
             for device in self._wanted:
                 capture = self._capture(*device)
                 if capture.isOpened():
                     self._opened = device
                     return capture
                 capture.release()
-        finally:
-            cv2.utils.logging.setLogLevel(level)
         return None
 
     def _hand_over(self, capture: Capture) -> None:
