@@ -319,19 +319,12 @@ def glass(folder: Path) -> Json:
     command = [sys.executable, "-m", "realtime", "bench", "glass", "--device", "/dev/video1"]
     options = ["--seconds", "6", "--size", "320x180", "--fps", "10", "--json"]
     bench = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120)
-    peer = [sys.executable, "-m", "realtime", "--camera", "{source}", "--face", "synthetic"]
-    through = ["--virtual-camera", "{device}", "--size", "320x180", "--fps", "10"]
-    where = ["--source", "/dev/video0", "--device", "/dev/video1"]
+    peer = (
+        f"{sys.executable} -m realtime --camera {{source}} --face synthetic "
+        "--virtual-camera {device} --size 320x180 --fps 10"
+    )
     other = subprocess.run(
-        [
-            *command[:-2],
-            "--command",
-            " ".join([*peer, *through]),
-            *where,
-            *options,
-            "--seconds",
-            "15",
-        ],
+        [*command, "--source", "/dev/video0", "--command", peer, *options, "--seconds", "15"],
         capture_output=True,
         text=True,
         timeout=120,

@@ -133,6 +133,10 @@ def test_the_way_through_a_real_device_is_measured_and_the_doctor_finds_all_well
     assert (pictures["reordered"], pictures["unreadable"], pictures["foreign"]) == (0, 0, 0)
     assert pictures["repeated"] <= frames["repeated"]
     assert bench["latency_ms"]["p50"] > 0
+    assert found["other_code"] == 0, found["other_said"]
+    pictures = found["other"]["pictures"]
+    assert pictures["seen"] > 5
+    assert (pictures["reordered"], pictures["unreadable"], pictures["foreign"]) == (0, 0, 0)
     assert (found["doctor_code"], found["doctor"]["verdict"]) == (0, "warning")
     subjects = {one["subject"]: one["level"] for one in found["doctor"]["findings"]}
     assert subjects["camera 10"] == "ok"
