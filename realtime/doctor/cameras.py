@@ -1,5 +1,6 @@
 """The cameras: what they are called, what they can do, who holds them."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -49,13 +50,18 @@ def find_cameras(platform: str = sys.platform) -> list[CameraFacts]:
 def _examined(index: int, name: str, path: Path) -> CameraFacts:
     readable = os.access(path, os.R_OK | os.W_OK)
     modes: tuple[str, ...] = ()
-    if readable:
-        descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-        try:
-            modes = tuple(map(describe_mode, v4l2.capture_modes(descriptor)))
-        finally:
-            os.close(descriptor)
+    # One that goes away meanwhile, or answers nobody else, has no modes to tell.
+    with contextlib.suppress(OSError):
+        modes = _modes(path) if readable else ()
     return CameraFacts(index, name, str(path), readable, tuple(holders(path)), modes)
+
+
+def _modes(path: Path) -> tuple[str, ...]:
+    descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        return tuple(map(describe_mode, v4l2.capture_modes(descriptor)))
+    finally:
+        os.close(descriptor)
 
 
 def describe_mode(mode: v4l2.Mode) -> str:

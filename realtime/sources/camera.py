@@ -124,8 +124,7 @@ class Camera:
             self.close()
             raise CameraError(f"camera {self._device}: {error}") from error
         self._last_ns = self._reader.read_ns
-        self._identity = identify(opened or wanted[0], cameras)
-        self._place = self._locate()
+        self._recognise(opened or wanted[0], cameras)
         rate_hz = self._reader.negotiated.rate_hz or self._wish.rate_hz
         self._lost_s = max(LOST_S, 3 / float(rate_hz))
         _log.info("camera %s: %s.", self._device, self._describe(self._reader, width, height))
@@ -168,8 +167,14 @@ class Camera:
     def _take(self, delivered: object, read_ns: int, image: Image) -> int:
         picture = bgr_picture(delivered)
         self._frozen.see(picture, read_ns)
+        if self._health is SourceHealth.LOST:
+            # It was only silent for a moment.
+            self._say_back(read_ns, "")
         self._last_ns = read_ns
-        self._health = SourceHealth.FROZEN if self._frozen.frozen else SourceHealth.GOOD
+        frozen = self._frozen.frozen
+        if frozen and self._health is not SourceHealth.FROZEN:
+            _log.info("camera %s: shows the same picture again and again.", self._device)
+        self._health = SourceHealth.FROZEN if frozen else SourceHealth.GOOD
         letterbox(picture, out=image)
         if self._first_ns is None:
             self._first_ns = read_ns
@@ -213,16 +218,24 @@ class Camera:
         if closed:
             reader.close(wait=False)
             return
-        lost_s = (reader.read_ns - self._last_ns) / 1e9
-        self._place, self._last_ns = place, reader.read_ns
         self._frozen.forget()
         size = getattr(reader.newest, "shape", (0, 0))
-        _log.warning(
-            "camera %s: back after %.1f s, %s.",
-            self._device,
-            lost_s,
-            self._describe(reader, size[1], size[0]),
-        )
+        self._say_back(reader.read_ns, f", {self._describe(reader, size[1], size[0])}")
+        self._place, self._last_ns = place, reader.read_ns
+        self._health = SourceHealth.GOOD
+
+    def _say_back(self, read_ns: int, how: str) -> None:
+        lost_s = (read_ns - self._last_ns) / 1e9
+        _log.warning("camera %s: back after %.1f s%s.", self._device, lost_s, how)
+
+    def _recognise(self, opened: tuple[int, int], cameras: Sequence[CameraDevice]) -> None:
+        """Notes which camera this is, so that it is found again."""
+        self._identity = identify(opened, cameras)
+        self._place = self._locate()
+        if self._place is None:
+            # Known by a name that finds nothing: then it is wherever it was.
+            self._identity = Identity(*opened)
+            self._place = self._locate()
 
     def _locate(self) -> Place | None:
         return self._where(self._identity, self._cameras)

@@ -66,6 +66,31 @@ def test_an_unplugged_camera_is_lost_within_a_second_and_back_within_two(
     assert "64×48 at 30 Hz" in said[1]
 
 
+def test_a_camera_that_is_silent_for_a_moment_is_not_opened_again(caplog, monkeypatch) -> None:
+    monkeypatch.setattr(camera_module, "LOST_S", 0.15)
+    silent = threading.Event()
+
+    class Hiccup(Socket):
+        def read(self):
+            while silent.is_set():
+                time.sleep(0.005)
+            return super().read()
+
+    socket = Hiccup()
+    source = opened(socket)
+    filling = Filling(source)
+    seconds_until(lambda: len(filling.media_ns) > 3)
+    silent.set()
+    seconds_until(lambda: source.health is SourceHealth.LOST)
+    silent.clear()
+    seconds_until(lambda: source.health is SourceHealth.GOOD)
+    source.close()
+    filling.thread.join(5)
+    assert socket.num_opened == 1
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [": lost; " in said[0], ": back after 0." in said[1], len(said)] == [True, True, 2]
+
+
 def test_the_search_for_a_lost_camera_ends_when_it_is_closed() -> None:
     socket = Socket()
     source = opened(socket)
