@@ -7,6 +7,7 @@ devices with ``exclusive_caps=1``, ``/dev/video10`` is vivid, the kernel's emula
 import ctypes
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -347,7 +349,80 @@ def glass(folder: Path) -> Json:
     }
 
 
-SCENARIOS = {"clip": clip, "unplugged": unplugged, "manners": manners, "glass": glass}
+class Answer(BaseHTTPRequestHandler):
+    """Serves the page, and takes what it posts."""
+
+    found: queue.SimpleQueue[Json]
+
+    def do_GET(self) -> None:
+        page = Path(__file__).with_name("page.html").read_bytes()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(page)
+
+    def do_POST(self) -> None:
+        length = int(self.headers["Content-Length"])
+        self.found.put(json.loads(self.rfile.read(length)))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Says nothing."""
+
+
+@contextmanager
+def page() -> Iterator[tuple[str, "queue.SimpleQueue[Json]"]]:
+    """The address of the page, and what it posts."""
+    found: queue.SimpleQueue[Json] = queue.SimpleQueue()
+    server = HTTPServer(("127.0.0.1", 0), type("PageAnswer", (Answer,), {"found": found}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://localhost:{server.server_port}/", found
+    server.shutdown()
+
+
+def browser(folder: Path) -> Json:
+    """A web page in Chromium lists the virtual camera, opens it and draws it on a canvas."""
+    options = [
+        "--headless", "--no-sandbox", "--no-zygote", "--in-process-gpu", "--disable-gpu",
+        "--use-fake-ui-for-media-stream", f"--user-data-dir={folder / 'browser'}",
+    ]  # fmt: skip
+    feeder = Feeder("/dev/video0")
+    try:
+        with program(folder, *arguments(folder, "0", "--fps", "10")) as process, page() as served:
+            address, found = served
+            watcher = Watcher(1, lambda picture: None)
+            wait_until(lambda: len(watcher.seen) > 5, "no pictures")
+            watcher.stop.set()
+            watcher.thread.join()
+            chromium = subprocess.Popen(
+                ["chromium", *options, f"{address}#Cam 1"],
+                stdout=subprocess.DEVNULL,
+                stderr=(folder / "browser.txt").open("w"),
+            )
+            try:
+                shown = found.get(timeout=200)
+            finally:
+                chromium.kill()
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(TIMEOUT_S)
+    finally:
+        feeder.close()
+    rgba = np.array(shown.pop("rgba", []), np.uint8)
+    if rgba.size:
+        picture = rgba.reshape(shown["height"], shown["width"], 4)[..., 2::-1]
+        shown["colours"] = [picture[patch(n)].mean(axis=(0, 1)).tolist() for n in range(3)]
+        shown["changed"] = float(np.abs(picture[FACE].astype(int) - feeder.scene[FACE]).mean())
+    return {**outcome(folder, code), "shown": shown}
+
+
+SCENARIOS = {
+    "browser": browser,
+    "clip": clip,
+    "unplugged": unplugged,
+    "manners": manners,
+    "glass": glass,
+}
 
 
 if __name__ == "__main__":
