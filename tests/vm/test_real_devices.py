@@ -7,6 +7,7 @@ processor, so order, content and accounting are looked at, and not frame rates.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -85,10 +86,25 @@ def test_a_webcam_comes_out_of_the_virtual_camera_in_order_in_colour_and_swapped
     assert all(place[a] <= place[b] for a, b in pairwise(stamps))
     num_twice = sum(a == b for a, b in pairwise(stamps))
     assert num_twice <= found["stats"]["frames"]["repeated"]
+    check_shown(found)
+    assert found["shapes"] == [[360, 640, 3]]
+
+
+def check_shown(found: Any) -> None:
+    """Squares of known colours have them, and the face is another one."""
     for colour, wanted in zip(found["colours"], PATCHES.values(), strict=True):
         assert colour == pytest.approx(wanted, abs=6)
     assert found["changed"] > 6
-    assert found["shapes"] == [[360, 640, 3]]
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="BROWSER IS NOT TESTED: no chromium")
+def test_a_web_page_lists_the_virtual_camera_and_shows_the_swapped_face(run_in_vm, tmp_path):
+    found = findings("browser", run_in_vm, tmp_path)
+    check_accounts(found)
+    shown = found["shown"]
+    assert "Cam 1" in shown["labels"]
+    assert (shown["width"], shown["height"]) == (640, 360)
+    check_shown(shown)
 
 
 def test_a_webcam_that_is_unplugged_is_waited_for_behind_a_slate(run_in_vm, tmp_path):
