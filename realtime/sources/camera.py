@@ -29,6 +29,9 @@ LOST_S = 0.6
 LOOK_NS = 1_000_000_000
 """How often a camera that shows the same picture again and again is looked for."""
 
+RATE_TOLERANCE = 0.02
+"""A camera's rate may differ from the wanted one by this part before that is worth a line."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -127,7 +130,7 @@ class Camera:
         self._recognise(opened or wanted[0], cameras)
         rate_hz = self._reader.negotiated.rate_hz or self._wish.rate_hz
         self._lost_s = max(LOST_S, 3 / float(rate_hz))
-        _log.info("camera %s: %s.", self._device, self._describe(self._reader, width, height))
+        self._report(self._reader, (width, height), rate_hz)
         return PictureSpec(width=width, height=height, rate_hz=rate_hz, live=True)
 
     def fill(self, image: Image) -> int | None:
@@ -227,6 +230,19 @@ class Camera:
     def _say_back(self, read_ns: int, how: str) -> None:
         lost_s = (read_ns - self._last_ns) / 1e9
         _log.warning("camera %s: back after %.1f s%s.", self._device, lost_s, how)
+
+    def _report(self, reader: Reader, size: tuple[int, int], rate_hz: Fraction) -> None:
+        """Says what the camera gives; louder where that is not what was asked for."""
+        wish = self._wish
+        as_wished = size == wish.size and abs(rate_hz / wish.rate_hz - 1) < RATE_TOLERANCE
+        asked = f"{wish.size[0]}×{wish.size[1]} at {float(wish.rate_hz):.4g} Hz"
+        _log.log(
+            logging.INFO if as_wished else logging.WARNING,
+            "camera %s: %s%s.",
+            self._device,
+            self._describe(reader, *size),
+            "" if as_wished else f"; it was asked for {asked}",
+        )
 
     def _recognise(self, opened: tuple[int, int], cameras: Sequence[CameraDevice]) -> None:
         """Notes which camera this is, so that it is found again."""

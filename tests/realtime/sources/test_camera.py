@@ -110,7 +110,19 @@ def test_what_the_camera_really_gives_is_reported(caplog) -> None:
     capture.script.put(STOP)
     source.close()
     assert (spec.width, spec.height, spec.rate_hz, spec.live) == (32, 24, 15, True)
-    assert "32×24 at 15 Hz, MJPG" in caplog.text
+    assert "32×24 at 15 Hz, MJPG; it was asked for 64×48 at 30 Hz" in caplog.text
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_a_camera_that_gives_what_was_asked_for_says_so_quietly(caplog, fake) -> None:
+    caplog.set_level("INFO")
+    fake.script.put(picture())
+    source = camera(fake)
+    source.open()
+    fake.script.put(STOP)
+    source.close()
+    (record,) = caplog.records
+    assert (record.levelname, record.getMessage()) == ("INFO", "camera 0: 64×48 at 30 Hz, MJPG.")
 
 
 @pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), 1e9])
