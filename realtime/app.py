@@ -384,4 +384,4 @@ def _run_pipeline(
     for_ns = None if job.seconds is None else round(job.seconds * 1_000_000_000)
     live = job.mode == "live"
     with signals.asking(stop), terminal.watching(title, live=live) as show:
-        return pipeline.run(stop=stop, for_ns=for_ns, on_tick=show)
+        return pipeline.run(stop=stop, for_ns=for_ns, on_tick=show, hidden=signals.hidden)

@@ -94,6 +94,7 @@ class Pipeline:
         self._metrics = Metrics(names)
         self._fault = Fault()
         self._states = StateLog(clock)
+        self._hidden = threading.Event()
         self._stuck: tuple[str, ...] = ()
         self._source_closed = False
         self._opened_ns = 0
@@ -107,6 +108,7 @@ class Pipeline:
         stop: threading.Event,
         for_ns: int | None = None,
         on_tick: Callable[[Snapshot], None] | None = None,
+        hidden: threading.Event | None = None,
     ) -> Report:
         """Opens everything, runs until it ends, closes everything; once.
 
@@ -115,6 +117,7 @@ class Pipeline:
                 sinks are closed, all within three seconds.
             for_ns: end after this time: of the media, or from the first picture if it is live.
             on_tick: called on this thread about ten times a second.
+            hidden: set by anybody while the sinks are to get a slate in the place of pictures.
 
         Raises:
             CameraError, MediaError: from the source.
@@ -128,6 +131,7 @@ class Pipeline:
         self._opened_ns = self._clock()
         try:
             with ExitStack() as stack:
+                self._hidden = hidden or self._hidden
                 crew = self._open(stack, stop, for_ns)
                 stack.callback(self._wind_down, crew)
                 crew.start()
@@ -175,6 +179,7 @@ class Pipeline:
             clock=self._clock,
             stop=stop,
             for_ns=for_ns,
+            hidden=self._hidden,
         )
 
     def _out_spec(self, spec: PictureSpec) -> PictureSpec:
@@ -205,6 +210,7 @@ class Pipeline:
                 self._metrics.sample_memory(resident_bytes())
             num_ticks += 1
             self._states.note(self._state_of(crew))
+            self._states.note_hidden(self._hidden.is_set())
             if on_tick is not None:
                 on_tick(self._snapshot(crew))
 

@@ -1,5 +1,6 @@
 """The way out: finished frames to the sinks, in order or at a constant rate."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -20,6 +21,9 @@ STALL_NS = SECOND_NS
 
 LOST_NS = 700_000_000
 """The same for a camera that gives nothing: the slate is to be there within a second."""
+
+PRIVACY = "Privacy"
+"""What the slate says that a person has asked for."""
 
 MAX_SLEEP_NS = 50_000_000
 
@@ -44,6 +48,7 @@ class Sender:
         tally: this thread's counts.
         times: by stage name; those of ``send`` are ``worked``: in the sinks; ``waited``: for the
             next frame or tick.
+        hidden: while it is set the sinks get a slate in the place of every picture.
         clock: monotonic nanoseconds.
         sleep: seconds on the same clock.
     """
@@ -62,6 +67,7 @@ class Sender:
         metrics: Metrics,
         tally: Tally,
         times: Mapping[str, StageTimes],
+        hidden: threading.Event | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -76,6 +82,7 @@ class Sender:
         self._tally = tally
         self._times = times["send"]
         self._finish_times = {stage.name: times[stage.name].worked for stage in self._finish}
+        self._hidden = hidden or threading.Event()
         self._clock = clock
         self._sleep = sleep
         self._shown = Frame.blank(spec)
@@ -159,7 +166,9 @@ class Sender:
             self._sleep(min(left_ns, MAX_SLEEP_NS) / SECOND_NS)
 
     def _send_new(self, frame: Frame, media_ns: int) -> None:
-        self._send(self._finished(frame), media_ns)
+        # Finished in any case: it may be sent again once nothing is hidden any more.
+        picture = self._finished(frame)
+        self._send(self._slate_of(PRIVACY) if self._hidden.is_set() else picture, media_ns)
         now_ns = self._clock()
         self._metrics.sent(captured_ns=frame.captured_ns, sent_ns=now_ns)
         self._new_ns = now_ns
@@ -186,6 +195,8 @@ class Sender:
         elif now_ns - self._new_ns > self._stall_ns:
             self._state = RunState.DEGRADED
             self._send(self._slate_of("No picture"), media_ns)
+        elif self._hidden.is_set():
+            self._send(self._slate_of(PRIVACY), media_ns)
         else:
             # The picture that was sent is finished already.
             self._send((self._shown if self._fits else self._out).image, media_ns)

@@ -19,6 +19,7 @@ class StateLog:
         self._clock = clock
         self._state: RunState | None = None
         self._since_ns = 0
+        self._hidden = False
         self._times: dict[RunState, int] = {}
         self._spent_ns: dict[RunState, int] = {}
 
@@ -31,6 +32,12 @@ class StateLog:
         _log.info("state: %s", state.name)
         self._state, self._since_ns = state, now_ns
         self._times[state] = self._times.get(state, 0) + 1
+
+    def note_hidden(self, hidden: bool) -> None:
+        """Takes whether the picture is hidden; says so where that has changed."""
+        if hidden is not self._hidden:
+            self._hidden = hidden
+            _log.warning("the picture is %s.", "hidden" if hidden else "shown again")
 
     def as_dict(self) -> Json:
         """For each state how often it was entered and how many seconds it lasted, up to now."""

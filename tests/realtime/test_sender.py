@@ -1,3 +1,4 @@
+import threading
 from fractions import Fraction
 from importlib import util
 from itertools import pairwise
@@ -31,6 +32,7 @@ class Stage:
         end_ms: when the stream ends.
         send_ms: by number of the call, how long the sink takes.
         failed: numbers of the frames that failed.
+        hidden_ms: while the picture is to be hidden.
         healths: pairs of the time from which on the camera says how it does, and how.
     """
 
@@ -46,9 +48,11 @@ class Stage:
         camera_lost=True,
         finish=(),
         healths=(),
+        hidden_ms=range(0),
     ):
         self.now_ns = 0
         self.healths = healths
+        self.hidden_ms, self.hidden = hidden_ms, threading.Event()
         self.due = [(round(ms * MS_NS), seq) for seq, ms in enumerate(ready_ms)]
         self.end_ns = end_ms * MS_NS
         self.send_ms = send_ms or {}
@@ -75,6 +79,7 @@ class Stage:
             metrics=self.metrics,
             tally=self.tally,
             times=self.metrics.stages,
+            hidden=self.hidden,
             clock=lambda: self.now_ns,
             sleep=self.sleep,
         )
@@ -95,6 +100,10 @@ class Stage:
 
     def pass_time(self, duration_ns):
         self.now_ns += duration_ns
+        if self.now_ns // MS_NS in self.hidden_ms:
+            self.hidden.set()
+        else:
+            self.hidden.clear()
         while self.due and self.due[0][0] <= self.now_ns:
             self.finished_ns, seq = self.due[0]
             frame = self.ring.reserve()
@@ -195,6 +204,31 @@ def test_a_camera_that_knows_it_is_lost_is_believed_at_once():
     assert 10 in stage.numbers
     assert RunState.RUNNING not in stage.states[first_lost + 1 : -6]
     assert stage.sender.state is RunState.RUNNING
+
+
+def test_a_hidden_picture_is_a_slate_at_the_same_rate_and_comes_back_finished():
+    # New frames and, between 600 and 900 ms, repeated ones, before, while and after it is hidden.
+    stamp = Stamp()
+    ready_ms = [*steady(18), *steady(20, first_ms=900.0)]
+    stage = Stage(ready_ms, end_ms=1600, finish=(stamp,), hidden_ms=range(300, 750)).run()
+    slate = np.zeros_like(stage.pictures[0])
+    draw_slate("Privacy", out=slate)
+    hidden = [np.array_equal(one[:-1], slate[:-1]) for one in stage.pictures]
+    shown_ms = [
+        at // MS_NS for at, is_hidden in zip(stage.sent_ns, hidden, strict=True) if is_hidden
+    ]
+    assert shown_ms[0] == pytest.approx(317, abs=34)
+    assert shown_ms[-1] == pytest.approx(733, abs=34)
+    assert len(shown_ms) == pytest.approx(450 / 33.3, abs=1.5)
+    steps = [b - a for a, b in pairwise(stage.sent_ns[3:])]
+    assert all(abs(step - PERIOD_NS) < MS_NS for step in steps)
+    # The frame that came while it was hidden is shown again with the last stages' work on it.
+    again = [
+        one for at, one in zip(stage.sent_ns, stage.pictures, strict=True) if 760 < at / MS_NS < 880
+    ]
+    assert again
+    assert all(int(one[-1, -1, 2]) >= 100 for one in again)
+    assert stage.tally.delivered == len(ready_ms)
 
 
 def test_a_frozen_camera_is_shown_but_does_not_count_as_well():

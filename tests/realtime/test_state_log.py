@@ -31,5 +31,15 @@ def test_every_change_is_said_once_and_times_add_up(caplog):
     }
 
 
+def test_hiding_and_showing_are_said_once_each(caplog):
+    log = StateLog(lambda: 0)
+    for hidden in (False, True, True, False, False):
+        log.note_hidden(hidden)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the picture is hidden.",
+        "the picture is shown again.",
+    ]
+
+
 def test_a_run_that_never_began_has_no_states():
     assert StateLog(lambda: 0).as_dict() == {}
