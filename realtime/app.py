@@ -33,6 +33,7 @@ from realtime.pipeline import Pipeline, Plan, Report
 from realtime.provenance.run_record import RunRecord, draw_session
 from realtime.provenance.seal import Seal
 from realtime.signals import StopSignals
+from realtime.sinks.detached import Detached
 from realtime.sinks.null import Null
 from realtime.sinks.picture import PictureFile
 from realtime.sinks.video import VideoFile as VideoSink
@@ -247,22 +248,23 @@ def build_sinks(job: Job, config: Config, seal: Seal | None = None) -> tuple[Sin
     """Where the pictures go; at least one place."""
     sinks: list[Sink] = []
     if job.virtual_camera is not None:
-        sinks.append(VirtualCamera(job.virtual_camera or None))
+        backend = config.output.virtual_camera
+        sinks.append(VirtualCamera(job.virtual_camera or None, backend=backend))
     if job.output is not None and is_picture(job.output):
         sinks.append(PictureFile(job.output, force=job.force, seal=seal))
     elif job.output is not None:
         # The sound of a file played in real time would drift from pictures that are repeated.
         has_sound = job.mode == "file" and job.input is not None and not is_picture(job.input)
-        sinks.append(
-            VideoSink(
-                job.output,
-                copy_audio_from=job.input if has_sound else None,
-                force=job.force,
-                crf=config.output.crf,
-                preset=config.output.preset,
-                seal=seal,
-            )
+        video = VideoSink(
+            job.output,
+            copy_audio_from=job.input if has_sound else None,
+            force=job.force,
+            crf=config.output.crf,
+            preset=config.output.preset,
+            seal=seal,
         )
+        # A slow encoder or disk must not hold the camera's pictures back.
+        sinks.append(Detached(video, name="recording") if sinks else video)
     if job.discard:
         sinks.append(Null())
     return tuple(sinks)
@@ -293,4 +295,4 @@ def _run_pipeline(
     for_ns = None if job.seconds is None else round(job.seconds * 1_000_000_000)
     live = job.mode == "live"
     with signals.asking(stop), terminal.watching(title, live=live) as show:
-        return pipeline.run(stop=stop, for_ns=for_ns, on_tick=show)
+        return pipeline.run(stop=stop, for_ns=for_ns, on_tick=show, hidden=signals.hidden)

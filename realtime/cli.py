@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from engines.errors import ModelError
+from realtime.bench_commands import add_bench_commands
 from realtime.consent import ConsentKind
+from realtime.doctor_command import doctor
 from realtime.engine_commands import bench_app, build_models
 from realtime.errors import RtSwapError, UsageError
 from realtime.job import is_picture, plan_job
@@ -77,8 +79,10 @@ app = typer.Typer(
     help="Puts another face into a camera's picture or into a video, in real time.",
 )
 app.add_typer(models_app, name="models")
+add_bench_commands(bench_app)
 app.add_typer(bench_app, name="bench")
 app.command("build")(build_models)
+app.command("doctor")(doctor)
 
 Verbose = Annotated[
     bool, typer.Option("--verbose", help="Say more; show the traceback of an error.")

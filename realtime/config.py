@@ -78,6 +78,8 @@ class OutputConfig(BaseModel, frozen=True, extra="forbid"):
         rate_hz: pictures per second where the output is paced. None: as the input.
         crf: H.264 quality of files, 0 (lossless) to 51 (worst).
         preset: x264 preset of files: speed against file size.
+        virtual_camera: what writes to a virtual camera: ``v4l2`` is our own writer (Linux);
+            ``auto`` takes it where it can.
     """
 
     size: Size | None = None
@@ -86,6 +88,7 @@ class OutputConfig(BaseModel, frozen=True, extra="forbid"):
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"] = (
         "veryfast"
     )
+    virtual_camera: Literal["auto", "v4l2", "pyvirtualcam"] = "auto"
 
 
 class DeviceConfig(BaseModel, frozen=True, extra="forbid"):

@@ -47,6 +47,7 @@ class Crew:
         clock: monotonic nanoseconds.
         stop: set by anybody to take no more pictures.
         for_ns: how long to take pictures; None: until there are no more.
+        hidden: set by anybody while the sinks are to get a slate.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Crew:
         clock: Callable[[], int],
         stop: threading.Event,
         for_ns: int | None,
+        hidden: threading.Event,
     ) -> None:
         self._metrics = metrics
         self._fault = fault
@@ -107,6 +109,7 @@ class Crew:
             metrics=metrics,
             tally=metrics.tally(),
             times=metrics.stages,
+            hidden=hidden,
             clock=clock,
         )
         self._intake_worker = Worker("capture", self.intake.run, on_error=self._fail_intake)

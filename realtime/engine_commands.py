@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from engines.bench import Skipped, Timing
     from engines.build import Built
 
-bench_app = typer.Typer(no_args_is_help=False, help="Measures this machine: engines.")
+bench_app = typer.Typer(
+    no_args_is_help=False,
+    help="Measures what this machine does.",
+)
 
 TWINS_NAME = "twins"
 _LARGE = ("swapper", "swapper_half")

@@ -9,7 +9,7 @@ from realtime.errors import MediaError
 from realtime.frame import Frame
 from realtime.metrics import StageTimes, Tally
 from realtime.ring import Policy, Ring
-from realtime.stage import Source
+from realtime.stage import Source, SourceHealth, Watched
 
 Reason = Literal["end", "stopped", "duration"]
 """Why a run ended: no more pictures, somebody asked, or its time was over."""
@@ -45,6 +45,7 @@ class Intake:
         for_ns: int | None,
     ) -> None:
         self._source = source
+        self._watched = source if isinstance(source, Watched) else None
         self._ring = ring
         self._tally = tally
         self._times = times
@@ -71,6 +72,11 @@ class Intake:
     def last_ns(self) -> int | None:
         """When the newest picture came."""
         return self._last_ns
+
+    @property
+    def health(self) -> SourceHealth:
+        """How the source does, as far as it knows."""
+        return SourceHealth.GOOD if self._watched is None else self._watched.health
 
     def end(self, reason: Reason) -> None:
         """Takes no more pictures after the one that is coming; the first reason counts."""

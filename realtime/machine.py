@@ -25,6 +25,24 @@ def resident_bytes() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
+def process_usage(pid: int) -> tuple[float, int]:
+    """What a process and those it started have taken so far.
+
+    Returns:
+        Processor time in seconds and resident memory in bytes; zeros where it has ended.
+    """
+    cpu_s, memory_bytes = 0.0, 0
+    try:
+        process = psutil.Process(pid)
+        for one in (process, *process.children(recursive=True)):
+            times = one.cpu_times()
+            cpu_s += times.user + times.system
+            memory_bytes += one.memory_info().rss
+    except psutil.NoSuchProcess:
+        return cpu_s, memory_bytes
+    return cpu_s, memory_bytes
+
+
 def _cpu_model() -> str:
     # platform.processor() is empty or says only the architecture on Linux.
     cpuinfo = Path("/proc/cpuinfo")

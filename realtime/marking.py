@@ -80,5 +80,5 @@ def verify_target(target: str) -> Findings:
     if target.isdecimal() or path.is_char_device():
         camera = CameraConfig()
         device = int(target) if target.isdecimal() else target
-        return verify_camera(target, Camera(device, camera.size, camera.rate_hz))
+        return verify_camera(target, Camera(device, camera.size, camera.rate_hz, reconnect=False))
     return verify_file(path, KeyFolder(default_key_folder()))

@@ -132,11 +132,16 @@ class FrameCounts:
 
 
 class RunState(Enum):
-    """What a run is doing."""
+    """What a run is doing.
+
+    ``DEGRADED``: it goes on, but nothing new comes out, or the camera shows the same picture again
+    and again. ``SOURCE_LOST``: the camera gives nothing; it is waited for.
+    """
 
     STARTING = "starting"
     RUNNING = "running"
-    STALLED = "stalled"
+    DEGRADED = "degraded"
+    SOURCE_LOST = "source lost"
     STOPPING = "stopping"
 
 
@@ -145,7 +150,7 @@ class Snapshot:
     """How a run goes at one moment.
 
     Attributes:
-        state: ``STALLED`` where a live run shows a slate because nothing new has come.
+        state: what it is doing.
         frames: where the frames are.
         fps: new pictures sent per second, over the last second.
         latency_ms: median from capture to sink over the last three seconds; 0 before the first.

@@ -19,7 +19,8 @@ from realtime.intake import Reason
 from realtime.machine import machine_facts, resident_bytes
 from realtime.memory import Memory, give_back_freed
 from realtime.metrics import Json, Metrics, RunState, Snapshot
-from realtime.stage import Sink, Source, Stage
+from realtime.stage import Sink, Source, SourceHealth, Stage
+from realtime.state_log import StateLog
 from realtime.worker import Fault
 
 TICK_S = 0.1
@@ -63,7 +64,7 @@ class Report:
 
     Attributes:
         reason: why it ended.
-        stats: ``frames, fps, latency_ms, stages, memory_mb, machine``, ready for JSON.
+        stats: ``frames, fps, latency_ms, stages, memory_mb, machine, states``, ready for JSON.
     """
 
     reason: Reason
@@ -92,6 +93,8 @@ class Pipeline:
         self._clock = clock
         self._metrics = Metrics(names)
         self._fault = Fault()
+        self._states = StateLog(clock)
+        self._hidden = threading.Event()
         self._stuck: tuple[str, ...] = ()
         self._source_closed = False
         self._opened_ns = 0
@@ -105,6 +108,7 @@ class Pipeline:
         stop: threading.Event,
         for_ns: int | None = None,
         on_tick: Callable[[Snapshot], None] | None = None,
+        hidden: threading.Event | None = None,
     ) -> Report:
         """Opens everything, runs until it ends, closes everything; once.
 
@@ -113,6 +117,7 @@ class Pipeline:
                 sinks are closed, all within three seconds.
             for_ns: end after this time: of the media, or from the first picture if it is live.
             on_tick: called on this thread about ten times a second.
+            hidden: set by anybody while the sinks are to get a slate in the place of pictures.
 
         Raises:
             CameraError, MediaError: from the source.
@@ -127,6 +132,7 @@ class Pipeline:
         try:
             with ExitStack() as stack:
                 stack.callback(give_back_freed)
+                self._hidden = hidden or self._hidden
                 crew = self._open(stack, stop, for_ns)
                 stack.callback(self._wind_down, crew)
                 give_back_freed()
@@ -140,7 +146,7 @@ class Pipeline:
 
     def stats(self) -> Json:
         """The statistics up to now; also after ``run`` has raised."""
-        return self._metrics.as_dict(machine_facts())
+        return {**self._metrics.as_dict(machine_facts()), "states": self._states.as_dict()}
 
     def _open(self, stack: ExitStack, stop: threading.Event, for_ns: int | None) -> Crew:
         plan = self._plan
@@ -175,6 +181,7 @@ class Pipeline:
             clock=self._clock,
             stop=stop,
             for_ns=for_ns,
+            hidden=self._hidden,
         )
 
     def _out_spec(self, spec: PictureSpec) -> PictureSpec:
@@ -191,6 +198,7 @@ class Pipeline:
     ) -> None:
         """Looks after the run until it has ended or is to end."""
         num_ticks = 0
+        self._states.note(RunState.STARTING)
         while not crew.done.wait(TICK_S):
             if stop.is_set():
                 crew.intake.end("stopped")
@@ -203,13 +211,24 @@ class Pipeline:
             if num_ticks % TICKS_PER_MEMORY_SAMPLE == 0:
                 self._metrics.sample_memory(resident_bytes())
             num_ticks += 1
+            self._states.note(self._state_of(crew))
+            self._states.note_hidden(self._hidden.is_set())
             if on_tick is not None:
                 on_tick(self._snapshot(crew))
+
+    @staticmethod
+    def _state_of(crew: Crew) -> RunState:
+        state = crew.sender.state
+        if crew.intake.reason:
+            return RunState.STOPPING
+        # A sender without a rate sleeps until the camera is back.
+        is_lost = crew.intake.health is SourceHealth.LOST and state is not RunState.STARTING
+        return RunState.SOURCE_LOST if is_lost else state
 
     def _snapshot(self, crew: Crew) -> Snapshot:
         now_ns = self._clock()
         return Snapshot(
-            state=RunState.STOPPING if crew.intake.reason else crew.sender.state,
+            state=self._state_of(crew),
             frames=self._metrics.counts(),
             fps=self._metrics.recent.fps(now_ns),
             latency_ms=self._metrics.recent.latency_ms(now_ns),
@@ -219,6 +238,7 @@ class Pipeline:
 
     def _wind_down(self, crew: Crew) -> None:
         self._metrics.sample_memory(resident_bytes())
+        self._states.note(RunState.STOPPING)
         # Until it is known better: if this is interrupted, nothing is closed under a thread.
         self._stuck = crew.names
         self._stuck = crew.wind_down(self._close_source)

@@ -1,5 +1,6 @@
 """The way out: finished frames to the sinks, in order or at a constant rate."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -11,12 +12,18 @@ from realtime.metrics import Metrics, RunState, StageTimes, Tally
 from realtime.pacing import Pacer
 from realtime.ring import Policy, Ring
 from realtime.slate import draw_slate
-from realtime.stage import Sink, Stage
+from realtime.stage import Sink, SourceHealth, Stage
 
 SECOND_NS = 1_000_000_000
 
 STALL_NS = SECOND_NS
-"""Time without a new frame after which the last picture gives way to a slate."""
+"""Time without a finished frame after which the last picture gives way to a slate."""
+
+LOST_NS = 700_000_000
+"""The same for a camera that gives nothing: the slate is to be there within a second."""
+
+PRIVACY = "Privacy"
+"""What the slate says that a person has asked for."""
 
 MAX_SLEEP_NS = 50_000_000
 
@@ -32,7 +39,7 @@ class Sender:
         sinks: opened with ``out_spec``.
         finish: opened with ``out_spec``; run on every picture before the sinks get it.
         ring: where finished frames come from.
-        intake: asked when the camera last gave a picture.
+        intake: asked when the camera last gave a picture, and how it does.
         lane: the one that fills the ring; asked when it last did.
         spec: what the frames look like.
         out_spec: what the sinks get; pictures of another size are letterboxed.
@@ -41,6 +48,7 @@ class Sender:
         tally: this thread's counts.
         times: by stage name; those of ``send`` are ``worked``: in the sinks; ``waited``: for the
             next frame or tick.
+        hidden: while it is set the sinks get a slate in the place of every picture.
         clock: monotonic nanoseconds.
         sleep: seconds on the same clock.
     """
@@ -59,6 +67,7 @@ class Sender:
         metrics: Metrics,
         tally: Tally,
         times: Mapping[str, StageTimes],
+        hidden: threading.Event | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -73,16 +82,19 @@ class Sender:
         self._tally = tally
         self._times = times["send"]
         self._finish_times = {stage.name: times[stage.name].worked for stage in self._finish}
+        self._hidden = hidden or threading.Event()
         self._clock = clock
         self._sleep = sleep
         self._shown = Frame.blank(spec)
         self._stall_ns = max(STALL_NS, 3 * spec.period_ns)
+        self._lost_ns = max(LOST_NS, 3 * spec.period_ns)
         self._grace_s = out_spec.period_ns / GRACE_PART / SECOND_NS
         self._out = Frame.blank(out_spec)
         self._fits = (spec.width, spec.height) == (out_spec.width, out_spec.height)
         self._slate_text = ""
         self._slate = Frame.blank(out_spec)
         self._new_ns = 0
+        self._was_lost_ns = -1
         self._holding = False
         self._state = RunState.STARTING
 
@@ -154,11 +166,13 @@ class Sender:
             self._sleep(min(left_ns, MAX_SLEEP_NS) / SECOND_NS)
 
     def _send_new(self, frame: Frame, media_ns: int) -> None:
-        self._send(self._finished(frame), media_ns)
+        # Finished in any case: it may be sent again once nothing is hidden any more.
+        picture = self._finished(frame)
+        self._send(self._slate_of(PRIVACY) if self._hidden.is_set() else picture, media_ns)
         now_ns = self._clock()
         self._metrics.sent(captured_ns=frame.captured_ns, sent_ns=now_ns)
         self._new_ns = now_ns
-        self._state = RunState.RUNNING
+        self._state = self._state_now()
         self._holding = False
         if frame.failed:
             self._tally.failed += 1
@@ -172,14 +186,32 @@ class Sender:
             self._send(self._slate_of("Starting"), media_ns)
             return
         self._tally.repeated += 1
-        if now_ns - self._new_ns <= self._stall_ns:
+        if self._is_lost(now_ns):
+            self._was_lost_ns = now_ns
+        # Until the first frame of a camera that is back is finished there is none to show.
+        if self._new_ns <= self._was_lost_ns and now_ns - self._was_lost_ns <= self._stall_ns:
+            self._state = RunState.SOURCE_LOST
+            self._send(self._slate_of("Camera lost"), media_ns)
+        elif now_ns - self._new_ns > self._stall_ns:
+            self._state = RunState.DEGRADED
+            self._send(self._slate_of("No picture"), media_ns)
+        elif self._hidden.is_set():
+            self._send(self._slate_of(PRIVACY), media_ns)
+        else:
             # The picture that was sent is finished already.
             self._send((self._shown if self._fits else self._out).image, media_ns)
-            return
-        self._state = RunState.STALLED
+
+    def _is_lost(self, now_ns: int) -> bool:
         last_ns = self._intake.last_ns
-        lost = last_ns is None or now_ns - last_ns > self._stall_ns
-        self._send(self._slate_of("Camera lost" if lost else "No picture"), media_ns)
+        late = last_ns is None or now_ns - last_ns > self._lost_ns
+        return late or self._intake.health is SourceHealth.LOST
+
+    def _state_now(self) -> RunState:
+        """What a new frame says about the run; one may still come out after the camera is gone."""
+        health = self._intake.health
+        if health is SourceHealth.LOST:
+            return RunState.SOURCE_LOST
+        return RunState.DEGRADED if health is SourceHealth.FROZEN else RunState.RUNNING
 
     def _finished(self, frame: Frame) -> Image:
         """The frame's picture at the size of the outputs, with the last stages' work on it."""

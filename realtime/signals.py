@@ -1,9 +1,10 @@
-"""SIGINT and SIGTERM as a request to stop, and as an exit code.
+"""SIGINT and SIGTERM as a request to stop, and as an exit code; SIGUSR1 hides the picture.
 
 A run that has begun is asked to stop and finishes its files, which takes three seconds at most;
 signals that come meanwhile change nothing, so that an impatient Ctrl-C does not cost the file. One
 that comes later than that, or before the run has begun, ends the program where it stands. Only the
-main thread may use this.
+main thread may use this. SIGUSR1, where the system has it, hides what goes out behind a slate, and
+the next one shows it again.
 """
 
 import signal
@@ -15,6 +16,9 @@ from types import FrameType
 
 CAUGHT = (signal.SIGINT, signal.SIGTERM)
 
+HIDES: int | None = getattr(signal, "SIGUSR1", None)
+"""The signal that hides the picture and shows it again; None on Windows."""
+
 GRACE_NS = 3_000_000_000
 """How long after the first signal others are passed over."""
 
@@ -24,6 +28,7 @@ class StopSignals:
 
     Attributes:
         received: the first signal that came, or None.
+        hidden: set while the picture is to be hidden.
 
     Args:
         clock: monotonic nanoseconds.
@@ -31,6 +36,7 @@ class StopSignals:
 
     def __init__(self, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self.received: int | None = None
+        self.hidden = threading.Event()
         self._clock = clock
         self._first_ns = 0
         self._stop: threading.Event | None = None
@@ -48,6 +54,13 @@ class StopSignals:
             yield
         finally:
             self._stop = None
+
+    def toggle_hidden(self, _signum: int, _frame: FrameType | None) -> None:
+        """The handler of the signal that hides the picture and shows it again."""
+        if self.hidden.is_set():
+            self.hidden.clear()
+        else:
+            self.hidden.set()
 
     def handle(self, signum: int, _frame: FrameType | None) -> None:
         """The handler itself.
@@ -70,13 +83,15 @@ class StopSignals:
 
 @contextmanager
 def catch_stop_signals(clock: Callable[[], int] = time.monotonic_ns) -> Iterator[StopSignals]:
-    """Handles SIGINT and SIGTERM inside the block and restores the former handlers after it.
+    """Handles the signals inside the block and restores the former handlers after it.
 
     Args:
         clock: monotonic nanoseconds.
     """
     signals = StopSignals(clock)
     former = {number: signal.signal(number, signals.handle) for number in CAUGHT}
+    if HIDES is not None:
+        former[signal.Signals(HIDES)] = signal.signal(HIDES, signals.toggle_hidden)
     try:
         yield signals
     finally:

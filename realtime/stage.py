@@ -1,5 +1,6 @@
 """The contracts that others implement: sources, stages and sinks."""
 
+from enum import Enum
 from typing import Protocol, runtime_checkable
 
 from realtime.frame import Frame, Image, PictureSpec
@@ -38,6 +39,27 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Lets the input go. May be called from another thread to end a blocked ``fill``."""
+        ...
+
+
+class SourceHealth(Enum):
+    """How an input does that may fail and recover."""
+
+    GOOD = "good"
+    FROZEN = "frozen"
+    LOST = "lost"
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A source that knows how its input does, beside what ``Source`` asks for."""
+
+    @property
+    def health(self) -> SourceHealth:
+        """``FROZEN`` while pictures come but never change, ``LOST`` while none come.
+
+        Any thread may ask.
+        """
         ...
 
 

@@ -53,7 +53,13 @@ ADAPTERS = {
     "tensorrt_rtx": ("engines.tensorrt",),
     "tflite": ("engines.models",),
     "torch": ("engines.networks",),
-    "typer": ("realtime.cli", "realtime.engine_commands", "realtime.model_commands"),
+    "typer": (
+        "realtime.bench_commands",
+        "realtime.cli",
+        "realtime.doctor_command",
+        "realtime.engine_commands",
+        "realtime.model_commands",
+    ),
 }
 
 
@@ -140,6 +146,7 @@ def test_only_the_command_line_and_the_tools_import_the_application():
     assert {name for name in users if not within(name, ("tools",))} <= {
         *TOP,
         "realtime.__main__",
+        "realtime.bench_commands",
         "realtime.demo",
     }
 

@@ -1,24 +1,34 @@
 """A virtual camera as a sink: other programs see the pictures as those of a webcam."""
 
 import sys
-from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from realtime.errors import SinkError
 from realtime.frame import Image, PictureSpec
+from realtime.letterbox import letterbox
 from realtime.open_files import holders
+from realtime.sinks.packing import Packed, Packer
+from realtime.sinks.v4l2_output import open_v4l2
+from realtime.v4l2 import PixelLayout
+
+Backend = Literal["auto", "v4l2", "pyvirtualcam"]
+"""What writes to the device; ``auto``: our own writer on Linux, pyvirtualcam elsewhere."""
 
 
 class CameraOutput(Protocol):
-    """The part of ``pyvirtualcam.Camera`` that is used."""
+    """An open virtual camera."""
 
-    def send(self, frame: NDArray[np.uint8]) -> None:
-        """Shows a picture in the format that was asked for."""
+    @property
+    def layout(self) -> PixelLayout:
+        """Format and size of the pictures it takes."""
+        ...
+
+    def send(self, picture: Packed) -> None:
+        """Shows a picture in that layout."""
         ...
 
     def close(self) -> None:
@@ -26,66 +36,92 @@ class CameraOutput(Protocol):
         ...
 
 
-OpenCamera = Callable[..., CameraOutput]
-"""Opens a device: ``(width, height, fps, *, fmt, device, backend)``; ``fmt`` is ``"I420"`` or
-``"BGR"``. Raises RuntimeError where it cannot."""
+class OpenCamera(Protocol):
+    """Opens a virtual camera; what it takes may differ from what was asked for."""
+
+    def __call__(
+        self, width: int, height: int, rate_hz: Fraction, *, device: str | None
+    ) -> CameraOutput:
+        """Raises RuntimeError or OSError where it cannot."""
+        ...
 
 
-def open_pyvirtualcam(
-    width: int, height: int, fps: float, *, fmt: str, device: str | None, backend: str | None
-) -> CameraOutput:
-    """Opens a device with pyvirtualcam.
+class PyvirtualcamOutput:
+    """A device behind pyvirtualcam.
+
+    Attributes:
+        layout: the pictures it takes.
 
     Raises:
         SinkError: pyvirtualcam is not installed.
         RuntimeError: the device cannot be opened.
     """
-    try:
-        # Optional (its licence is GPL), hence loaded where it is asked for.
-        import pyvirtualcam
-    except ImportError as error:
-        raise SinkError(
-            "virtual camera: pyvirtualcam must be installed, got no such package. "
-            "Run: pip install 'rt-swap[vcam]', or write a file with --output out.mp4."
-        ) from error
-    output: CameraOutput = pyvirtualcam.Camera(
-        width, height, fps, fmt=pyvirtualcam.PixelFormat[fmt], device=device, backend=backend
-    )
-    return output
+
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        rate_hz: Fraction,
+        *,
+        device: str | None,
+        platform: str = sys.platform,
+    ) -> None:
+        try:
+            # Optional (its licence is GPL), hence loaded where it is asked for.
+            import pyvirtualcam
+        except ImportError as error:
+            raise SinkError(
+                "virtual camera: pyvirtualcam must be installed, got no such package. "
+                "Run: pip install 'rt-swap[vcam]', or write a file with --output out.mp4."
+            ) from error
+        # Elsewhere pyvirtualcam itself converts to what the device wants.
+        native = platform == "linux"
+        self.layout = PixelLayout("YU12" if native else "BGR3", width, height)
+        form = pyvirtualcam.PixelFormat.I420 if native else pyvirtualcam.PixelFormat.BGR
+        self._camera = pyvirtualcam.Camera(width, height, float(rate_hz), fmt=form, device=device)
+
+    def send(self, picture: Packed) -> None:
+        """Shows a picture."""
+        self._camera.send(picture)
+
+    def close(self) -> None:
+        """Lets the device go."""
+        self._camera.close()
 
 
 class VirtualCamera:
     """Sends every picture to a virtual camera device at once; keeping the pace is the caller's.
 
     On Linux pictures go out as I420, BT.601, limited range, which is what v4l2loopback's readers
-    assume; elsewhere pyvirtualcam converts to what the device wants. Chrome and other readers need
-    even sizes, so an odd last column or row is left out. With ``exclusive_caps=1`` the device looks
-    like a camera only while pictures are sent: start this before the program that is to see it.
+    assume. A device that takes another format or size gets that; pictures of another shape get
+    black bars. Chrome and other readers need even sizes, so an odd last column or row is left out.
+    With ``exclusive_caps=1`` the device looks like a camera only while pictures are sent: start
+    this before the program that is to see it.
     """
 
     def __init__(
         self,
         device: str | None = None,
         *,
-        backend: str | None = None,
-        camera: OpenCamera = open_pyvirtualcam,
+        backend: Backend = "auto",
+        camera: OpenCamera | None = None,
         platform: str = sys.platform,
     ) -> None:
         """Names the device; nothing is opened before ``open``.
 
         Args:
             device: such as ``/dev/video10`` or ``OBS Virtual Camera``; None for the first free one.
-            backend: pyvirtualcam's name of the interface; None for any.
-            camera: opens the device.
+            backend: what writes to it.
+            camera: opens the device; None: the backend does.
             platform: as ``sys.platform``.
         """
         self._device = device
-        self._backend = backend
-        self._open_camera = camera
+        self._open_camera = camera or _opener(backend, platform)
         self._platform = platform
         self._output: CameraOutput | None = None
         self._size = (0, 0)
-        self._i420: NDArray[np.uint8] | None = None
+        self._packer: Packer | None = None
+        self._fitted: Image | None = None
 
     def open(self, spec: PictureSpec) -> None:
         """Opens the device for pictures of one size and rate.
@@ -99,20 +135,15 @@ class VirtualCamera:
                 f"virtual camera: pictures must have at least 2×2 pixels, got {spec.width}×"
                 f"{spec.height}. Give a --size."
             )
-        width, height = self._size
-        is_linux = self._platform == "linux"
-        self._i420 = np.empty((height * 3 // 2, width), np.uint8) if is_linux else None
         try:
-            self._output = self._open_camera(
-                width,
-                height,
-                float(spec.rate_hz),
-                fmt="I420" if is_linux else "BGR",
-                device=self._device,
-                backend=self._backend,
-            )
+            output = self._open_camera(*self._size, spec.rate_hz, device=self._device)
         except (RuntimeError, OSError, KeyError) as error:
             raise SinkError(self._cannot_open(error)) from error
+        layout = output.layout
+        self._output = output
+        self._packer = Packer(layout.fourcc, layout.width, layout.height)
+        fits = (layout.width, layout.height) == self._size
+        self._fitted = None if fits else np.zeros((layout.height, layout.width, 3), np.uint8)
 
     def send(self, image: Image, media_ns: int) -> None:  # noqa: ARG002
         """Shows one picture at once.
@@ -124,14 +155,14 @@ class VirtualCamera:
         Raises:
             SinkError: the device is closed or gone.
         """
-        if self._output is None:
+        if self._output is None or self._packer is None:
             raise SinkError("virtual camera: must be open to show pictures. Open it first.")
         picture = image[: self._size[1], : self._size[0]]
-        if self._i420 is not None:
-            cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420, dst=self._i420)
-            picture = self._i420
+        if self._fitted is not None:
+            letterbox(picture, out=self._fitted)
+            picture = self._fitted
         try:
-            self._output.send(np.ascontiguousarray(picture))
+            self._output.send(self._packer.pack(picture))
         except (RuntimeError, OSError) as error:
             raise SinkError(
                 f"{self._where()}: must stay connected, got: {_one_line(error)} "
@@ -178,6 +209,12 @@ class VirtualCamera:
                 "extension, and quit OBS."
             )
         return "Install OBS 28 or newer; it brings the OBS Virtual Camera. Then close OBS."
+
+
+def _opener(backend: Backend, platform: str) -> OpenCamera:
+    if backend == "v4l2" or (backend == "auto" and platform == "linux"):
+        return open_v4l2
+    return PyvirtualcamOutput
 
 
 def _one_line(error: Exception) -> str:

@@ -1,7 +1,6 @@
-"""A camera as a source of pictures."""
+"""A camera as a source of pictures, which may go away and come back."""
 
 import logging
-import math
 import os
 import sys
 import threading
@@ -9,83 +8,48 @@ import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
 
 import cv2
-import numpy as np
 
 from realtime.errors import CameraError, MediaError
 from realtime.frame import Image, PictureSpec
 from realtime.letterbox import letterbox
 from realtime.open_files import holders
+from realtime.sources.capture import Capture, Wish, bgr_picture
 from realtime.sources.devices import CameraDevice, candidates, list_cameras, listing
+from realtime.sources.reader import OpenCapture, Reader
+from realtime.sources.reopening import POLL_S, Reopening
+from realtime.sources.watchdog import FrozenWatch
+from realtime.sources.whereabouts import Identity, ListCameras, Place, identify, locate
+from realtime.stage import SourceHealth
 
-_RETRY_S = 0.01
-_RELEASE_TIMEOUT_S = 0.3
+LOST_S = 0.6
+"""Time without a picture after which the camera is called lost; three periods of a slow one."""
+
+LOOK_NS = 1_000_000_000
+"""How often a camera that shows the same picture again and again is looked for."""
+
+RATE_TOLERANCE = 0.02
+"""A camera's rate may differ from the wanted one by this part before that is worth a line."""
 
 _log = logging.getLogger(__name__)
 
 
-class Capture(Protocol):
-    """The part of ``cv2.VideoCapture`` that is used."""
-
-    def isOpened(self) -> bool:  # noqa: N802 (OpenCV's name)
-        """Whether the device is open."""
-        ...
-
-    def set(self, prop: int, value: float) -> bool:
-        """Asks for a setting."""
-        ...
-
-    def get(self, prop: int) -> float:
-        """Reads a setting; 0 where it is unknown."""
-        ...
-
-    def read(self) -> tuple[bool, Any]:
-        """Waits for the next picture."""
-        ...
-
-    def release(self) -> None:
-        """Lets the device go."""
-        ...
-
-
-def bgr_picture(array: Any) -> Image:
-    """Makes BGR of whatever a camera driver delivers.
+def open_device(index: int, backend: int) -> Capture:
+    """Opens a capture device; whether that went well only its pictures tell.
 
     Args:
-        array: of one, three or four channels, 8 or 16 bits.
-
-    Returns:
-        ``(H, W, 3) u8 BGR``; the array itself where it is that already.
-
-    Raises:
-        MediaError: there is no picture in it.
+        index: number of the device.
+        backend: OpenCV's number of the capture interface.
     """
-    usable = isinstance(array, np.ndarray) and array.ndim in (2, 3) and array.size > 0
-    if not usable or array.dtype not in (np.uint8, np.uint16):
-        got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "nothing"
-        raise MediaError(f"camera: must deliver pictures, got {got}. Check cable and driver.")
-    if array.dtype == np.uint16:
-        array = (array >> 8).astype(np.uint8)
-    channels = 1 if array.ndim == 2 else array.shape[2]
-    if channels == 3:
-        return np.asarray(array, np.uint8)
-    if channels == 1:
-        return np.asarray(cv2.cvtColor(array, cv2.COLOR_GRAY2BGR), np.uint8)
-    if channels == 4:
-        return np.asarray(cv2.cvtColor(array, cv2.COLOR_BGRA2BGR), np.uint8)
-    raise MediaError(
-        f"camera: pictures must have 1, 3 or 4 channels, got {channels}. Choose another format."
-    )
+    return cv2.VideoCapture(index, backend)
 
 
 class Camera:
     """A camera behind OpenCV, read by a thread of its own so that the newest picture is at hand.
 
-    The thread opens, reads and releases the device, since capture interfaces want to be used from
-    one thread, and since a driver that hangs can then be left behind. ``fill`` waits for a picture
-    that is newer than the last one.
+    ``fill`` waits for a picture that is newer than the last one. While the camera is gone it goes
+    on waiting, and opens the camera again when it is back.
     """
 
     def __init__(
@@ -94,11 +58,13 @@ class Camera:
         size: tuple[int, int] = (1280, 720),
         rate_hz: Fraction | int = 30,
         *,
-        capture: Callable[[int, int], Capture] = cv2.VideoCapture,
-        cameras: Callable[[], Sequence[CameraDevice]] = list_cameras,
+        capture: OpenCapture = open_device,
+        cameras: ListCameras = list_cameras,
         clock: Callable[[], int] = time.monotonic_ns,
         open_timeout_s: float = 4.5,
         stall_timeout_s: float = 2.0,
+        reconnect: bool = True,
+        where: Callable[[Identity, ListCameras], Place | None] = locate,
     ) -> None:
         """Names the camera; nothing is opened before ``open``.
 
@@ -110,29 +76,36 @@ class Camera:
             cameras: lists the cameras that exist.
             clock: monotonic nanoseconds.
             open_timeout_s: how long opening and the first picture may take.
-            stall_timeout_s: how long no picture may come before the camera counts as gone.
+            stall_timeout_s: how long a read may block before it is left behind.
+            reconnect: open a lost camera again; else ``fill`` raises.
+            where: says where the camera is now; None while it is not there.
         """
         self._device = device
-        self._size = size
-        self._rate_hz = Fraction(rate_hz)
+        self._wish = Wish(size, Fraction(rate_hz))
         self._capture = capture
         self._cameras = cameras
         self._clock = clock
         self._open_timeout_s = open_timeout_s
         self._stall_timeout_s = stall_timeout_s
+        self._reconnect = reconnect
+        self._where = where
         self._closed = threading.Event()
-        self._reading: threading.Thread | None = None
-        # Guards what the reading thread hands over: the newest picture, its number and its time.
-        self._news = threading.Condition()
-        self._newest: Any = None
-        self._num_read = 0
-        self._read_ns = 0
-        self._ended = False
-        self._opened = False
-        self._negotiated_hz = 0.0
-        self._fourcc = ""
-        self._num_taken = 0
+        # Guards the reader against being exchanged while it is being closed.
+        self._changing = threading.Lock()
+        self._reader: Reader | None = None
+        self._identity = Identity(0, 0)
+        self._place: Place | None = None
+        self._last_ns = 0
+        self._looked_ns = 0
+        self._frozen = FrozenWatch()
+        self._health = SourceHealth.GOOD
+        self._lost_s = LOST_S
         self._first_ns: int | None = None
+
+    @property
+    def health(self) -> SourceHealth:
+        """How the camera does; any thread may ask."""
+        return self._health
 
     def open(self) -> PictureSpec:
         """Opens the camera and waits for its first picture, whose size is the stream's.
@@ -142,31 +115,22 @@ class Camera:
         """
         cameras = self._cameras()
         wanted = candidates(self._device, cameras)
-        self._reading = threading.Thread(
-            target=self._read, args=(wanted,), name="camera reader", daemon=True
-        )
-        self._reading.start()
-        with self._news:
-            self._news.wait_for(lambda: self._num_read or self._ended, self._open_timeout_s)
-            started, opened, picture = self._num_read > 0, self._opened, self._newest
+        self._reader = self._new_reader(wanted)
+        self._reader.start()
+        started, opened = self._reader.wait_first(self._open_timeout_s), self._reader.opened
         if not started:
             self.close()
-            raise CameraError(self._cannot_open(wanted, opened, cameras))
+            raise CameraError(self._cannot_open(wanted, opened is not None, cameras))
         try:
-            height, width = bgr_picture(picture).shape[:2]
+            height, width = bgr_picture(self._reader.newest).shape[:2]
         except MediaError as error:
             self.close()
             raise CameraError(f"camera {self._device}: {error}") from error
-        known = 1 <= self._negotiated_hz <= 1000
-        rate_hz = Fraction(self._negotiated_hz).limit_denominator(1001) if known else self._rate_hz
-        _log.info(
-            "camera %s: %d×%d at %.4g Hz, %s.",
-            self._device,
-            width,
-            height,
-            rate_hz,
-            self._fourcc or "format unknown",
-        )
+        self._last_ns = self._reader.read_ns
+        self._recognise(opened or wanted[0], cameras)
+        rate_hz = self._reader.negotiated.rate_hz or self._wish.rate_hz
+        self._lost_s = max(LOST_S, 3 / float(rate_hz))
+        self._report(self._reader, (width, height), rate_hz)
         return PictureSpec(width=width, height=height, rate_hz=rate_hz, live=True)
 
     def fill(self, image: Image) -> int | None:
@@ -174,91 +138,138 @@ class Camera:
 
         Raises:
             MediaError: the camera delivered something that is no picture.
-            CameraError: no picture came for two seconds.
+            CameraError: no picture came for two seconds, and it is not to be opened again.
         """
-        with self._news:
-            self._news.wait_for(
-                lambda: self._num_read > self._num_taken or self._ended or self._closed.is_set(),
-                self._stall_timeout_s,
-            )
+        while not self._closed.is_set() and (reader := self._reader) is not None:
+            taken = reader.wait_next(min(POLL_S, self._stall_timeout_s))
             if self._closed.is_set():
-                return None
-            if self._num_read == self._num_taken:
-                raise CameraError(
-                    f"camera {self._device}: must deliver pictures, got none for "
-                    f"{self._stall_timeout_s:g} s. Check its cable and whether it sleeps."
-                )
-            picture, read_ns = self._newest, self._read_ns
-            self._num_taken = self._num_read
-        # The reading thread makes a new array for each picture, so this one stays as it is.
-        letterbox(bgr_picture(picture), out=image)
-        if self._first_ns is None:
-            self._first_ns = read_ns
-        return read_ns - self._first_ns
+                break
+            if taken is not None:
+                media_ns = self._take(*taken, image)
+                if not self._is_gone(taken[1]):
+                    return media_ns
+                self._lose(reader, 0.0)
+                continue
+            silent_s = (self._clock() - self._last_ns) / 1e9
+            if not reader.ended and silent_s < min(self._lost_s, self._stall_timeout_s):
+                continue
+            if not self._reconnect:
+                self._give_up(silent_s, ended=reader.ended)
+            else:
+                self._lose(reader, silent_s)
+        return None
 
     def close(self) -> None:
         """Ends a blocked ``fill`` and lets the device go; a driver that hangs is left behind."""
         self._closed.set()
-        with self._news:
-            self._news.notify_all()
-        if self._reading is not None:
-            self._reading.join(_RELEASE_TIMEOUT_S)
+        with self._changing:
+            reader = self._reader
+        if reader is not None:
+            reader.close(wait=True)
 
-    def _read(self, wanted: Sequence[tuple[int, int]]) -> None:
-        """The reading thread: opens the first device that opens, and hands its pictures over."""
-        capture = None
-        try:
-            capture = self._open_first(wanted)
-            if capture is not None:
-                self._configure(capture)
-                with self._news:
-                    self._opened = True
-                self._hand_over(capture)
-        except cv2.error as error:
-            _log.warning("camera %s: OpenCV gave up (%s).", self._device, error.err)
-        finally:
-            if capture is not None:
-                capture.release()
-            with self._news:
-                self._ended = True
-                self._news.notify_all()
+    def _take(self, delivered: object, read_ns: int, image: Image) -> int:
+        picture = bgr_picture(delivered)
+        self._frozen.see(picture, read_ns)
+        if self._health is SourceHealth.LOST:
+            # It was only silent for a moment.
+            self._say_back(read_ns, "")
+        self._last_ns = read_ns
+        frozen = self._frozen.frozen
+        if frozen and self._health is not SourceHealth.FROZEN:
+            _log.info("camera %s: shows the same picture again and again.", self._device)
+        self._health = SourceHealth.FROZEN if frozen else SourceHealth.GOOD
+        letterbox(picture, out=image)
+        if self._first_ns is None:
+            self._first_ns = read_ns
+        return read_ns - self._first_ns
 
-    def _open_first(self, wanted: Sequence[tuple[int, int]]) -> Capture | None:
-        # OpenCV writes its own account of a missing camera to stderr; ours says more.
-        level = cv2.utils.logging.getLogLevel()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        try:
-            for index, backend in wanted:
-                capture = self._capture(index, backend)
-                if capture.isOpened():
-                    return capture
-                capture.release()
-        finally:
-            cv2.utils.logging.setLogLevel(level)
-        return None
+    def _is_gone(self, read_ns: int) -> bool:
+        """Whether the device is gone though it goes on giving the last picture."""
+        if not (self._reconnect and self._frozen.frozen and read_ns - self._looked_ns >= LOOK_NS):
+            return False
+        self._looked_ns = read_ns
+        return self._locate() != self._place
 
-    def _configure(self, capture: Capture) -> None:
-        # Uncompressed 720p does not fit USB 2 at 30 Hz, so MJPG is asked for before the size.
-        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
-        capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._size[0])
-        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._size[1])
-        capture.set(cv2.CAP_PROP_FPS, float(self._rate_hz))
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        self._negotiated_hz = capture.get(cv2.CAP_PROP_FPS)
-        self._fourcc = _fourcc(capture.get(cv2.CAP_PROP_FOURCC))
+    def _give_up(self, silent_s: float, *, ended: bool) -> None:
+        if ended or silent_s >= self._stall_timeout_s:
+            raise CameraError(
+                f"camera {self._device}: must deliver pictures, got none for "
+                f"{silent_s:.1g} s. Check its cable and whether it sleeps."
+            )
 
-    def _hand_over(self, capture: Capture) -> None:
-        while not self._closed.is_set():
-            delivered, picture = capture.read()
-            if not delivered:
-                # A failing read may return at once; fill() keeps the time and gives up.
-                self._closed.wait(_RETRY_S)
-                continue
-            with self._news:
-                self._newest = picture
-                self._read_ns = self._clock()
-                self._num_read += 1
-                self._news.notify_all()
+    def _lose(self, reader: Reader, silent_s: float) -> None:
+        """Says that the camera is lost, and waits for it where there is no hope in waiting."""
+        if self._health is not SourceHealth.LOST:
+            self._health = SourceHealth.LOST
+            _log.warning("camera %s: lost; it is opened again when it is back.", self._device)
+        moved = self._locate() != self._place
+        if not (reader.ended or moved or silent_s >= self._stall_timeout_s):
+            return
+        reader.close(wait=True)
+        reopening = Reopening(
+            self._locate, self._new_reader, clock=self._clock, closed=self._closed,
+            attempt_s=self._open_timeout_s,
+        )  # fmt: skip
+        found = reopening.wait_open((reader,))
+        if found is not None:
+            self._come_back(*found)
+
+    def _come_back(self, reader: Reader, place: Place) -> None:
+        with self._changing:
+            closed = self._closed.is_set()
+            self._reader = reader
+        if closed:
+            reader.close(wait=False)
+            return
+        self._frozen.forget()
+        size = getattr(reader.newest, "shape", (0, 0))
+        self._say_back(reader.read_ns, f", {self._describe(reader, size[1], size[0])}")
+        self._place, self._last_ns = place, reader.read_ns
+        self._health = SourceHealth.GOOD
+
+    def _say_back(self, read_ns: int, how: str) -> None:
+        lost_s = (read_ns - self._last_ns) / 1e9
+        _log.warning("camera %s: back after %.1f s%s.", self._device, lost_s, how)
+
+    def _report(self, reader: Reader, size: tuple[int, int], rate_hz: Fraction) -> None:
+        """Says what the camera gives; louder where that is not what was asked for."""
+        wish = self._wish
+        as_wished = size == wish.size and abs(rate_hz / wish.rate_hz - 1) < RATE_TOLERANCE
+        asked = f"{wish.size[0]}×{wish.size[1]} at {float(wish.rate_hz):.4g} Hz"
+        _log.log(
+            logging.INFO if as_wished else logging.WARNING,
+            "camera %s: %s%s.",
+            self._device,
+            self._describe(reader, *size),
+            "" if as_wished else f"; it was asked for {asked}",
+        )
+
+    def _recognise(self, opened: tuple[int, int], cameras: Sequence[CameraDevice]) -> None:
+        """Notes which camera this is, so that it is found again."""
+        self._identity = identify(opened, cameras)
+        self._place = self._locate()
+        if self._place is None:
+            # Known by a name that finds nothing: then it is wherever it was.
+            self._identity = Identity(*opened)
+            self._place = self._locate()
+
+    def _locate(self) -> Place | None:
+        return self._where(self._identity, self._cameras)
+
+    def _new_reader(self, wanted: Sequence[tuple[int, int]]) -> Reader:
+        return Reader(
+            wanted,
+            self._wish,
+            capture=self._capture,
+            clock=self._clock,
+            patience_s=self._open_timeout_s,
+        )
+
+    def _describe(self, reader: Reader, width: int, height: int) -> str:
+        negotiated = reader.negotiated
+        rate_hz = float(negotiated.rate_hz or self._wish.rate_hz)
+        form = negotiated.fourcc or "format unknown"
+        return f"{width}×{height} at {rate_hz:.4g} Hz, {form}"
 
     def _cannot_open(
         self, wanted: Sequence[tuple[int, int]], opened: bool, cameras: Sequence[CameraDevice]
@@ -284,11 +295,3 @@ class Camera:
             f"{where}: must deliver pictures, got {what} within {self._open_timeout_s:g} s. "
             f"Close other programs that use it, or unplug it and plug it in. {listing(cameras)}"
         )
-
-
-def _fourcc(code: float) -> str:
-    """The four letters of a pixel format; empty where the driver does not know it."""
-    if not math.isfinite(code) or code <= 0:
-        return ""
-    letters = (int(code) & 0xFFFFFFFF).to_bytes(4, "little").decode("ascii", "replace")
-    return letters.strip("\0 ")

@@ -7,6 +7,7 @@ from engines.models.library import ModelLibrary
 from realtime.app import build_sinks, build_source
 from realtime.config import load_config
 from realtime.job import Job
+from realtime.sinks.detached import Detached
 from realtime.sinks.null import Null
 from realtime.sinks.picture import PictureFile
 from realtime.sinks.video import VideoFile as VideoSink
@@ -43,7 +44,7 @@ def job(
         (job(camera="0", output="out.mp4"), [VideoSink]),
         (
             job(camera="0", output="out.mp4", virtual_camera="/dev/video9"),
-            [VirtualCamera, VideoSink],
+            [VirtualCamera, Detached],
         ),
         (job(input="a.png", output="b.jpg"), [PictureFile]),
         (job(input="a.mp4", discard=True), [Null]),

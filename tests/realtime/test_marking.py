@@ -59,7 +59,7 @@ def test_a_file_says_whether_it_is_signed(record, tmp_path):
 @pytest.mark.parametrize(("target", "device"), [("3", 3), ("/dev/null", "/dev/null")])
 def test_a_number_or_a_device_is_a_camera(monkeypatch, target, device):
     opened = []
-    monkeypatch.setattr(marking, "Camera", lambda name, size, rate_hz: opened.append(name))
+    monkeypatch.setattr(marking, "Camera", lambda name, *rest, **options: opened.append(name))
     monkeypatch.setattr(marking, "verify_camera", lambda name, camera: name)
     assert verify_target(target) == target
     assert opened == [device]

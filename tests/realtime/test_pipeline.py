@@ -525,6 +525,7 @@ class Fumbling:
             capture=self.device,
             cameras=lambda: [CameraDevice(0, "scripted", "/dev/scripted", 0)],
             stall_timeout_s=0.5 if gone else 2.0,
+            reconnect=False,
         )
         self.live, self.gone = live, gone
         self.num_calls = self.num_closed = 0

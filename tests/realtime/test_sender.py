@@ -1,3 +1,4 @@
+import threading
 from fractions import Fraction
 from importlib import util
 from itertools import pairwise
@@ -12,6 +13,7 @@ from realtime.metrics import Metrics, RunState
 from realtime.ring import Policy, Ring
 from realtime.sender import Sender
 from realtime.slate import draw_slate
+from realtime.stage import SourceHealth
 
 _SPEC = util.spec_from_file_location("fakes", Path(__file__).with_name("fakes.py"))
 fakes = util.module_from_spec(_SPEC)
@@ -30,6 +32,8 @@ class Stage:
         end_ms: when the stream ends.
         send_ms: by number of the call, how long the sink takes.
         failed: numbers of the frames that failed.
+        hidden_ms: while the picture is to be hidden.
+        healths: pairs of the time from which on the camera says how it does, and how.
     """
 
     def __init__(
@@ -43,8 +47,12 @@ class Stage:
         out_size=(64, 36),
         camera_lost=True,
         finish=(),
+        healths=(),
+        hidden_ms=range(0),
     ):
         self.now_ns = 0
+        self.healths = healths
+        self.hidden_ms, self.hidden = hidden_ms, threading.Event()
         self.due = [(round(ms * MS_NS), seq) for seq, ms in enumerate(ready_ms)]
         self.end_ns = end_ms * MS_NS
         self.send_ms = send_ms or {}
@@ -71,6 +79,7 @@ class Stage:
             metrics=self.metrics,
             tally=self.tally,
             times=self.metrics.stages,
+            hidden=self.hidden,
             clock=lambda: self.now_ns,
             sleep=self.sleep,
         )
@@ -80,11 +89,21 @@ class Stage:
         """The intake's part: when the camera gave its newest picture."""
         return self.finished_ns - 10 * MS_NS if self.camera_lost else self.now_ns
 
+    @property
+    def health(self):
+        """The intake's part: how the camera says it does."""
+        told = [health for from_ms, health in self.healths if self.now_ns >= from_ms * MS_NS]
+        return told[-1] if told else SourceHealth.GOOD
+
     def sleep(self, duration_s):
         self.pass_time(round(duration_s * 1e9))
 
     def pass_time(self, duration_ns):
         self.now_ns += duration_ns
+        if self.now_ns // MS_NS in self.hidden_ms:
+            self.hidden.set()
+        else:
+            self.hidden.clear()
         while self.due and self.due[0][0] <= self.now_ns:
             self.finished_ns, seq = self.due[0]
             frame = self.ring.reserve()
@@ -158,17 +177,65 @@ def test_before_the_first_frame_a_slate_says_starting_and_is_no_repeat():
 
 
 @pytest.mark.parametrize(
-    ("camera_lost", "text"), [(True, "Camera lost"), (False, "No picture")], ids=["lost", "slow"]
+    ("camera_lost", "text", "state", "times"),
+    [
+        (True, "Camera lost", RunState.SOURCE_LOST, 59),
+        (False, "No picture", RunState.DEGRADED, 50),
+    ],
+    ids=["lost", "slow"],
 )
-def test_after_a_second_without_a_new_frame_a_slate_says_why(camera_lost, text):
+def test_within_a_second_without_a_new_frame_a_slate_says_why(camera_lost, text, state, times):
     stage = Stage([*steady(10), 3000.0], end_ms=3100, camera_lost=camera_lost).run()
-    assert stage.times_shown(text) == pytest.approx(50, abs=2)
-    assert RunState.STALLED in stage.states
+    assert stage.times_shown(text) == pytest.approx(times, abs=2)
+    assert state in stage.states
     assert stage.sender.state is RunState.RUNNING
     assert stage.numbers[-1] == 10
     assert stage.tally.delivered == 11
     steps = [b - a for a, b in pairwise(stage.sent_ns[3:])]
     assert all(abs(step - PERIOD_NS) < MS_NS for step in steps)
+
+
+def test_a_camera_that_knows_it_is_lost_is_believed_at_once():
+    healths = ((400, SourceHealth.LOST), (2900, SourceHealth.GOOD))
+    stage = Stage([*steady(10), 420.0, 3000.0], end_ms=3100, healths=healths).run()
+    assert stage.times_shown("Camera lost") == pytest.approx(77, abs=3)
+    first_lost = stage.states.index(RunState.SOURCE_LOST)
+    # A frame that was on its way is still shown, and does not make the run look well again.
+    assert 10 in stage.numbers
+    assert RunState.RUNNING not in stage.states[first_lost + 1 : -6]
+    assert stage.sender.state is RunState.RUNNING
+
+
+def test_a_hidden_picture_is_a_slate_at_the_same_rate_and_comes_back_finished():
+    # New frames and, between 600 and 900 ms, repeated ones, before, while and after it is hidden.
+    stamp = Stamp()
+    ready_ms = [*steady(18), *steady(20, first_ms=900.0)]
+    stage = Stage(ready_ms, end_ms=1600, finish=(stamp,), hidden_ms=range(300, 750)).run()
+    slate = np.zeros_like(stage.pictures[0])
+    draw_slate("Privacy", out=slate)
+    hidden = [np.array_equal(one[:-1], slate[:-1]) for one in stage.pictures]
+    shown_ms = [
+        at // MS_NS for at, is_hidden in zip(stage.sent_ns, hidden, strict=True) if is_hidden
+    ]
+    assert shown_ms[0] == pytest.approx(317, abs=34)
+    assert shown_ms[-1] == pytest.approx(733, abs=34)
+    assert len(shown_ms) == pytest.approx(450 / 33.3, abs=1.5)
+    steps = [b - a for a, b in pairwise(stage.sent_ns[3:])]
+    assert all(abs(step - PERIOD_NS) < MS_NS for step in steps)
+    # The frame that came while it was hidden is shown again with the last stages' work on it.
+    again = [
+        one for at, one in zip(stage.sent_ns, stage.pictures, strict=True) if 760 < at / MS_NS < 880
+    ]
+    assert again
+    assert all(int(one[-1, -1, 2]) >= 100 for one in again)
+    assert stage.tally.delivered == len(ready_ms)
+
+
+def test_a_frozen_camera_is_shown_but_does_not_count_as_well():
+    stage = Stage(steady(30), end_ms=1000, healths=((500, SourceHealth.FROZEN),)).run()
+    assert stage.sender.state is RunState.DEGRADED
+    assert stage.tally.delivered == 30
+    assert stage.times_shown("Camera lost") == stage.times_shown("No picture") == 0
 
 
 def test_a_sink_that_stalls_costs_frames_but_no_burst():
@@ -248,7 +315,7 @@ def test_every_picture_that_is_sent_was_finished_exactly_once(out_size):
     ready_ms = [*steady(5, first_ms=200.0), 900.0]
     stage = Stage(ready_ms, end_ms=4000, out_size=out_size, finish=(stamp,)).run()
     assert stage.tally.repeated > 20
-    assert {RunState.STARTING, RunState.RUNNING, RunState.STALLED} <= set(stage.states)
+    assert {RunState.STARTING, RunState.RUNNING, RunState.SOURCE_LOST} <= set(stage.states)
     text, ground = {int(picture[-1, -1, 2]) for picture in stage.pictures}, 28
     letterboxed = out_size != (64, 36)
     shown = {100 + (0 if letterboxed else number) for number in range(1, 7)}

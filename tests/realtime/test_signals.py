@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from realtime.signals import GRACE_NS, catch_stop_signals
+from realtime.signals import GRACE_NS, HIDES, catch_stop_signals
 
 
 class Clock:
@@ -56,6 +56,19 @@ def test_nobody_is_asked_any_more_after_the_block():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert not stop.is_set()
+
+
+@pytest.mark.skipif(HIDES is None, reason="no such signal on this system")
+def test_a_user_signal_hides_the_picture_and_the_next_one_shows_it_again():
+    former = signal.getsignal(HIDES)
+    with catch_stop_signals() as signals:
+        seen = [signals.hidden.is_set()]
+        for _ in range(2):
+            signal.raise_signal(HIDES)
+            seen.append(signals.hidden.is_set())
+        assert signals.exit_code == 0
+    assert seen == [False, True, False]
+    assert signal.getsignal(HIDES) == former
 
 
 def test_without_a_signal_the_exit_code_is_zero_and_the_former_handlers_come_back():

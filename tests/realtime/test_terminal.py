@@ -60,8 +60,8 @@ def test_a_camera_has_a_status_line_and_a_file_a_bar():
 
 
 def test_the_status_line_says_when_nothing_comes():
-    stalled = Snapshot(RunState.STALLED, SNAPSHOT.frames, 0.0, 0.0, 0, None)
-    assert status_line(stalled).startswith("stalled ")
+    stalled = Snapshot(RunState.SOURCE_LOST, SNAPSHOT.frames, 0.0, 0.0, 0, None)
+    assert status_line(stalled).startswith("source lost ")
 
 
 def test_a_download_is_one_line_where_stderr_is_not_a_terminal():

@@ -1,5 +1,8 @@
 import builtins
+import sys
 from fractions import Fraction
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,27 +10,31 @@ import pytest
 from realtime.errors import SinkError
 from realtime.frame import PictureSpec
 from realtime.sinks import virtual_camera as module
-from realtime.sinks.virtual_camera import VirtualCamera, open_pyvirtualcam
+from realtime.sinks.v4l2_output import open_v4l2
+from realtime.sinks.virtual_camera import PyvirtualcamOutput, VirtualCamera
 from realtime.stage import Sink
+from realtime.v4l2 import PixelLayout
 
 
 class FakeOutput:
-    """A device that keeps what it is sent."""
+    """A device that keeps what it is sent; it may take another layout than it is asked for."""
 
-    def __init__(self, fails: Exception | None = None) -> None:
+    def __init__(self, fails: Exception | None = None, layout: PixelLayout | None = None) -> None:
         self.shown: list[np.ndarray] = []
         self.closed = 0
         self.fails = fails
+        self.fixed = layout
 
-    def __call__(self, width, height, fps, *, fmt, device, backend) -> "FakeOutput":
-        self.asked = (width, height, fps, fmt, device, backend)
+    def __call__(self, width, height, rate_hz, *, device) -> "FakeOutput":
+        self.asked = (width, height, rate_hz, device)
+        self.layout = self.fixed or PixelLayout("YU12", width, height)
         return self
 
-    def send(self, frame: np.ndarray) -> None:
+    def send(self, picture: np.ndarray) -> None:
         if self.fails is not None:
             raise self.fails
-        assert frame.flags.c_contiguous
-        self.shown.append(frame.copy())
+        assert picture.flags.c_contiguous
+        self.shown.append(picture.copy())
 
     def close(self) -> None:
         self.closed += 1
@@ -54,11 +61,11 @@ def test_a_virtual_camera_is_a_sink() -> None:
     assert isinstance(VirtualCamera(), Sink)
 
 
-def test_linux_is_sent_i420_of_the_right_colours() -> None:
+def test_a_device_is_sent_i420_of_the_right_colours() -> None:
     output = FakeOutput()
-    sink = VirtualCamera("/dev/video10", camera=output, platform="linux")
+    sink = VirtualCamera("/dev/video10", camera=output)
     sink.open(spec())
-    assert output.asked == (64, 48, 30000 / 1001, "I420", "/dev/video10", None)
+    assert output.asked == (64, 48, Fraction(30000, 1001), "/dev/video10")
     image = np.zeros((48, 64, 3), np.uint8)
     image[:] = (0, 0, 255)
     sink.send(image, 0)
@@ -71,25 +78,69 @@ def test_linux_is_sent_i420_of_the_right_colours() -> None:
         assert np.abs(plane.astype(float) - expected).max() <= 1.5
 
 
-@pytest.mark.parametrize("platform", ["win32", "darwin"])
-def test_other_systems_are_sent_the_picture_as_it_is(platform) -> None:
-    output = FakeOutput()
-    sink = VirtualCamera(camera=output, backend="obs", platform=platform)
+@pytest.mark.parametrize(
+    ("platform", "backend", "opener"),
+    [
+        ("linux", "auto", open_v4l2),
+        ("linux", "pyvirtualcam", PyvirtualcamOutput),
+        ("win32", "auto", PyvirtualcamOutput),
+        ("darwin", "auto", PyvirtualcamOutput),
+        ("win32", "v4l2", open_v4l2),
+    ],
+)
+def test_our_own_writer_serves_linux_and_pyvirtualcam_the_others(platform, backend, opener) -> None:
+    assert module._opener(backend, platform) is opener
+
+
+def test_a_device_of_another_size_gets_bars_and_is_not_opened_again() -> None:
+    output = FakeOutput(layout=PixelLayout("BGR3", 96, 48))
+    sink = VirtualCamera(camera=output)
     sink.open(spec())
-    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
-    sink.send(image, 0)
-    assert output.asked[3:] == ("BGR", None, "obs")
-    assert (output.shown[0] == image).all()
+    for _ in range(2):
+        sink.send(np.full((48, 64, 3), 200, np.uint8), 0)
+    shown = output.shown[-1]
+    assert shown.shape == (48, 96, 3)
+    assert (shown[:, 16:80] == 200).all()
+    assert not shown[:, :16].any()
+    assert not shown[:, 80:].any()
 
 
-@pytest.mark.parametrize("platform", ["linux", "win32"])
-def test_an_odd_last_column_and_row_are_left_out(platform) -> None:
+def test_an_odd_last_column_and_row_are_left_out() -> None:
     output = FakeOutput()
-    sink = VirtualCamera(camera=output, platform=platform)
+    sink = VirtualCamera(camera=output)
     sink.open(spec(65, 49))
     sink.send(np.full((49, 65, 3), 128, np.uint8), 0)
     assert output.asked[:2] == (64, 48)
-    assert output.shown[0].size == (64 * 48 * 3 // 2 if platform == "linux" else 64 * 48 * 3)
+    assert output.shown[0].size == 64 * 48 * 3 // 2
+
+
+class Pyvirtualcam:
+    """The package, as far as it is used."""
+
+    class PixelFormat:
+        I420, BGR = "I420", "BGR"
+
+    def __init__(self) -> None:
+        self.sent: list[np.ndarray] = []
+
+    def Camera(self, width, height, fps, *, fmt, device):  # noqa: N802
+        self.asked = (width, height, fps, fmt, device)
+        return SimpleNamespace(send=self.sent.append, close=lambda: self.sent.append(None))
+
+
+@pytest.mark.parametrize(("platform", "fmt"), [("linux", "I420"), ("win32", "BGR")])
+def test_pyvirtualcam_gets_what_the_system_is_quickest_with(monkeypatch, platform, fmt) -> None:
+    package = Pyvirtualcam()
+    monkeypatch.setitem(sys.modules, "pyvirtualcam", package)
+    sink = VirtualCamera("cam", camera=partial(PyvirtualcamOutput, platform=platform))
+    sink.open(spec())
+    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    sink.send(image, 0)
+    sink.close()
+    assert package.asked == (64, 48, 30000 / 1001, fmt, "cam")
+    assert package.sent[0].size == (64 * 48 * 3 // 2 if fmt == "I420" else image.size)
+    assert fmt == "I420" or (package.sent[0] == image).all()
+    assert package.sent[1] is None
 
 
 def test_a_picture_too_small_for_a_camera_is_refused() -> None:
@@ -107,7 +158,7 @@ def test_without_the_package_the_command_to_install_it_is_given(monkeypatch) -> 
 
     monkeypatch.setattr(builtins, "__import__", no_pyvirtualcam)
     with pytest.raises(SinkError, match=r"pip install 'rt-swap\[vcam\]'"):
-        VirtualCamera(camera=open_pyvirtualcam).open(spec())
+        VirtualCamera(camera=PyvirtualcamOutput).open(spec())
 
 
 @pytest.mark.parametrize(

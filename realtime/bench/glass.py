@@ -1,0 +1,240 @@
+"""From the picture of a source to the picture that a program at the far end sees."""
+
+import contextlib
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from realtime.bench.arrivals import Arrival, Json, figures
+from realtime.bench.far_end import parse_notes
+from realtime.bench.pipe import PipeSink
+from realtime.bench.stamped import StampedSource, StampReader
+from realtime.errors import SinkError, UsageError
+from realtime.frame import Frame
+from realtime.machine import machine_facts, process_usage
+from realtime.pipeline import Pipeline, Plan
+from realtime.sinks.virtual_camera import VirtualCamera
+from realtime.stage import Sink, Source
+
+START_S = 20.0
+"""How long the reader may take to load its libraries."""
+
+END_S = 5.0
+"""How long a process may take to end once it is asked to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What is measured.
+
+    Attributes:
+        plan: the engine's; its source and sinks are replaced or added to.
+        size: width and height of the output's pictures.
+        period_ns: nominal time between two pictures of the output.
+        seconds: how long, from the first picture.
+    """
+
+    plan: Plan
+    size: tuple[int, int]
+    period_ns: int
+    seconds: float
+
+
+def measure_pipeline(course: Course) -> Json:
+    """Stamped source, the engine, a reader in the place of the sink."""
+    source, sink = StampedSource(course.plan.source), StampReader()
+    stats, usage = _run(course, source, sink)
+    return _result("pipeline", source.emitted, sink.arrivals, course, stats, usage)
+
+
+def measure_glass(course: Course, device: str | None) -> Json:
+    """Stamped source, the engine, a virtual camera or a pipe, a reader in another process.
+
+    Args:
+        course: what is measured.
+        device: of the virtual camera; None: a pipe in its place.
+
+    Raises:
+        UsageError: the device is none of Linux.
+        SinkError: it cannot be opened.
+    """
+    source = StampedSource(course.plan.source)
+    with far_end(device, course.size) as (descriptor, notes):
+        sink: Sink = VirtualCamera(device) if device else PipeSink(os.dup(descriptor))
+        stats, usage = _run(course, source, sink)
+    name = f"glass, {device or 'pipe'}"
+    return _result(name, source.emitted, parse_notes(notes[0]), course, stats, usage)
+
+
+def measure_program(source: Source, command: str, devices: tuple[str, str], seconds: float) -> Json:
+    """Another program between a stamped camera device and its virtual camera.
+
+    Args:
+        source: of the pictures; comes at its own pace.
+        command: of the program; ``{source}`` and ``{device}`` stand for the two devices.
+        devices: where the program reads, and where it writes.
+        seconds: how long.
+
+    Raises:
+        UsageError: the command cannot be started, or ended by itself with an error.
+        SinkError: a device cannot be used.
+    """
+    read_from, written_to = devices
+    stamped, stop = StampedSource(source), threading.Event()
+    spec = stamped.open()
+    camera = VirtualCamera(read_from)
+    camera.open(spec)
+    feeder = threading.Thread(
+        target=_feed, args=(stamped, camera, Frame.blank(spec), stop), name="stamped camera"
+    )
+    feeder.start()
+    try:
+        with far_end(written_to, (spec.width, spec.height)) as (_, notes):
+            filled = command.replace("{source}", read_from).replace("{device}", written_to)
+            usage = _run_program(filled, seconds)
+    finally:
+        stop.set()
+        feeder.join(END_S)
+        camera.close()
+        stamped.close()
+    arrivals = parse_notes(notes[0])
+    result = figures(stamped.emitted, arrivals, period_ns=spec.period_ns)
+    return {"bench": f"glass, {command}", **result, "usage": usage, "machine": machine_facts()}
+
+
+@contextlib.contextmanager
+def far_end(device: str | None, size: tuple[int, int]) -> Iterator[tuple[int, list[str]]]:
+    """Runs the reader in a process of its own for as long as the block lasts.
+
+    Args:
+        device: that it reads; None: its standard input.
+        size: of the pictures in a pipe.
+
+    Yields:
+        The descriptor of its standard input, and a list that holds its notes after the block.
+
+    Raises:
+        UsageError: the device has no number.
+    """
+    arguments = ["--size", f"{size[0]}x{size[1]}"]
+    if device is not None:
+        arguments += ["--device", str(device_number(device))]
+    notes: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="rt-swap-") as folder:
+        out = Path(folder) / "arrivals.txt"
+        command = [sys.executable, "-m", "realtime.bench.far_end", "--out", str(out), *arguments]
+        # In a session of its own, so that Ctrl-C is ours to handle.
+        reader = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+        try:
+            if reader.stdin is None:
+                raise SinkError("far end: must have a pipe, got none.")
+            _wait_ready(reader, out)
+            yield reader.stdin.fileno(), notes
+            reader.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                reader.wait(END_S)
+        finally:
+            reader.kill()
+            reader.wait()
+        notes.append(out.read_text("ascii") if out.exists() else "")
+
+
+def _wait_ready(reader: "subprocess.Popen[bytes]", out: Path) -> None:
+    """Waits until the reader has begun its notes, and so can take pictures."""
+    deadline_s = time.monotonic() + START_S
+    while not out.exists():
+        if reader.poll() is not None or time.monotonic() > deadline_s:
+            raise SinkError(
+                f"far end: must start within {START_S:g} s, got exit {reader.poll()}. "
+                "Look above for why."
+            )
+        time.sleep(0.02)
+
+
+def device_number(device: str) -> int:
+    """The number of a device file.
+
+    Raises:
+        UsageError: it is not ``/dev/videoN``.
+    """
+    digits = Path(device).name.removeprefix("video")
+    if not digits.isdecimal():
+        raise UsageError(f"--device {device}: must be like /dev/video10.")
+    return int(digits)
+
+
+def _run(course: Course, source: Source, sink: Sink) -> tuple[Json, Json]:
+    """Runs the engine; its statistics, and what it took of the machine."""
+    plan = replace(course.plan, source=source, sinks=(sink,))
+    began_s, began_cpu_s = time.monotonic(), time.process_time()
+    report = Pipeline(plan).run(
+        stop=threading.Event(), for_ns=round(course.seconds * 1_000_000_000)
+    )
+    passed_s = time.monotonic() - began_s
+    usage = {
+        "cpu_percent": round(100 * (time.process_time() - began_cpu_s) / passed_s, 1),
+        "memory_mb": report.stats["memory_mb"]["peak"],
+    }
+    return report.stats, usage
+
+
+def _result(
+    name: str,
+    emitted: list[int],
+    arrivals: list[Arrival],
+    course: Course,
+    stats: Json,
+    usage: Json,
+) -> Json:
+    return {
+        "bench": f"{name}, {course.size[0]}x{course.size[1]}",
+        **figures(emitted, arrivals, period_ns=course.period_ns),
+        "usage": usage,
+        "engine": {key: stats[key] for key in ("frames", "latency_ms", "stages", "states")},
+        "machine": stats["machine"],
+    }
+
+
+def _feed(source: StampedSource, sink: Sink, slot: Frame, stop: threading.Event) -> None:
+    while not stop.is_set():
+        media_ns = source.fill(slot.image)
+        if media_ns is None:
+            return
+        sink.send(slot.image, media_ns)
+
+
+def _run_program(command: str, seconds: float) -> Json:
+    """Runs a program for a while and says what it took of the machine.
+
+    Raises:
+        UsageError: it cannot be started, or ended by itself with an error.
+    """
+    try:
+        program = subprocess.Popen(shlex.split(command), stdin=subprocess.DEVNULL)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--command {command}: must be a program, got: {error}.") from error
+    began_s = time.monotonic()
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = program.wait(seconds)
+            if code:
+                raise UsageError(f"--command {command}: must run {seconds:g} s, got exit {code}.")
+        cpu_s, memory_bytes = process_usage(program.pid)
+        passed_s = time.monotonic() - began_s
+    finally:
+        program.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            program.wait(END_S)
+        program.kill()
+        program.wait()
+    return {
+        "cpu_percent": round(100 * cpu_s / passed_s, 1),
+        "memory_mb": round(memory_bytes / 1_000_000, 1),
+    }

@@ -1,0 +1,81 @@
+import cv2
+import numpy as np
+import pytest
+
+from realtime.bench.arrivals import Arrival, figures
+from realtime.bench.plot import SIZE, draw_plot, write_plot
+from realtime.bench.report import bench_lines, compare_lines, ring_lines, stage_lines
+from realtime.bench.ring import measure_ring
+from realtime.errors import SinkError
+
+MS = 1_000_000
+
+
+def result(latencies_ms):
+    emitted = [n * 40_000 for n in range(len(latencies_ms))]
+    arrivals = [
+        Arrival(stamp * 1_000 + latency * MS, stamp)
+        for stamp, latency in zip(emitted, latencies_ms, strict=True)
+    ]
+    return {
+        "bench": "pipeline, 320x180",
+        **figures(emitted, arrivals, period_ns=40 * MS),
+        "usage": {"cpu_percent": 50.0, "memory_mb": 100.0},
+        "machine": {"cpu": "some processor", "cores": 2},
+    }
+
+
+def test_the_table_has_every_figure():
+    text = "\n".join(bench_lines(result([20] * 60)))
+    for part in ("p50 20.0 ms", "p99 20.0 ms", "0 dropped", "0 reordered", "25.0 new pictures"):
+        assert part in text
+    assert "some processor" in text
+
+
+def test_a_measurement_in_which_nothing_came_can_be_told_and_drawn():
+    empty = result([])
+    assert "p50 -" in "\n".join(bench_lines(empty))
+    assert draw_plot(empty).shape == (SIZE[1], SIZE[0], 3)
+
+
+def test_two_measurements_are_compared_figure_by_figure():
+    lines = compare_lines(result([20] * 60), result([30] * 60))
+    line = next(line for line in lines if line.startswith("latency_ms.p50"))
+    assert line.split() == ["latency_ms.p50", "20.000", "30.000", "+50.0", "%"]
+    assert any(line.startswith("fps") and line.endswith("same") for line in lines)
+    assert not any("timeline" in line or "machine" in line for line in lines)
+
+
+def test_nothing_in_common_is_no_comparison():
+    assert compare_lines({"a": 1}, {"b": 2}) == []
+
+
+def test_stages_and_rings_are_tables():
+    times = {"p50": 1.0, "p99": 2.0}
+    header, line = stage_lines({"swap": {"worked_ms": times, "waited_ms": times}})
+    assert "waited" in header
+    assert line.split() == ["swap", "1.000", "2.000", "1.000", "2.000"]
+    figures = measure_ring(20)
+    assert set(figures) == {"live threads", "live calls", "strict threads", "strict calls"}
+    assert all(one["frames"] == 20 and one["p50_us"] > 0 for one in figures.values())
+    assert len(ring_lines(figures)) == 4
+
+
+def test_bars_and_dots_stand_where_the_latencies_are():
+    image = draw_plot(result([20] * 40 + [60] * 20))
+    bars = (image == (190, 140, 60)).all(axis=-1)
+    columns = np.flatnonzero(bars.any(axis=0))
+    # The axis ends at 63 ms: the bars lie at a third and at 95 % of it, the second higher.
+    assert 430 < columns.min() < 450
+    assert 1100 < columns.max() < 1140
+    heights = [bars[:, columns.min() + 5].sum(), bars[:, columns.max() - 5].sum()]
+    assert heights[0] < heights[1]
+    dots = (image[440:710] == (60, 90, 200)).all(axis=-1)
+    assert dots.any()
+
+
+def test_the_plot_is_a_png_or_an_error_of_one_line(tmp_path):
+    write_plot(tmp_path / "a.png", result([20] * 60))
+    assert cv2.imread(str(tmp_path / "a.png")).shape == (SIZE[1], SIZE[0], 3)
+    with pytest.raises(SinkError, match="must be writable"):
+        write_plot(tmp_path / "none" / "a.png", result([20] * 60))
