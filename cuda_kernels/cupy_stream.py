@@ -1,0 +1,95 @@
+"""Kernels on an NVIDIA GPU through CuPy: compiled at first use, kept on disk, queued on a stream.
+
+CuPy keeps what it compiles in ``~/.cupy/kernel_cache`` by source, options, card and compiler, so
+only the first run on a machine waits.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cuda_kernels.errors import GpuError
+from cuda_kernels.launch import TILE, Argument, check_arguments, num_blocks
+from cuda_kernels.source import COMPILE_OPTIONS, Parameter, kernels_of, read_source
+
+_REMEDY = "Install the gpu extra and NVIDIA's driver, or use --device cpu."
+
+
+@dataclass(frozen=True, slots=True)
+class _Module:
+    """A source and what CuPy made of it."""
+
+    parameters: Mapping[str, tuple[Parameter, ...]]
+    compiled: Any
+
+
+class CupyModules:
+    """The sources that have been compiled for one GPU; shared by the streams on it.
+
+    Raises:
+        GpuError: CuPy is missing, or it finds no GPU.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import cupy
+        except ImportError as error:
+            raise GpuError(
+                f"GPU: CuPy must be importable, got {_one_line(error)}. {_REMEDY}"
+            ) from error
+        if not cupy.cuda.is_available():
+            raise GpuError(f"GPU: CuPy must find one with its driver, got none. {_REMEDY}")
+        self._cupy = cupy
+        self._modules: dict[str, _Module] = {}
+
+    def kernel(self, source: str, kernel: str) -> tuple[Any, tuple[Parameter, ...]]:
+        """A kernel and its parameters; compiles the source where it is needed for the first time.
+
+        Raises:
+            GpuError: it cannot be compiled for this GPU.
+        """
+        if source not in self._modules:
+            text = read_source(source)
+            compiled = self._cupy.RawModule(code=text, options=COMPILE_OPTIONS)
+            self._modules[source] = _Module(kernels_of(text), compiled)
+        module = self._modules[source]
+        try:
+            return module.compiled.get_function(kernel), module.parameters[kernel]
+        except (self._cupy.cuda.compiler.CompileException, RuntimeError) as error:
+            raise GpuError(
+                f"{source}.cu: must compile for this GPU, got {_one_line(error)}. {_REMEDY}"
+            ) from error
+
+
+class CupyStream:
+    """A ``Stream`` on an NVIDIA GPU.
+
+    Args:
+        modules: compiled for the GPU that the stream belongs to.
+        stream: a ``cupy.cuda.Stream`` other than the default one, which waits for all others;
+            the caller's to keep for as long as work is queued on it.
+    """
+
+    def __init__(self, modules: CupyModules, stream: Any) -> None:
+        self._modules = modules
+        self._stream = stream
+
+    def launch(
+        self,
+        source: str,
+        kernel: str,
+        arguments: Sequence[Argument],
+        *,
+        extent: tuple[int, int, int],
+        block: tuple[int, int, int] = TILE,
+    ) -> None:
+        """Queues one kernel; see ``Stream``."""
+        function, parameters = self._modules.kernel(source, kernel)
+        check_arguments(kernel, parameters, arguments)
+        with self._stream:
+            function(num_blocks(extent, block), block, tuple(arguments))
+
+
+def _one_line(error: Exception) -> str:
+    """What another library's error says, fit for the middle of a line."""
+    return " ".join(str(error).split())[:300]
