@@ -1,6 +1,5 @@
 // Between video's planes and BGR; see convert.py. Colours are whole numbers in 65536ths.
-
-__device__ int between(int value, int low, int high) { return min(max(value, low), high); }
+#include "sampling.cuh"
 
 __device__ unsigned char level(int scaled) {
     return static_cast<unsigned char>(between((scaled + 32768) >> 16, 0, 255));
