@@ -64,8 +64,10 @@ def find_colour_shift(
         _count(face, target, mask, counts)
         _move(_wanted_shift(counts, how), rate, shift)
         return
-    size = np.int32(counts.size)
-    stream.launch("colour_match", "clear_counts", [counts, size], extent=(size, 1, 1), block=LINE)
+    num = counts.size
+    stream.launch(
+        "colour_match", "clear_counts", [counts, np.int32(num)], extent=(num, 1, 1), block=LINE
+    )
     mask_step = row_step("find_colour_shift: mask", mask, np.uint8, 2)
     for picture, own in zip((face, target), counts, strict=True):
         step = row_step("find_colour_shift: picture", picture, np.uint8, 3)

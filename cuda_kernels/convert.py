@@ -124,7 +124,10 @@ def _bgr_from_planes(
             for plane in (blue, red)
         ]
         yuv = cv2.merge([luma, *(plane[:height, :width] for plane in planes)])
-        out[...] = cv2.transform(yuv, scaled / _ONE)
+        # OpenCV writes through no view; a picture that is none saves a copy.
+        colours = cv2.transform(yuv, scaled / _ONE, dst=out if out.flags.c_contiguous else None)
+        if colours is not out:
+            out[...] = colours
         return
     luma_step, pixel_step, chroma_step, image_step = steps
     arguments: list[Argument] = [

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 from cuda_kernels.affine import Matrix, halvings, inverse, numbers, spacing, to_blocks
 from cuda_kernels.launch import Array, Stream, expect_shape, row_step
 
+Box = tuple[int, int, int, int]
+"""Left, top, width and height in pixels."""
+
 
 def paste(
     face: NDArray[np.uint8],
@@ -35,14 +38,17 @@ def paste(
     expect_shape("paste: alpha", alpha, (height, width))
     shift = halvings(spacing(crop_from_image), width, height)
     blocks_from_image = to_blocks(crop_from_image, shift)
-    left, top, right, bottom = _region(blocks_from_image, width >> shift, height >> shift, out)
+    covering = (0, 0, width >> shift, height >> shift)
+    if stream is None:
+        face, alpha, covering = _halved(face, alpha, shift)
+    left, top, right, bottom = _region(blocks_from_image, covering, out)
     if right <= left or bottom <= top:
         return
     region = out[top:bottom, left:right]
     offset = blocks_from_image[:, :2] @ (left, top)
     blocks_from_region = blocks_from_image + np.array([[0, 0, offset[0]], [0, 0, offset[1]]])
     if stream is None:
-        _on_processor(face, alpha, blocks_from_region, shift, region)
+        _on_processor(face, alpha, blocks_from_region, region)
         return
     stream.launch(
         "paste",
@@ -65,22 +71,20 @@ def paste(
     )
 
 
-def _region(
-    blocks_from_image: Matrix, columns: int, rows: int, out: Array
-) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what a crop of so many blocks may cover of a picture."""
+def _region(blocks_from_image: Matrix, covering: Box, out: Array) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of what some blocks of a crop may cover of a picture."""
     image_from_blocks = inverse(blocks_from_image)
-    corners = np.array([(x, y) for x in (-1.0, columns) for y in (-1.0, rows)])
+    left, top, width, height = covering
+    corners = np.array([(x, y) for x in (left - 1, left + width) for y in (top - 1, top + height)])
     placed = corners @ image_from_blocks[:, :2].T + image_from_blocks[:, 2]
     limit = (out.shape[1], out.shape[0])
-    left, top = np.clip(np.ceil(placed.min(axis=0)), 0, limit).astype(int)
-    right, bottom = np.clip(np.floor(placed.max(axis=0)) + 1, 0, limit).astype(int)
-    return int(left), int(top), int(right), int(bottom)
+    first = np.clip(np.ceil(placed.min(axis=0)), 0, limit).astype(int)
+    last = np.clip(np.floor(placed.max(axis=0)) + 1, 0, limit).astype(int)
+    return int(first[0]), int(first[1]), int(last[0]), int(last[1])
 
 
-def _on_processor(
-    face: Array, alpha: Array, blocks_from_region: Matrix, shift: int, region: Array
-) -> None:
+def _halved(face: Array, alpha: Array, shift: int) -> tuple[Array, Array, Box]:
+    """Averaged over blocks, and the part of them that covers anything at all."""
     if shift:
         blocks = (face.shape[1] >> shift, face.shape[0] >> shift)
         whole = np.s_[: blocks[1] << shift, : blocks[0] << shift]
@@ -88,6 +92,11 @@ def _on_processor(
             np.asarray(cv2.resize(picture[whole], blocks, interpolation=cv2.INTER_AREA))
             for picture in (face, alpha)
         )
+    left, top, width, height = cv2.boundingRect(alpha)
+    return face, alpha, (left, top, width, height)
+
+
+def _on_processor(face: Array, alpha: Array, blocks_from_region: Matrix, region: Array) -> None:
     size = (region.shape[1], region.shape[0])
     back = cv2.WARP_INVERSE_MAP
     flags, border = cv2.INTER_CUBIC | back, cv2.BORDER_REPLICATE
