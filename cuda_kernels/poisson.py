@@ -3,8 +3,8 @@
 Pérez, Gangnet and Blake, "Poisson image editing" (2003). With the front's gradients the equation is
 that of a membrane: what must be added to the front is given around the mask and harmonic inside.
 Multigrid solves it (Brandt 1977): V-cycles over averaged residuals, two damped Jacobi steps before
-and after each correction. A cold start takes the given values along pulled and pushed through the
-levels (Gortler et al., "The lumigraph", 1996); a warm one the last picture's membrane.
+and after each correction. It starts from the membrane before and how far the given values have
+changed since, pulled and pushed through the levels (Gortler et al., "The lumigraph", 1996).
 """
 
 from collections.abc import Sequence
@@ -45,13 +45,14 @@ def poisson_blend(
     """Lays a picture into another with its own gradients and the other's light at the edge.
 
     Three cycles from a cold start come within about half a level of the solution for a face's
-    mask; each divides the error by about three. A warm start needs one.
+    mask; each divides the error by about three. A warm start needs one: the membrane is linear in
+    what is given around it, so only the change must be solved for.
 
     Args:
         front, back: ``(H, W, 3) u8``, C-contiguous.
         mask: ``(H, W) u8`` C-contiguous; the front is laid where it is 128 or more, but never on
             the picture's outermost pixels.
-        is_warm: the membrane is that of a similar picture before.
+        is_warm: the membrane is that of the picture before; else it may hold anything.
         num_cycles: at least 1.
         scratch: ``(poisson_scratch_size(H, W),) f32`` or more.
         membrane: ``(H, W, 3) f32`` C-contiguous is written; what is added to the front.
@@ -92,7 +93,7 @@ class _Grid:
         self._stream = stream
 
     def prepare(self, front: Array, back: Array, mask: Array, *, is_warm: bool) -> None:
-        """Sets up shares and given values, and what a cold start begins with."""
+        """Sets up shares and given values, and takes their change along into the mask."""
         first = self._levels[0]
         given: list[Argument] = [
             *_size(first),
@@ -104,16 +105,16 @@ class _Grid:
         self._launch("prepare", [front, back, mask, *given], first)
         for level, smaller in pairwise(self._levels):
             self._launch("shrink_share", [level.share, *_size(level), smaller.share], smaller)
-        if is_warm or len(self._levels) == 1:
+        if len(self._levels) == 1:
             return
         for level, smaller in pairwise(self._levels):
             self._launch("pull_known", [level.known, *_size(level), smaller.known], smaller)
         last = self._levels[-1]
         self._list("fill_coarsest", [last.known, np.int32(last.share.size), last.value], last)
-        for smaller, level in pairwise(reversed(self._levels)):
-            keeps_given = np.int32(level is first)
-            known: list[Argument] = [level.known, level.share, *_size(level), keeps_given]
-            self._launch("push_known", [*known, smaller.value, level.value], level)
+        for smaller, level in pairwise(reversed(self._levels[1:])):
+            known: list[Argument] = [level.known, *_size(level), smaller.value, level.value]
+            self._launch("push_known", known, level)
+        self._correct(first, self._levels[1])
 
     def cycle(self, index: int) -> None:
         """One V-cycle from a level on; below the first it starts from nothing."""
@@ -140,7 +141,7 @@ class _Grid:
         ]
         self._launch("restrict_residual", [*given, smaller.residual], smaller)
         self.cycle(index + 1)
-        self._launch("correct", [smaller.value, level.share, *_size(level), level.value], level)
+        self._correct(level, smaller)
         self._smooth(level, STEPS, is_first=is_first)
 
     def finish(self, front: Array, back: Array, *, out: Array) -> None:
@@ -148,6 +149,10 @@ class _Grid:
         first = self._levels[0]
         num = np.int32(first.share.size)
         self._list("add_membrane", [front, back, first.value, first.share, num, out], first)
+
+    def _correct(self, level: Level, smaller: Level) -> None:
+        given: list[Argument] = [smaller.value, level.share, *_size(level), level.value]
+        self._launch("correct", given, level)
 
     def _solve_last(self, level: Level, *, is_first: bool) -> None:
         if is_first:

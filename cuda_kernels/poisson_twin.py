@@ -45,25 +45,31 @@ def _prepare(
     cv2.subtract(back, front, dst=given, dtype=cv2.CV_32F)
     if not is_warm:
         first.value.fill(0.0)
-    cv2.copyTo(given, cv2.bitwise_not(free), first.value)
     np.multiply(free, np.float32(1 / 255), out=first.share)
     cv2.merge([first.share] * 3, dst=first.factor)
     for level, smaller in pairwise(levels):
         _halve(level.share, out=smaller.share)
         cv2.pow(smaller.share, 3.0, smaller.share)
         cv2.merge([smaller.share] * 3, dst=smaller.factor)
-    if not is_warm and len(levels) > 1:
-        _spread_known(levels, given, free)
+    if len(levels) > 1:
+        cv2.subtract(given, first.value, dst=first.work)
+        _spread_change(levels, free)
+    cv2.copyTo(given, cv2.bitwise_not(free), first.value)
 
 
-def _spread_known(levels: Sequence[Level], given: Array, free: Array) -> None:
-    """Fills the first level's free pixels with what is given around them, near values first."""
+def _spread_change(levels: Sequence[Level], free: Array) -> None:
+    """Adds to free pixels how far what is given around them has changed, near values first.
+
+    Args:
+        levels: the first one's work is the change.
+        free: ``(H, W) u8``.
+    """
     first, last = levels[0], levels[-1]
     touching = cv2.subtract(cv2.dilate(free, np.ones((3, 3), np.uint8)), free)
     sums, nums = _known(first)
     np.multiply(touching, np.float32(1 / 255), out=nums)
-    cv2.merge([nums] * 3, dst=first.work)
-    cv2.multiply(given, first.work, dst=sums)
+    sums.fill(0.0)
+    cv2.copyTo(first.work, touching, sums)
     for level, smaller in pairwise(levels):
         for values, halved in zip(_known(level), _known(smaller), strict=True):
             _halve(values, out=halved)
@@ -71,13 +77,10 @@ def _spread_known(levels: Sequence[Level], given: Array, free: Array) -> None:
     sums, nums = _known(last)
     last.value[...] = sums.sum(axis=(0, 1)) / max(nums.sum(), 1.0)
     _keep_known(last)
-    for smaller, level in pairwise(reversed(levels)):
-        enlarged = _enlarged(smaller.value, level)
-        if level is first:
-            cv2.copyTo(enlarged, free, level.value)
-        else:
-            level.value[...] = enlarged
-            _keep_known(level)
+    for smaller, level in pairwise(reversed(levels[1:])):
+        level.value[...] = _enlarged(smaller.value, level)
+        _keep_known(level)
+    cv2.add(first.value, _enlarged(levels[1].value, first), dst=first.value, mask=free)
 
 
 def _keep_known(level: Level) -> None:

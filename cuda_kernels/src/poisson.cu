@@ -5,7 +5,7 @@
 // stands for some of both. Values satisfy value = share * (mean of the four around + residual).
 #include "sampling.cuh"
 
-// The first level: given values outside the mask, and those of them that touch it.
+// The first level: given values outside the mask, and how far those that touch it are from before.
 extern "C" __global__ void prepare(
     const unsigned char* __restrict__ front, const unsigned char* __restrict__ back,
     const unsigned char* __restrict__ mask, int width, int height, int is_warm,
@@ -25,9 +25,9 @@ extern "C" __global__ void prepare(
     bool is_known = is_touching && !is_free;
     for (int c = 0; c < 3; c++) {
         float given = static_cast<float>(back[3 * place + c] - front[3 * place + c]);
-        known[4 * place + c] = is_known ? given : 0.0f;
-        if (!is_free) value[3 * place + c] = given;
-        else if (!is_warm) value[3 * place + c] = 0.0f;
+        float before = is_warm ? value[3 * place + c] : 0.0f;
+        known[4 * place + c] = is_known ? given - before : 0.0f;
+        value[3 * place + c] = is_free ? before : given;
     }
     known[4 * place + 3] = is_known ? 1.0f : 0.0f;
 }
@@ -89,14 +89,13 @@ extern "C" __global__ void fill_coarsest(
                                              : total[c] / max(total[3], 1.0f);
 }
 
-// A finer level: what is known, and elsewhere what the coarser one says; given values stay.
+// A finer level: what is known, and elsewhere what the coarser one says.
 extern "C" __global__ void push_known(
-    const float* __restrict__ known, const float* __restrict__ share, int width, int height,
-    int keeps_given, const float* __restrict__ coarser, float* __restrict__ value) {
+    const float* __restrict__ known, int width, int height, const float* __restrict__ coarser,
+    float* __restrict__ value) {
     int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y;
     if (x >= width || y >= height) return;
     int place = y * width + x;
-    if (keeps_given && share[place] <= 0.0f) return;
     float weight = known[4 * place + 3];
     for (int c = 0; c < 3; c++)
         value[3 * place + c] = weight > 0.0f ? known[4 * place + c] / weight
