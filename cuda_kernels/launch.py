@@ -96,6 +96,20 @@ def expect_shape(where: str, array: Array, shape: tuple[int, ...]) -> None:
         raise ValueError(f"{where}: must have shape {shape}, got {array.shape}. Give another one.")
 
 
+def dense(where: str, array: Array, shape: tuple[int, ...]) -> Array:
+    """An array that a kernel reads as one piece of memory.
+
+    Raises:
+        ValueError: it has another shape, or gaps.
+    """
+    expect_shape(where, array, shape)
+    if not array.flags.c_contiguous:
+        raise ValueError(
+            f"{where}: must be C-contiguous, got strides {array.strides}. Copy it first."
+        )
+    return array
+
+
 def check_arguments(
     kernel: str, parameters: Sequence[Parameter], arguments: Sequence[Argument]
 ) -> None:

@@ -50,25 +50,7 @@ def paste(
     if stream is None:
         _on_processor(face, alpha, blocks_from_region, region)
         return
-    stream.launch(
-        "paste",
-        "paste_affine",
-        [
-            face,
-            row_step("paste: face", face, np.uint8, 3),
-            alpha,
-            row_step("paste: alpha", alpha, np.uint8, 2),
-            np.int32(width),
-            np.int32(height),
-            np.int32(shift),
-            *numbers(blocks_from_region),
-            region,
-            row_step("paste: out", region, np.uint8, 3),
-            np.int32(right - left),
-            np.int32(bottom - top),
-        ],
-        extent=(right - left, bottom - top, 1),
-    )
+    _on_gpu(face, alpha, blocks_from_region, shift, region, stream)
 
 
 def _region(blocks_from_image: Matrix, covering: Box, out: Array) -> tuple[int, int, int, int]:
@@ -105,3 +87,32 @@ def _on_processor(face: Array, alpha: Array, blocks_from_region: Matrix, region:
     weight = np.multiply(cover, np.float32(1 / 255))
     rest = np.float32(1.0) - weight
     region[...] = cv2.blendLinear(turned, np.ascontiguousarray(region), weight, rest)
+
+
+def _on_gpu(
+    face: Array,
+    alpha: Array,
+    blocks_from_region: Matrix,
+    shift: int,
+    region: Array,
+    stream: Stream,
+) -> None:
+    stream.launch(
+        "paste",
+        "paste_affine",
+        [
+            face,
+            row_step("paste: face", face, np.uint8, 3),
+            alpha,
+            row_step("paste: alpha", alpha, np.uint8, 2),
+            np.int32(face.shape[1]),
+            np.int32(face.shape[0]),
+            np.int32(shift),
+            *numbers(blocks_from_region),
+            region,
+            row_step("paste: out", region, np.uint8, 3),
+            np.int32(region.shape[1]),
+            np.int32(region.shape[0]),
+        ],
+        extent=(region.shape[1], region.shape[0], 1),
+    )

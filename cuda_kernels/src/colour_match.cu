@@ -59,8 +59,8 @@ __device__ double by_moments(const unsigned int* ours, const unsigned int* their
 }
 
 // Where a level's rank leads: to the level of the same rank, linear between the middles of levels.
-__device__ double by_rank(const unsigned int* ours, const unsigned int* theirs, unsigned int our_num,
-                          unsigned int their_num, int level) {
+__device__ double by_rank(const unsigned int* ours, const unsigned int* theirs,
+                          unsigned int our_num, unsigned int their_num, int level) {
     unsigned long long below = 0;
     for (int value = 0; value < level; value++) below += ours[value];
     // Twice the count up to the middle of a level, brought to the other picture's size.
@@ -70,7 +70,8 @@ __device__ double by_rank(const unsigned int* ours, const unsigned int* theirs, 
         unsigned long long middle = (2 * total + theirs[value]) * our_num;
         if (middle >= rank) {
             if (value == 0) return 0.0;
-            return value - static_cast<double>(middle - rank) / static_cast<double>(middle - before);
+            double gap = static_cast<double>(middle - before);
+            return value - static_cast<double>(middle - rank) / gap;
         }
         before = middle;
         total += theirs[value];
@@ -109,7 +110,8 @@ extern "C" __global__ void find_shift(
 
 extern "C" __global__ void shift_colours(
     const unsigned char* __restrict__ face, int step, int width, int height,
-    const float* __restrict__ shift, float strength, unsigned char* __restrict__ out, int out_step) {
+    const float* __restrict__ shift, float strength, unsigned char* __restrict__ out,
+    int out_step) {
     int column = blockIdx.x * blockDim.x + threadIdx.x;
     int row = blockIdx.y * blockDim.y + threadIdx.y;
     if (column >= width || row >= height) return;
@@ -117,8 +119,11 @@ extern "C" __global__ void shift_colours(
     LumaChroma seen = luma_chroma(pixel);
     float luma = strength * shift[seen.level[0]];
     float red = strength * shift[256 + seen.level[1]], blue = strength * shift[512 + seen.level[2]];
-    float change[3] = {luma + 1.773f * blue, luma - 0.714f * red - 0.344f * blue, luma + 1.403f * red};
+    float change[3] = {luma + 1.773f * blue, luma - 0.714f * red - 0.344f * blue,
+                       luma + 1.403f * red};
     unsigned char* target = out + static_cast<long long>(row) * out_step + 3 * column;
-    for (int c = 0; c < 3; c++)
-        target[c] = static_cast<unsigned char>(between(__float2int_rn(pixel[c] + change[c]), 0, 255));
+    for (int c = 0; c < 3; c++) {
+        int level = __float2int_rn(pixel[c] + change[c]);
+        target[c] = static_cast<unsigned char>(between(level, 0, 255));
+    }
 }

@@ -6,8 +6,8 @@ __device__ unsigned char level(int scaled) {
 }
 
 // Chroma lies in the middle of two by two pixels: the nearer sample counts three times the farther.
-__device__ int enlarged(const unsigned char* plane, int x, int y, int width, int height, int pixel_step,
-                        int row_step) {
+__device__ int enlarged(const unsigned char* plane, int x, int y, int width, int height,
+                        int pixel_step, int row_step) {
     int column = x >> 1, row = y >> 1;
     int beside = between(column + ((x & 1) ? 1 : -1), 0, width - 1);
     int above = between(row + ((y & 1) ? 1 : -1), 0, height - 1);

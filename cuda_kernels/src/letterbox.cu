@@ -14,8 +14,8 @@ __device__ Colour area_mean(const unsigned char* image, int step, int width, int
         float tall = min(bottom, row + 1.0f) - max(top, static_cast<float>(row));
         const unsigned char* pixel = image + static_cast<long long>(row) * step + 3 * first_column;
         for (int column = first_column; column < width && column < right; column++, pixel += 3) {
-            float share = tall * (min(right, column + 1.0f) - max(left, static_cast<float>(column)));
-            for (int c = 0; c < 3; c++) sum.channel[c] += share * pixel[c];
+            float wide = min(right, column + 1.0f) - max(left, static_cast<float>(column));
+            for (int c = 0; c < 3; c++) sum.channel[c] += wide * tall * pixel[c];
         }
     }
     float area = (right - left) * (bottom - top);
@@ -24,8 +24,8 @@ __device__ Colour area_mean(const unsigned char* image, int step, int width, int
 }
 
 // Linear between the middles of pixels, flat beyond the last.
-__device__ Colour between_pixels(const unsigned char* image, int step, int width, int height, float x,
-                                 float y) {
+__device__ Colour between_pixels(const unsigned char* image, int step, int width, int height,
+                                 float x, float y) {
     x = min(max(x, 0.0f), width - 1.0f);
     y = min(max(y, 0.0f), height - 1.0f);
     int column = static_cast<int>(x), row = static_cast<int>(y);
@@ -65,7 +65,8 @@ extern "C" __global__ void letterbox_float(
     float* __restrict__ out, int out_width, int out_height) {
     int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y;
     if (x >= out_width || y >= out_height) return;
-    Colour colour = framed(image, step, width, height, x - left, y - top, fit_width, fit_height, fill);
+    Colour colour =
+        framed(image, step, width, height, x - left, y - top, fit_width, fit_height, fill);
     for (int plane = 0; plane < 3; plane++)
         out[(plane * out_height + y) * out_width + x] = normalised(colour, plane, reversed, scale);
 }
@@ -76,7 +77,8 @@ extern "C" __global__ void letterbox_half(
     unsigned short* __restrict__ out, int out_width, int out_height) {
     int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y;
     if (x >= out_width || y >= out_height) return;
-    Colour colour = framed(image, step, width, height, x - left, y - top, fit_width, fit_height, fill);
+    Colour colour =
+        framed(image, step, width, height, x - left, y - top, fit_width, fit_height, fill);
     for (int plane = 0; plane < 3; plane++)
         out[(plane * out_height + y) * out_width + x] =
             half_bits(normalised(colour, plane, reversed, scale));

@@ -1,7 +1,7 @@
 // What says that a picture is artificial, laid over it; see mark.py.
 #include "sampling.cuh"
 
-// The pattern, saturated in both directions; in boxes (left, top, right, bottom) only a share of it.
+// The pattern, saturated in both directions; in boxes (left, top, right, bottom) a share of it.
 extern "C" __global__ void add_pattern(
     unsigned char* __restrict__ image, int step, const unsigned char* __restrict__ lighter,
     int lighter_step, const unsigned char* __restrict__ darker, int darker_step,

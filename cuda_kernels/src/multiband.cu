@@ -17,8 +17,8 @@ __device__ float binomial(int distance) {
 
 __device__ float difference(const unsigned char* front, const unsigned char* back,
                             const unsigned char* mask, int place, int channel) {
-    return channel == 3 ? mask[place] / 255.0f
-                        : static_cast<float>(front[3 * place + channel] - back[3 * place + channel]);
+    if (channel == 3) return mask[place] / 255.0f;
+    return static_cast<float>(front[3 * place + channel] - back[3 * place + channel]);
 }
 
 // One channel of a level of pixels with so many floats, as large again: even places are met by

@@ -2,8 +2,8 @@
 #include "sampling.cuh"
 
 // The alpha of blocks of a crop between them, 0..255; nothing beyond its edge.
-__device__ float alpha_at(const unsigned char* alpha, int step, int shift, int columns, int rows, float x,
-                          float y) {
+__device__ float alpha_at(const unsigned char* alpha, int step, int shift, int columns, int rows,
+                          float x, float y) {
     int left = __float2int_rd(x), top = __float2int_rd(y);
     float across = x - left, down = y - top, sum = 0.0f;
     for (int index = 0; index < 4; index++) {
@@ -16,8 +16,8 @@ __device__ float alpha_at(const unsigned char* alpha, int step, int shift, int c
 }
 
 // One channel of blocks of a crop, cubic between them; its edge goes on beyond it.
-__device__ float face_at(const unsigned char* plane, int step, int shift, int columns, int rows, float x,
-                         float y) {
+__device__ float face_at(const unsigned char* plane, int step, int shift, int columns, int rows,
+                         float x, float y) {
     int left = __float2int_rd(x), top = __float2int_rd(y);
     float across[4], down[4], sum = 0.0f;
     cubic_weights(x - left, across);

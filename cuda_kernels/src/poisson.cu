@@ -1,8 +1,8 @@
 // The membrane of a Poisson blend by multigrid; see poisson.py.
 //
 // A level of the grid has for each pixel three floats of value, of residual and of work, and one of
-// share: 1 where the value is free, 0 where it is given, in between where a pixel of a coarser level
-// stands for some of both. Values satisfy value = share * (mean of the four around + residual).
+// share: 1 where the value is free, 0 where it is given, in between where a pixel of a coarser
+// level stands for some of both. In a solution value = share * (mean of the four around + residual).
 #include "sampling.cuh"
 
 // The first level: given values outside the mask, and how far those that touch it are from before.

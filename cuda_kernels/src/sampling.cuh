@@ -2,10 +2,10 @@
 
 __device__ int between(int value, int low, int high) { return min(max(value, low), high); }
 
-// One channel of a picture that is averaged over blocks of 2^shift by 2^shift pixels: the value of a
-// block, which must lie inside.
-__device__ float block_mean(const unsigned char* image, int step, int channels, int shift, int column,
-                            int row) {
+// One channel of a picture that is averaged over blocks of 2^shift by 2^shift pixels: the value of
+// a block, which must lie inside.
+__device__ float block_mean(const unsigned char* image, int step, int channels, int shift,
+                            int column, int row) {
     int size = 1 << shift, sum = 0;
     for (int y = row * size; y < (row + 1) * size; y++) {
         const unsigned char* line = image + static_cast<long long>(y) * step;

@@ -3,8 +3,8 @@
 
 // A thread for each pixel of the crop; the matrix leads from there to blocks of the picture.
 extern "C" __global__ void warp_affine(
-    const unsigned char* __restrict__ image, int step, int width, int height, int channels, int shift,
-    float xx, float xy, float x1, float yx, float yy, float y1,
+    const unsigned char* __restrict__ image, int step, int width, int height, int channels,
+    int shift, float xx, float xy, float x1, float yx, float yy, float y1,
     unsigned char* __restrict__ out, int out_step, int out_width, int out_height) {
     int column = blockIdx.x * blockDim.x + threadIdx.x;
     int row = blockIdx.y * blockDim.y + threadIdx.y;

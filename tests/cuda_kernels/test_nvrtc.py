@@ -1,7 +1,9 @@
 """Every kernel compiles for every card we name, with the options it is compiled with there."""
 
 import ctypes
+import functools
 import os
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources, util
 from pathlib import Path
 
@@ -65,8 +67,9 @@ def nvrtc():
 def test_it_compiles_for_every_architecture(nvrtc, source):
     text = read_source(source)
     assert kernels_of(text)
-    for architecture in ARCHITECTURES:
-        code = nvrtc.compile(text, f"{source}.cu", architecture)
+    with ThreadPoolExecutor(2) as pool:
+        codes = pool.map(functools.partial(nvrtc.compile, text, f"{source}.cu"), ARCHITECTURES)
+    for code in codes:
         assert code.startswith(b"\x7fELF")
         for kernel in kernels_of(text):
             assert kernel.encode() in code
