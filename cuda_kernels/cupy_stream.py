@@ -6,11 +6,14 @@ only the first run on a machine waits.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from cuda_kernels.errors import GpuError
-from cuda_kernels.launch import TILE, Argument, check_arguments, num_blocks
+from cuda_kernels.launch import TILE, Argument, Array, check_arguments, num_blocks
 from cuda_kernels.source import COMPILE_OPTIONS, Parameter, kernels_of, read_source
+
+# DLDeviceType kDLCUDA of dlpack.h.
+_DLPACK_CUDA = 2
 
 _REMEDY = "Install the gpu extra and NVIDIA's driver, or use --device cpu."
 
@@ -59,6 +62,25 @@ class CupyModules:
             raise GpuError(
                 f"{source}.cu: must compile for this GPU, got {_one_line(error)}. {_REMEDY}"
             ) from error
+
+    def array(self, foreign: Any) -> Array:
+        """An array of another library as the kernels take it; it stays where it is.
+
+        Args:
+            foreign: on the GPU, with ``__cuda_array_interface__`` (PyCUDA, Numba, PyTorch) or
+                DLPack. What it is needed for must be done before it is freed.
+
+        Raises:
+            GpuError: it is neither, or lies elsewhere.
+        """
+        if hasattr(foreign, "__cuda_array_interface__"):
+            return cast(Array, self._cupy.asarray(foreign))
+        if hasattr(foreign, "__dlpack_device__") and foreign.__dlpack_device__()[0] == _DLPACK_CUDA:
+            return cast(Array, self._cupy.from_dlpack(foreign))
+        raise GpuError(
+            "GPU: an array must lie there and have __cuda_array_interface__ or DLPack, got "
+            f"{type(foreign).__name__}. Copy it to the GPU first."
+        )
 
 
 class CupyStream:

@@ -96,6 +96,8 @@ class HostStream:
             capture_output=True,
             text=True,
             check=False,
+            # The compiler itself need not run with the sanitizer that may be loaded here.
+            env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"},
         )
         assert done.returncode == 0, done.stderr
         self._sources[name] = ctypes.CDLL(str(library)), kernels

@@ -27,6 +27,12 @@ class FakeCupy:
             compiler=SimpleNamespace(CompileException=CompileException),
         )
 
+    def asarray(self, array):
+        return "by interface", array
+
+    def from_dlpack(self, array):
+        return "by DLPack", array
+
     def RawModule(self, *, code, options):  # noqa: N802
         self.compiled.append((code, options))
         return SimpleNamespace(get_function=self._get_function)
@@ -109,6 +115,17 @@ def test_without_cupy_or_a_gpu_it_is_told_what_to_do(monkeypatch):
         CupyModules()
 
 
+def test_arrays_of_other_libraries_are_taken_where_they_lie(cupy):
+    modules = CupyModules()
+    pycuda = SimpleNamespace(__cuda_array_interface__={})
+    assert modules.array(pycuda) == ("by interface", pycuda)
+    jax = SimpleNamespace(__dlpack_device__=lambda: (2, 0))
+    assert modules.array(jax) == ("by DLPack", jax)
+    for elsewhere in (np.zeros(3), [1, 2, 3]):
+        with pytest.raises(GpuError, match=r"must lie there .* got (ndarray|list)\. Copy it"):
+            modules.array(elsewhere)
+
+
 def test_the_real_cupy_takes_what_the_fake_one_takes():
     cupy = pytest.importorskip("cupy")
     said = re.sub(r"\s+", " ", f"{cupy.RawModule.__doc__} {cupy.RawKernel.__call__.__doc__}")
@@ -118,5 +135,7 @@ def test_the_real_cupy_takes_what_the_fake_one_takes():
     assert issubclass(cupy.cuda.compiler.CompileException, Exception)
     assert isinstance(cupy.cuda.is_available(), bool)
     assert hasattr(cupy.cuda.Stream, "__enter__")
+    assert callable(cupy.asarray)
+    assert callable(cupy.from_dlpack)
     # Made without a GPU; nothing is compiled before a kernel is asked for.
     cupy.RawModule(code=read_source("convert"), options=COMPILE_OPTIONS)
