@@ -10,6 +10,8 @@ Matrix = NDArray[np.float64]
 
 MAX_SHIFT = 4
 
+_SMALLEST_DETERMINANT = 1e-12
+
 
 def inverse(matrix: Matrix) -> Matrix:
     """The way back.
@@ -18,12 +20,7 @@ def inverse(matrix: Matrix) -> Matrix:
         ValueError: there is none, because the map leads everything onto a line.
     """
     linear = matrix[:, :2]
-    determinant = float(np.linalg.det(linear))
-    if not math.isfinite(determinant) or abs(determinant) < 1e-12:
-        raise ValueError(
-            f"affine map: must be invertible, got {np.array2string(matrix, separator=', ')!r}. "
-            "Leave such a face out."
-        )
+    _expect_invertible(matrix)
     back = np.linalg.inv(linear)
     return np.hstack([back, -back @ matrix[:, 2:]])
 
@@ -46,7 +43,12 @@ def halvings(reach_px: float, width: int, height: int) -> int:
 
 
 def spacing(matrix: Matrix) -> float:
-    """How far apart neighbouring pixels come to lie under a map, the mean over directions."""
+    """How far apart neighbouring pixels come to lie under a map, the mean over directions.
+
+    Raises:
+        ValueError: the map cannot be inverted.
+    """
+    _expect_invertible(matrix)
     return math.sqrt(abs(float(np.linalg.det(matrix[:, :2]))))
 
 
@@ -61,3 +63,12 @@ def to_blocks(matrix: Matrix, shift: int) -> Matrix:
 def numbers(matrix: Matrix) -> list[np.float32]:
     """The six numbers of a map as a kernel takes them, row by row."""
     return [np.float32(value) for value in matrix.flat]
+
+
+def _expect_invertible(matrix: Matrix) -> None:
+    is_finite = bool(np.isfinite(matrix).all())
+    if not is_finite or abs(float(np.linalg.det(matrix[:, :2]))) < _SMALLEST_DETERMINANT:
+        raise ValueError(
+            f"affine map: must be finite and invertible, got {matrix.tolist()}. "
+            "Leave such a face out."
+        )

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cuda_kernels.launch import LINE, Array, Stream, expect_shape, row_step
+from cuda_kernels.launch import LINE, Array, Stream, dense, expect_shape, row_step
 
 How = Literal["moments", "ranks"]
 
@@ -58,8 +58,8 @@ def find_colour_shift(
     height, width = mask.shape
     for name, picture in (("face", face), ("target", target)):
         expect_shape(f"find_colour_shift: {name}", picture, (height, width, 3))
-    expect_shape("find_colour_shift: counts", counts, COUNTS_SHAPE)
-    expect_shape("find_colour_shift: shift", shift, SHIFT_SHAPE)
+    dense("find_colour_shift: counts", counts, COUNTS_SHAPE)
+    dense("find_colour_shift: shift", shift, SHIFT_SHAPE)
     if stream is None:
         _count(face, target, mask, counts)
         _move(_wanted_shift(counts, how), rate, shift)
@@ -111,7 +111,7 @@ def shift_colours(
         ValueError: the arrays are not of these kinds.
     """
     height, width = face.shape[:2]
-    expect_shape("shift_colours: shift", shift, SHIFT_SHAPE)
+    dense("shift_colours: shift", shift, SHIFT_SHAPE)
     expect_shape("shift_colours: out", out, (height, width, 3))
     if stream is None:
         seen = cv2.cvtColor(face, cv2.COLOR_BGR2YCrCb)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cuda_kernels.launch import Array, Stream, expect_shape, row_step
+from cuda_kernels.launch import Array, Stream, dense, expect_shape, row_step
 
 MAX_RADIUS_PX = 64
 
@@ -34,7 +34,7 @@ def feather(
         ValueError: the arrays are not of these kinds, or the radius is out of its range.
     """
     height, width = mask.shape
-    expect_shape("feather: scratch", scratch, (height, width))
+    dense("feather: scratch", scratch, (height, width))
     expect_shape("feather: out", out, (height, width))
     if not 1 <= radius_px <= MAX_RADIUS_PX:
         raise ValueError(

@@ -110,6 +110,19 @@ def dense(where: str, array: Array, shape: tuple[int, ...]) -> Array:
     return array
 
 
+def expect_scratch(where: str, scratch: Array, num: int) -> None:
+    """Raises where scratch is too small to be cut into what a kernel needs.
+
+    Raises:
+        ValueError: it is, or it has gaps.
+    """
+    if scratch.ndim != 1 or scratch.size < num or not scratch.flags.c_contiguous:
+        raise ValueError(
+            f"{where}: scratch must be dense and have {num} elements or more, got {scratch.size} "
+            f"in shape {scratch.shape}. Ask for the size that is needed."
+        )
+
+
 def check_arguments(
     kernel: str, parameters: Sequence[Parameter], arguments: Sequence[Argument]
 ) -> None:

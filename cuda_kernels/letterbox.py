@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cuda_kernels.launch import Array, Stream, expect_shape, row_step
+from cuda_kernels.launch import Array, Stream, dense, expect_shape, row_step
 
 Box = tuple[int, int, int, int]
 """Left, top, width and height in pixels."""
@@ -90,7 +90,7 @@ def _on_processor(
 
 def _check(inner: Box, scale: Array, fill: int, out: Array) -> None:
     left, top, width, height = inner
-    expect_shape("letterbox: scale", scale, (2, 3))
+    dense("letterbox: scale", scale, (2, 3))
     if out.dtype not in (np.float16, np.float32) or out.ndim != 3 or not out.flags.c_contiguous:
         raise ValueError(
             "letterbox: out must be float16 or float32, (3, H, W) and C-contiguous, got "

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cuda_kernels.launch import Argument, Stream, expect_shape, row_step
+from cuda_kernels.launch import Argument, Stream, dense, expect_shape, row_step
 
 
 def add_pattern(
@@ -32,7 +32,7 @@ def add_pattern(
     height, width = image.shape[:2]
     for name, picture in (("lighter", lighter), ("darker", darker)):
         expect_shape(f"add_pattern: {name}", picture, (height, width, 3))
-    expect_shape("add_pattern: boxes", boxes, (len(boxes), 4))
+    dense("add_pattern: boxes", boxes, (len(boxes), 4))
     if stream is None:
         parts = [
             image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]

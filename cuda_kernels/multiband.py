@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cuda_kernels.launch import Argument, Array, Stream, expect_shape, row_step
+from cuda_kernels.launch import Argument, Array, Stream, dense, expect_scratch
 
 _FLOATS = 7
 """For each pixel of a level: three differences and the mask, and three blended differences."""
@@ -56,23 +56,13 @@ def multiband_blend(
     """
     height, width = mask.shape
     for name, picture in (("front", front), ("back", back), ("out", out)):
-        expect_shape(f"multiband_blend: {name}", picture, (height, width, 3))
-        if row_step(f"multiband_blend: {name}", picture, np.uint8, 3) != 3 * width:
-            raise ValueError(
-                f"multiband_blend: {name} must be C-contiguous, got strides {picture.strides}. "
-                "Copy it first."
-            )
-    if num_bands < 2 or not mask.flags.c_contiguous:
+        dense(f"multiband_blend: {name}", picture, (height, width, 3))
+    dense("multiband_blend: mask", mask, (height, width))
+    if num_bands < 2:
         raise ValueError(
-            "multiband_blend: there must be two bands or more and a C-contiguous mask, got "
-            f"{num_bands} and strides {mask.strides}. Use paste for one band."
+            f"multiband_blend: there must be two bands or more, got {num_bands}. Use paste for one."
         )
-    needed = multiband_scratch_size(height, width)
-    if scratch.size < needed:
-        raise ValueError(
-            f"multiband_blend: scratch must have {needed} elements or more, got {scratch.size}. "
-            "Ask multiband_scratch_size."
-        )
+    expect_scratch("multiband_blend", scratch, multiband_scratch_size(height, width))
     sizes = _sizes(height, width, num_bands)
     if stream is None:
         _on_processor(front, back, mask, sizes, scratch, out)

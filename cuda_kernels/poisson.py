@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from cuda_kernels.launch import LINE, Argument, Array, Stream, expect_shape
+from cuda_kernels.launch import LINE, Argument, Array, Stream, dense, expect_scratch
 from cuda_kernels.poisson_levels import (
     COARSEST_STEP,
     NUM_COARSEST_STEPS,
@@ -65,14 +65,12 @@ def poisson_blend(
     height, width = mask.shape
     arrays = (("front", front), ("back", back), ("membrane", membrane), ("out", out))
     for name, array in arrays:
-        expect_shape(f"poisson_blend: {name}", array, (height, width, 3))
-    dense = all(array.flags.c_contiguous for array in (front, back, mask, membrane, out))
-    needed = poisson_scratch_size(height, width)
-    if not dense or num_cycles < 1 or scratch.size < needed:
+        dense(f"poisson_blend: {name}", array, (height, width, 3))
+    dense("poisson_blend: mask", mask, (height, width))
+    expect_scratch("poisson_blend", scratch, poisson_scratch_size(height, width))
+    if num_cycles < 1:
         raise ValueError(
-            "poisson_blend: arrays must be C-contiguous, cycles one or more and scratch of "
-            f"{needed} elements, got {num_cycles} cycles and {scratch.size} elements. "
-            "Ask poisson_scratch_size and copy views."
+            f"poisson_blend: there must be one cycle or more, got {num_cycles}. Use paste instead."
         )
     levels = list(levels_in(scratch, membrane))
     if stream is None:

@@ -24,7 +24,7 @@ _TYPES: Mapping[str, np.dtype[Any]] = {
 
 _INCLUDE = re.compile(r'^#include "([a-z_]+\.cuh)"$', re.MULTILINE)
 _KERNEL = re.compile(r'extern "C" __global__ void (\w+)\(([^)]*)\)')
-_PARAMETER = re.compile(r"(const )?([a-z ]+?)(?:\* ?__restrict__)? (\w+)")
+_PARAMETER = re.compile(r"(const )?([a-z ]+?)(?:\*(?: __restrict__)?)? (\w+)")
 
 
 @dataclass(frozen=True, slots=True)

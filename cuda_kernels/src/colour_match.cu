@@ -108,10 +108,10 @@ extern "C" __global__ void find_shift(
     shift[first + level] = rate >= 1.0f ? wanted : before + rate * (wanted - before);
 }
 
+// The face may be shifted in place.
 extern "C" __global__ void shift_colours(
-    const unsigned char* __restrict__ face, int step, int width, int height,
-    const float* __restrict__ shift, float strength, unsigned char* __restrict__ out,
-    int out_step) {
+    const unsigned char* face, int step, int width, int height, const float* __restrict__ shift,
+    float strength, unsigned char* out, int out_step) {
     int column = blockIdx.x * blockDim.x + threadIdx.x;
     int row = blockIdx.y * blockDim.y + threadIdx.y;
     if (column >= width || row >= height) return;

@@ -105,12 +105,11 @@ extern "C" __global__ void blend_level(
     }
 }
 
-// The same for the pictures themselves.
+// The same for the pictures themselves, of which one may be written over.
 extern "C" __global__ void blend_pictures(
-    const unsigned char* __restrict__ front, const unsigned char* __restrict__ back,
-    const unsigned char* __restrict__ mask, int width, int height,
-    const float* __restrict__ coarser, const float* __restrict__ coarser_blended,
-    unsigned char* __restrict__ out) {
+    const unsigned char* front, const unsigned char* back, const unsigned char* __restrict__ mask,
+    int width, int height, const float* __restrict__ coarser,
+    const float* __restrict__ coarser_blended, unsigned char* out) {
     int column = blockIdx.x * blockDim.x + threadIdx.x;
     int row = blockIdx.y * blockDim.y + threadIdx.y;
     if (column >= width || row >= height) return;

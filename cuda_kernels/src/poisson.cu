@@ -194,10 +194,10 @@ extern "C" __global__ void solve_coarsest(
     }
 }
 
+// One of the pictures may be written over.
 extern "C" __global__ void add_membrane(
-    const unsigned char* __restrict__ front, const unsigned char* __restrict__ back,
-    const float* __restrict__ value, const float* __restrict__ share, int num,
-    unsigned char* __restrict__ out) {
+    const unsigned char* front, const unsigned char* back, const float* __restrict__ value,
+    const float* __restrict__ share, int num, unsigned char* out) {
     int index = blockIdx.x * blockDim.x + threadIdx.x;
     if (index >= num) return;
     for (int c = 3 * index; c < 3 * index + 3; c++) {

@@ -40,7 +40,12 @@ class Device:
     def put(self, array):
         """A copy in its own memory, which ends where the array ends."""
         copy = np.array(array, order="C")
-        return copy if self._cupy is None else self._cupy.asarray(copy)
+        if self._cupy is None:
+            return copy
+        there = self._cupy.asarray(copy)
+        # The copy is queued on another stream than the kernels.
+        self._cupy.cuda.Device().synchronize()
+        return there
 
     def poisoned(self, shape, dtype=np.uint8):
         """An array to be written: floats are NaN, bytes 0xA5."""

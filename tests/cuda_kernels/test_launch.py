@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from cuda_kernels.launch import check_arguments, expect_shape, num_blocks, row_step
+from cuda_kernels.launch import (
+    check_arguments,
+    dense,
+    expect_scratch,
+    expect_shape,
+    num_blocks,
+    row_step,
+)
 from cuda_kernels.source import kernels_of
 
 FILL = kernels_of(
@@ -41,6 +48,17 @@ def test_a_shape_that_does_not_fit_is_refused():
     expect_shape("mask", np.zeros((2, 3)), (2, 3))
     with pytest.raises(ValueError, match=r"mask: must have shape \(2, 3\), got \(3, 2\)"):
         expect_shape("mask", np.zeros((3, 2)), (2, 3))
+
+
+def test_views_with_gaps_and_scratch_that_is_too_small_are_refused():
+    whole = np.zeros((4, 6), np.float32)
+    assert dense("mask", whole, (4, 6)) is whole
+    with pytest.raises(ValueError, match="mask: must be C-contiguous"):
+        dense("mask", whole[:, :3], (4, 3))
+    expect_scratch("blend", whole.reshape(-1), 24)
+    for scratch in (whole.reshape(-1), whole, np.zeros(60, np.float32)[::2]):
+        with pytest.raises(ValueError, match="blend: scratch must be dense and have 25 elements"):
+            expect_scratch("blend", scratch, 25)
 
 
 @pytest.mark.parametrize(

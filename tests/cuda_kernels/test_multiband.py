@@ -122,7 +122,7 @@ def test_what_is_written_may_be_one_of_the_pictures(device):
 def test_arrays_that_do_not_fit_are_refused(launcher):
     front, back, mask = map(launcher.put, scene((9, 9)))
     scratch = launcher.poisoned((10,), np.float32)
-    with pytest.raises(ValueError, match="scratch must have"):
+    with pytest.raises(ValueError, match="scratch must be dense and have"):
         multiband_blend(front, back, mask, scratch=scratch, out=back, stream=launcher.stream)
 
 
@@ -131,7 +131,7 @@ def test_arrays_that_do_not_fit_are_refused(launcher):
     [
         ({"num_bands": 1}, "two bands or more"),
         ({"front": np.zeros((9, 8, 3), np.uint8)}, r"front: must have shape \(9, 9, 3\)"),
-        ({"back": np.zeros((9, 20, 3), np.uint8)[:, :9]}, "back must be C-contiguous"),
+        ({"back": np.zeros((9, 20, 3), np.uint8)[:, :9]}, "back: must be C-contiguous"),
     ],
 )
 def test_other_arrays_or_fewer_bands_are_refused(given, message):

@@ -139,6 +139,14 @@ def test_a_crop_half_outside_is_cut_at_the_pictures_edge(device, shift):
     assert np.abs(laid - wanted).max() <= ROUNDING[device.kind]
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+def test_a_map_that_leads_nowhere_is_refused(device, value):
+    face, alpha, image = map(device.put, scene((9, 9)))
+    matrix = np.array([[value, 0.0, 1.0], [0.0, 1.0, 2.0]])
+    with pytest.raises(ValueError, match="affine map: must be finite and invertible"):
+        paste(face, alpha, matrix, out=image, stream=device.stream)
+
+
 def test_an_alpha_of_another_size_is_refused(device):
     face, alpha, image = (device.poisoned(shape) for shape in ((9, 9, 3), (9, 8), (20, 20, 3)))
     with pytest.raises(ValueError, match=r"alpha: must have shape \(9, 9\), got \(9, 8\)"):

@@ -173,9 +173,9 @@ def test_what_is_written_may_be_one_of_the_pictures(device):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num_cycles": 0}, "got 0 cycles"),
-        ({"scratch": np.zeros(9, np.float32)}, "and 9 elements"),
-        ({"front": np.zeros((9, 22, 3), np.uint8)[:, ::2]}, "must be C-contiguous"),
+        ({"num_cycles": 0}, "one cycle or more, got 0"),
+        ({"scratch": np.zeros(9, np.float32)}, "elements or more, got 9"),
+        ({"front": np.zeros((9, 22, 3), np.uint8)[:, ::2]}, "front: must be C-contiguous"),
         ({"back": np.zeros((9, 9, 3), np.uint8)}, r"back: must have shape \(9, 11, 3\)"),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 from cuda_kernels.source import kernels_of, read_source
 
 KERNEL = """
-extern "C" __global__ void both(const unsigned char* __restrict__ image, float* __restrict__ out,
+extern "C" __global__ void both(const unsigned char* __restrict__ image, float* out,
                                 int width, unsigned long long total) {}
 extern "C" __global__ void one(int num) {}
 """
