@@ -33,20 +33,22 @@ def flow_confidence(
         out: ``(H, W) f32`` 0..1 is written; 0 where the flow leads out of the picture.
     """
     height, width = now.shape
-    columns = np.arange(width, dtype=np.float32) + flow[..., 0]
-    rows = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]
-    # In fixed point remap is quicker; a 32nd of a pixel is below what flow can tell.
-    coarse, fine = cv2.convertMaps(columns, rows, cv2.CV_16SC2)
-    back = cv2.remap(opposite, coarse, fine, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    missed = cv2.add(back, flow)
-    cv2.multiply(missed, missed, missed, scale=tolerance_px**-2)
-    squared = cv2.transform(missed, np.ones((1, 2)))
-    seen = cv2.remap(before, coarse, fine, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    # Plane by plane: of two channels that lie side by side OpenCV's loops are the slow ones.
+    across, down = cv2.split(flow)
+    columns = across + np.arange(width, dtype=np.float32)
+    rows = down + np.arange(height, dtype=np.float32)[:, None]
+    # What lies outside is sampled slowly, and not trusted anyway.
+    at = np.clip(columns, 0.0, width - 1.0), np.clip(rows, 0.0, height - 1.0)
+    missed = [
+        cv2.add(cv2.remap(back, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), ahead)
+        for back, ahead in zip(cv2.split(opposite), (across, down), strict=True)
+    ]
+    squared = cv2.add(*(cv2.multiply(way, way, scale=tolerance_px**-2) for way in missed))
+    seen = cv2.remap(before, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     difference = cv2.absdiff(now, seen).astype(np.float32)
     window = (_WINDOW_PX, _WINDOW_PX)
     cv2.blur(difference, window, out, borderType=cv2.BORDER_REPLICATE)
     np.maximum(out - np.float32(noise), 0.0, out=out)
     cv2.multiply(out, out, out, scale=-(contrast**-2))
     cv2.exp(cv2.subtract(out, squared, out), out)
-    outside = (columns < 0) | (columns > width - 1) | (rows < 0) | (rows > height - 1)
-    out[outside] = 0.0
+    out[(columns != at[0]) | (rows != at[1])] = 0.0

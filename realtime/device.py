@@ -3,6 +3,7 @@
 from typing import Literal
 
 import cv2
+from threadpoolctl import threadpool_limits
 
 from realtime.errors import ConfigError
 
@@ -23,5 +24,13 @@ def choose_device(kind: Literal["auto", "cpu", "cuda"]) -> Literal["cpu"]:
 
 
 def limit_threads(threads: int) -> None:
-    """Sets how many threads one OpenCV call may spread over, for the whole process."""
+    """Sets how many threads one call may spread over, for the whole process.
+
+    Matrix products always keep to one: theirs are small, and a thread of the library's pool that
+    waits for its share of one keeps a core busy meanwhile.
+
+    Args:
+        threads: of one OpenCV call.
+    """
     cv2.setNumThreads(threads)
+    threadpool_limits(limits=1, user_api="blas")

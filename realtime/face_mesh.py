@@ -84,17 +84,29 @@ class FaceMesh:
             ``(468,) f32``, the cosine between the skin's normal and the line of sight: 1 looks
             into the camera, below 0 looks away.
         """
-        a, b, c = (points[self.skin[:, corner]].astype(np.float64) for corner in range(3))
-        normals = np.cross(b - a, c - a)
-        summed = np.stack(
-            [
-                np.bincount(self.skin.ravel(), np.repeat(normals[:, axis], 3), NUM_POINTS)
-                for axis in range(3)
-            ],
-            axis=1,
-        )
+        a, b, c = points.astype(np.float64).take(self._corners, axis=0)
+        normals = np.zeros((len(self.skin) + 1, 3))
+        for axis in range(3):
+            along, across = (axis + 1) % 3, (axis + 2) % 3
+            normals[:-1, axis] = (b[:, along] - a[:, along]) * (c[:, across] - a[:, across])
+            normals[:-1, axis] -= (b[:, across] - a[:, across]) * (c[:, along] - a[:, along])
+        summed = normals.take(self._around, axis=0).sum(axis=0)
         length = np.sqrt((summed**2).sum(axis=1))
         return np.asarray(self._turn * summed[:, 2] / np.maximum(length, 1e-12), np.float32)
+
+    @cached_property
+    def _corners(self) -> NDArray[np.intp]:
+        """``(3, 852)``: the first, second and third corner of each triangle."""
+        return np.ascontiguousarray(self.skin.T, np.intp)
+
+    @cached_property
+    def _around(self) -> NDArray[np.intp]:
+        """``(n, 468)``: the triangles at each point, filled up with the number after the last."""
+        found = [np.flatnonzero((self.skin == point).any(axis=1)) for point in range(NUM_POINTS)]
+        table = np.full((max(len(some) for some in found), NUM_POINTS), len(self.skin), np.intp)
+        for point, some in enumerate(found):
+            table[: len(some), point] = some
+        return table
 
     @cached_property
     def _turn(self) -> float:

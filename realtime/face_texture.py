@@ -7,6 +7,7 @@ and the light of the picture in which the swap ends up, the swapped skin has the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -47,7 +48,7 @@ hair and when it surely is, and the width up to which hair is bridged, in pixels
 Map = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FaceTexture:
     """A person, ready to be drawn.
 
@@ -62,6 +63,18 @@ class FaceTexture:
     detail: tuple[NDArray[np.uint16], ...]
     cover: NDArray[np.uint8]
     shape: NDArray[np.float32]
+
+    @cached_property
+    def four_details(self) -> tuple[NDArray[np.uint16], ...]:
+        """``detail`` with an empty fourth channel: four are sampled twice as quickly as three."""
+        return tuple(
+            np.asarray(cv2.cvtColor(level, cv2.COLOR_BGR2BGRA), np.uint16) for level in self.detail
+        )
+
+    @cached_property
+    def four_covers(self) -> NDArray[np.uint8]:
+        """``cover`` with an empty fourth channel."""
+        return np.asarray(cv2.cvtColor(self.cover, cv2.COLOR_BGR2BGRA), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)

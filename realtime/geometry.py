@@ -4,6 +4,7 @@ Matrices are named ``b_from_a``: ``apply(crop_from_image, points)`` takes points
 the crop, and ``compose(c_from_b, b_from_a)`` reads like the product it is.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +52,9 @@ _RIGID_POINTS = (
     (372, 1.085, 0.118, 0.280),
 )
 
+_RIGID_NUMBERS = np.array([number for number, *_ in _RIGID_POINTS])
+_RIGID_PLACES = np.array([place for _, *place in _RIGID_POINTS])
+
 
 @dataclass(frozen=True, slots=True)
 class Similarity:
@@ -93,23 +97,18 @@ def fit_similarity(a: ArrayLike, b: ArrayLike) -> Similarity:
             f"fit_similarity: needs two equal (N, D) sets of at least D points, "
             f"got {source.shape} and {target.shape}."
         )
-    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
+    source_mean, target_mean = (points.sum(axis=0) / len(points) for points in (source, target))
     source, target = source - source_mean, target - target_mean
-    spread = float((source**2).sum())
+    spread = float(np.vdot(source, source))
     left, stretch, right = np.linalg.svd(target.T @ source)
     sign = np.ones(source.shape[1])
-    sign[-1] = 1.0 if np.linalg.det(left) * np.linalg.det(right) > 0 else -1.0
-    matched = float((stretch * sign).sum())
+    sign[-1] = 1.0 if np.linalg.det(left @ right) > 0 else -1.0
+    matched = float(stretch @ sign)
     if not spread > 0.0 or not matched > 0.0:
         raise ValueError("fit_similarity: the points of each set must not all coincide.")
     rotation = (left * sign) @ right
     scale = matched / spread
     return Similarity(scale, rotation, target_mean - scale * rotation @ source_mean)
-
-
-def homogeneous(b_from_a: Matrix) -> Matrix:
-    """The ``(3, 3)`` form of a ``(2, 3)`` affine map."""
-    return np.vstack([b_from_a, [0.0, 0.0, 1.0]])
 
 
 def invert(b_from_a: Matrix) -> Matrix:
@@ -118,12 +117,19 @@ def invert(b_from_a: Matrix) -> Matrix:
     Raises:
         numpy.linalg.LinAlgError: the map flattens the plane.
     """
-    return np.asarray(np.linalg.inv(homogeneous(b_from_a))[:2], np.float64)
+    (a, b, across), (c, d, down) = b_from_a.tolist()
+    area = a * d - b * c
+    if area == 0.0:
+        raise np.linalg.LinAlgError("Singular matrix")
+    a, b, c, d = d / area, -b / area, -c / area, a / area
+    # Written out: a general solver takes ten times as long for so small a matrix.
+    return np.array([[a, b, -a * across - b * down], [c, d, -c * across - d * down]])
 
 
 def compose(c_from_b: Matrix, b_from_a: Matrix) -> Matrix:
     """The ``(2, 3)`` map ``c_from_a``: first ``b_from_a``, then ``c_from_b``."""
-    c_from_a: Matrix = c_from_b @ homogeneous(b_from_a)
+    c_from_a: Matrix = c_from_b[:, :2] @ b_from_a
+    c_from_a[:, 2] += c_from_b[:, 2]
     return c_from_a
 
 
@@ -187,8 +193,7 @@ def fit_head(landmarks: NDArray[np.float32]) -> Similarity:
     Raises:
         ValueError: the landmarks all coincide.
     """
-    table = np.array(_RIGID_POINTS)
-    return fit_similarity(table[:, 1:], landmarks[table[:, 0].astype(np.intp)])
+    return fit_similarity(_RIGID_PLACES, landmarks[_RIGID_NUMBERS])
 
 
 def head_misfit(landmarks: NDArray[np.float32], head: Similarity) -> float:
@@ -202,9 +207,8 @@ def head_misfit(landmarks: NDArray[np.float32], head: Similarity) -> float:
         Root mean square distance of the rigid points, as a share of the head's radius; 0.03 on
         a frontal portrait, below 0.2 on any face that was placed well.
     """
-    table = np.array(_RIGID_POINTS)
-    placed = head.scale * table[:, 1:] @ head.rotation.T + head.shift
-    apart = landmarks[table[:, 0].astype(np.intp)] - placed
+    placed = head.scale * _RIGID_PLACES @ head.rotation.T + head.shift
+    apart = landmarks[_RIGID_NUMBERS] - placed
     return float(np.sqrt((apart**2).sum(axis=1).mean())) / head.scale
 
 
@@ -223,12 +227,12 @@ def head_pose(head: Similarity) -> Pose:
     Returns:
         Degrees, signs as ``Pose`` says.
     """
-    rotation = head.rotation
-    nose = -rotation[:, 2]
-    yaw = np.arctan2(nose[0], -nose[2])
-    pitch = np.arcsin(np.clip(-nose[1], -1.0, 1.0))
-    # The head's right-hand axis against the level axis across the nose's direction.
-    across = np.array([np.cos(yaw), 0.0, np.sin(yaw)])
-    down = np.cross(-nose, across)
-    roll = np.arctan2(rotation[:, 0] @ down, rotation[:, 0] @ across)
-    return Pose(*(float(np.degrees(angle)) for angle in (yaw, pitch, roll)))
+    (right_x, _, away_x), (right_y, _, away_y), (right_z, _, away_z) = head.rotation.tolist()
+    yaw = math.atan2(-away_x, away_z)
+    pitch = math.asin(min(max(away_y, -1.0), 1.0))
+    # The head's right-hand axis against the level axis across the nose's direction, and against
+    # the axis downwards from that.
+    cos, sin = math.cos(yaw), math.sin(yaw)
+    level = right_x * cos + right_z * sin
+    down = right_x * away_y * sin + right_y * (away_z * cos - away_x * sin) - right_z * away_y * cos
+    return Pose(math.degrees(yaw), math.degrees(pitch), math.degrees(math.atan2(down, level)))

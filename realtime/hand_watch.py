@@ -1,5 +1,6 @@
 """Keeps an eye on the hands around faces, with at most one run of a network in any frame."""
 
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -122,6 +123,7 @@ class _Turns:
     eager: int = 0
     searched_ns: int | None = None
     hurry_ns: int = _ALARMED_NS
+    searching: Future[list[CropSquare]] | None = None
     pending: list[CropSquare] = field(default_factory=list)
     stir: SkinStir = field(default_factory=SkinStir)
 
@@ -129,15 +131,19 @@ class _Turns:
 class HandWatch:
     """Finds and follows the hands that may come before a face; belongs to one thread."""
 
-    def __init__(self, finder: HandFinder, *, search_ms: float, min_score: float) -> None:
+    def __init__(
+        self, finder: HandFinder, *, search_ms: float, min_score: float, aside: Executor
+    ) -> None:
         """Takes the networks, which stay the caller's.
 
         Args:
             finder: finds hands.
             search_ms: how often new hands are searched for.
             min_score: what the landmark network must say of a hand.
+            aside: runs the searches; the caller's to shut down, before the networks are closed.
         """
         self._finder = finder
+        self._aside = aside
         self._search_ns = round(search_ms * _MS_NS)
         self._min_score = min_score
         self._hands: list[_Hand] = []
@@ -165,6 +171,7 @@ class HandWatch:
         if not faces:
             self.reset()
             return []
+        self._take_search(now_ns)
         due = self._due_hand(now_ns, faces)
         if due is not None and (due.failures or not due.sure):
             self._follow(due, image, now_ns, faces)
@@ -209,7 +216,10 @@ class HandWatch:
         return True
 
     def _search(self, image: Image, now_ns: int, faces: list[Face]) -> None:
-        """Looks around one face; what may be hands is looked at in the frames to come."""
+        """Looks around one face; what may be hands is looked at in the frames to come.
+
+        A search takes longer than all the rest of a frame, so it goes on beside the frame.
+        """
         turns = self._turns
         turn, which = divmod(turns.searches, len(faces))
         region = _region(faces[which], *_REGIONS[turn % len(_REGIONS)])
@@ -217,7 +227,18 @@ class HandWatch:
         turns.eager = max(turns.eager - 1, 0)
         turns.searched_ns = now_ns
         turns.stir.mark(image, region, [face.box for face in faces])
-        found = self._finder.detect(image, region, min_score=_MIN_PALM_SCORE)
+        # The frame goes on its way meanwhile, so the search needs a picture of its own.
+        turns.searching = self._aside.submit(
+            self._finder.detect, image.copy(), region, min_score=_MIN_PALM_SCORE
+        )
+
+    def _take_search(self, now_ns: int) -> None:
+        """Takes what the search of the frame before has found; waits for it where it must."""
+        turns = self._turns
+        searching, turns.searching = turns.searching, None
+        if searching is None:
+            return
+        found = searching.result()
         known = [square_from_hand(hand.at(now_ns)) for hand in self._hands]
         new = [one for one in found if not any(_is_same_square(one, other) for other in known)]
         turns.pending = new[:_MAX_PENDING]

@@ -1,5 +1,7 @@
 """Draws one textured face for another, on a crop of bounded size."""
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -49,20 +51,26 @@ class Crop:
         region: the part at full size, a view into the picture.
         scale: size of the crop over the region, at most 1.
         width_px, height_px: size of the crop, multiples of four.
+        crop_from_image: ``(2, 3)``, where the crop lies in the picture.
     """
 
     def __init__(self, image: Image, points: tuple[Points, ...], crop_px: int) -> None:
         """Cuts out the box around points; empty where the box misses the picture."""
         height, width = image.shape[:2]
-        low = np.min([p[:, :2].min(axis=0) for p in points], axis=0) - _MARGIN_PX
-        high = np.max([p[:, :2].max(axis=0) for p in points], axis=0) + _MARGIN_PX
-        self._left, right = _span(low[0], high[0], width)
-        self._top, bottom = _span(low[1], high[1], height)
-        self.region: Image = image[self._top : bottom, self._left : right]
+        lows = [p[:, :2].min(axis=0).tolist() for p in points]
+        highs = [p[:, :2].max(axis=0).tolist() for p in points]
+        low_x, low_y = (min(ends) for ends in zip(*lows, strict=True))
+        high_x, high_y = (max(ends) for ends in zip(*highs, strict=True))
+        left, right = _span(low_x - _MARGIN_PX, high_x + _MARGIN_PX, width)
+        top, bottom = _span(low_y - _MARGIN_PX, high_y + _MARGIN_PX, height)
+        self.region: Image = image[top:bottom, left:right]
         rows, columns = self.region.shape[:2]
         self.scale = min(1.0, crop_px / max(rows, columns, 1))
         self.height_px = _whole_steps(rows * self.scale)
         self.width_px = _whole_steps(columns * self.scale)
+        across, down = self.width_px / max(columns, 1), self.height_px / max(rows, 1)
+        shift_x, shift_y = (0.5 - left) * across - 0.5, (0.5 - top) * down - 0.5
+        self.crop_from_image = np.array([[across, 0.0, shift_x], [0.0, down, shift_y]])
 
     @property
     def size(self) -> tuple[int, int]:
@@ -74,23 +82,11 @@ class Crop:
         """Half of ``size``."""
         return self.width_px // 2, self.height_px // 2
 
-    @property
-    def crop_from_image(self) -> NDArray[np.float64]:
-        """``(2, 3)``, where the crop lies in the picture; the region must not be empty."""
-        rows, columns = self.region.shape[:2]
-        across, down = self.width_px / columns, self.height_px / rows
-        left = (0.5 - self._left) * across - 0.5
-        top = (0.5 - self._top) * down - 0.5
-        return np.array([[across, 0.0, left], [0.0, down, top]])
-
     def inside(self, points: Points) -> Points:
         """``(N, 3)`` image points in the crop's pixels; depth is scaled alike."""
-        crop_from_image = self.crop_from_image
-        scale = crop_from_image[[0, 1], [0, 1]]
-        moved = np.empty_like(points)
-        moved[:, :2] = points[:, :2] * scale + crop_from_image[:, 2]
-        moved[:, 2] = points[:, 2] * scale.mean()
-        return moved
+        (across, _, shift_x), (_, down, shift_y) = self.crop_from_image.tolist()
+        scale = np.array([across, down, (across + down) / 2], points.dtype)
+        return points * scale + np.array([shift_x, shift_y, 0.0], points.dtype)
 
 
 class MeshPainter:
@@ -122,10 +118,11 @@ class MeshPainter:
 
         self._surface, self._depth = scratch(3, np.float32), scratch(1, np.float32)
         self._across, self._down = scratch(1, np.float32), scratch(1, np.float32)
-        self._detail, self._shade = scratch(3, np.uint16), scratch(3, np.float32)
+        self._four_details, self._detail = scratch(4, np.uint16), scratch(3, np.uint16)
+        self._four_tones, self._shade = scratch(4, np.float32), scratch(3, np.float32)
         self._tone, self._tone_half = scratch(3, np.float32), scratch(3, np.float32)
         self._small, self._half = scratch(3, np.uint8), scratch(3, np.uint8)
-        self._cover = scratch(3, np.uint8)
+        self._cover = scratch(4, np.uint8)
 
     def crop(self, image: Image, landmarks: Points, drawn: Points) -> Crop:
         """The part of the picture that drawing will touch."""
@@ -174,11 +171,13 @@ class MeshPainter:
         seen = np.ascontiguousarray(surface[..., 2])
         at_half = self._where(surface, crop.half)
         tone = _plane(self._tone_half, crop.half, 3)
-        lit = light + np.float32(TONE_OFFSET)
+        lit = cv2.cvtColor(light + np.float32(TONE_OFFSET), cv2.COLOR_BGR2BGRA)
         at_light = (_rescaled(at_half[0], GRID / MAP_PX), _rescaled(at_half[1], GRID / MAP_PX))
-        cv2.remap(lit, *at_light, cv2.INTER_LINEAR, tone, cv2.BORDER_REPLICATE)
-        cover = _plane(self._cover, crop.half, 3)
-        cv2.remap(texture.cover, *at_half, cv2.INTER_LINEAR, cover)
+        four_tones = _plane(self._four_tones, crop.half, 4)
+        cv2.remap(lit, *at_light, cv2.INTER_LINEAR, four_tones, cv2.BORDER_REPLICATE)
+        cv2.cvtColor(four_tones, cv2.COLOR_BGRA2BGR, tone)
+        cover = _plane(self._cover, crop.half, 4)
+        cv2.remap(texture.four_covers, *at_half, cv2.INTER_LINEAR, cover)
         alpha = self._alpha(crop, seen, tone, cover, width_px)
         covered = int(np.count_nonzero(alpha > 127)) / max(int(np.count_nonzero(seen > 0.5)), 1)
         layer = _layer(crop, out)
@@ -229,12 +228,15 @@ class MeshPainter:
         """The texture under the target's light, ``(h, w, 3) u8``."""
         at = self._where(surface, crop.size)
         # The level at which a pixel of the crop steps over one to two pixels of the texture.
-        level = int(np.clip(np.log2(MAP_PX / max(width_px, 1.0)), 0, len(texture.detail) - 1))
+        coarsest = len(texture.detail) - 1
+        level = min(max(int(math.log2(MAP_PX / max(width_px, 1.0))), 0), coarsest)
         if level:
             at = (_rescaled(at[0], 0.5**level), _rescaled(at[1], 0.5**level))
         detail = _plane(self._detail, crop.size, 3)
-        source = texture.detail[level]
-        cv2.remap(source, *at, cv2.INTER_LINEAR, detail, cv2.BORDER_REPLICATE)
+        four = _plane(self._four_details, crop.size, 4)
+        source = texture.four_details[level]
+        cv2.remap(source, *at, cv2.INTER_LINEAR, four, cv2.BORDER_REPLICATE)
+        cv2.cvtColor(four, cv2.COLOR_BGRA2BGR, detail)
         tone = _plane(self._tone, crop.size, 3)
         half = _plane(self._tone_half, crop.half, 3)
         cv2.resize(half, crop.size, tone, interpolation=cv2.INTER_LINEAR)
@@ -277,28 +279,24 @@ class MeshPainter:
         Returns:
             The factors of the right and the left eye.
         """
-        points = crop.inside(drawn)
         shades = list(before)
-        for eye, ring in enumerate((RIGHT_EYE, LEFT_EYE)):
-            corners = points[list(ring), :2]
-            wanted = self._eye_shade(crop, corners, face)
-            if wanted is not None:
-                shades[eye] += share * (wanted - shades[eye])
-                _shade(crop, corners, shades[eye])
+        for number, ring in enumerate((RIGHT_EYE, LEFT_EYE)):
+            eye = _find_eye(crop, crop.inside(drawn[list(ring)])[:, :2])
+            if eye is not None and cv2.countNonZero(eye.inside) >= _MIN_EYE_PX:
+                wanted = self._eye_shade(crop, eye, face)
+                shades[number] += share * (wanted - shades[number])
+                _shade(crop, eye, shades[number])
         return shades[0], shades[1]
 
-    def _eye_shade(self, crop: Crop, corners: Points, face: Image) -> float | None:
-        """The factor that one eye of this frame asks for; None where too little of it is open."""
-        box = _eye_box(crop, corners)
-        if box is None:
-            return None
-        rows, columns, inside = box
-        if cv2.countNonZero(inside) < _MIN_EYE_PX:
-            return None
+    def _eye_shade(self, crop: Crop, eye: "_Eye", face: Image) -> float:
+        """The factor that one eye of this frame asks for."""
         small = _plane(self._small, crop.size, 3)
-        own = np.array(cv2.mean(small[rows, columns], inside)[:3]) @ LUMA
-        wanted = np.array(cv2.mean(face[rows, columns], inside)[:3]) @ LUMA
-        return float(np.sqrt(np.clip((wanted + 10) / (own + 10), *_EYE_SHADE)))
+        own, wanted = (
+            float(LUMA @ cv2.mean(image[eye.rows, eye.columns], eye.inside)[:3])
+            for image in (small, face)
+        )
+        least, most = _EYE_SHADE
+        return math.sqrt(min(max((wanted + 10) / (own + 10), least), most))
 
 
 def layer_bytes(crop_px: int) -> int:
@@ -313,29 +311,36 @@ def _layer(crop: Crop, buffer: NDArray[np.uint8]) -> Layer:
     return Layer(_plane(face, crop.size, 3), _plane(alpha, crop.size, 1), crop.crop_from_image)
 
 
-def _eye_box(crop: Crop, corners: Points) -> tuple[slice, slice, NDArray[np.uint8]] | None:
-    """Rows and columns of the crop around an eye, and 255 inside of it; None off the picture."""
-    left, top = np.clip(np.floor(corners.min(axis=0)), 0, crop.size).astype(int)
-    right, bottom = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, crop.size).astype(int)
+@dataclass(frozen=True, slots=True)
+class _Eye:
+    """Rows and columns of a crop around an eye, and 255 inside of it, 0 around."""
+
+    rows: slice
+    columns: slice
+    inside: NDArray[np.uint8]
+
+
+def _find_eye(crop: Crop, corners: Points) -> _Eye | None:
+    """An eye by the corners of its outline in the crop; None off the picture."""
+    low, high = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+    left, top = (min(max(math.floor(v), 0), n) for v, n in zip(low, crop.size, strict=True))
+    right, bottom = (min(max(math.ceil(v) + 1, 0), n) for v, n in zip(high, crop.size, strict=True))
     if right <= left or bottom <= top:
         return None
     inside = np.zeros((bottom - top, right - left), np.uint8)
     cv2.fillPoly(inside, [np.round(corners - (left, top)).astype(np.int32)], (255,))
-    return slice(top, bottom), slice(left, right), inside
+    return _Eye(slice(top, bottom), slice(left, right), inside)
 
 
-def _shade(crop: Crop, corners: Points, factor: float) -> None:
+def _shade(crop: Crop, eye: _Eye, factor: float) -> None:
     """Multiplies an eye in the picture by a factor."""
-    box = _eye_box(crop, corners)
-    if box is None:
-        return
-    rows, columns, inside = box
+    rows, columns = eye.rows, eye.columns
     region = crop.region[
         int(rows.start / crop.scale) : int(rows.stop / crop.scale),
         int(columns.start / crop.scale) : int(columns.stop / crop.scale),
     ]
     if region.size:
-        mask = cv2.resize(inside, region.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        mask = cv2.resize(eye.inside, region.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         soft = cv2.blur(mask, (3, 3))[..., None] / np.float32(255)
         region[:] = np.clip(region * (1 + soft * np.float32(factor - 1)), 0, 255)
 
@@ -379,14 +384,19 @@ def _plane(scratch: NDArray[Any], size: tuple[int, int], channels: int) -> NDArr
 
 
 def _rescaled(at: Map, scale: float) -> Map:
-    """Map coordinates on a map of another size; pixel centres lie at whole numbers on both."""
-    return np.asarray(at * np.float32(scale) + np.float32(0.5 * scale - 0.5), np.float32)
+    """Map coordinates on a smaller map; pixel centres lie at whole numbers on both.
+
+    None lies before the first pixel: what lies outside is sampled slowly.
+    """
+    moved = np.multiply(at, np.float32(scale))
+    moved += np.float32(0.5 * scale - 0.5)
+    return np.maximum(moved, np.float32(0.0), out=moved)
 
 
 def _span(low: float, high: float, extent: int) -> tuple[int, int]:
     """The pixels from low to high inside a picture, in whole steps where there is room."""
-    first = int(np.clip(np.floor(low), 0, extent))
-    last = int(np.clip(np.ceil(high) + 1, first, extent))
+    first = min(max(math.floor(low), 0), extent)
+    last = min(max(math.ceil(high) + 1, first), extent)
     missing = -(last - first) % _STEP_PX
     last = min(last + missing, extent)
     missing = -(last - first) % _STEP_PX

@@ -52,10 +52,15 @@ class LocatedFace:
     score: float
 
 
+Candidate = tuple[Detections, int]
+"""What a detector found, and the number of one face in it."""
+
+
 class FaceFinder:
     """The detectors of both ranges and the landmark network as one.
 
-    Not safe for use by two threads at once: the networks' buffers are shared.
+    Not safe for use by two threads at once, for the networks' buffers are shared; only a ``glance``
+    with the full-range detector alone may run beside anything that leaves that detector alone.
     """
 
     def __init__(
@@ -151,11 +156,45 @@ class FaceFinder:
         Returns:
             New faces, those the detectors were sure of first, then by size.
         """
+        found = self.glance(
+            image, min_detection=min_detection, quarter_turns=quarter_turns, near=near, far=far
+        )
+        return self.confirm(image, found, known=known, max_faces=max_faces, min_score=min_score)
+
+    def glance(
+        self,
+        image: NDArray[np.uint8],
+        *,
+        min_detection: float,
+        quarter_turns: int = 0,
+        near: bool = True,
+        far: bool = True,
+    ) -> list[Candidate]:
+        """The first half of ``search``: what the detectors find, sure ones first, then by size.
+
+        A face may be there twice. Arguments are those of ``search``.
+        """
+        detectors = [self._short_range] * near + [self._full_range] * far
+        return _detect(detectors, image, min_detection, quarter_turns)
+
+    def confirm(
+        self,
+        image: NDArray[np.uint8],
+        candidates: Sequence[Candidate],
+        *,
+        known: NDArray[np.float32],
+        max_faces: int,
+        min_score: float,
+    ) -> list[LocatedFace]:
+        """The second half of ``search``: which candidates are faces that are not known.
+
+        The picture may be a frame younger than the one the candidates were found in. Arguments and
+        result are those of ``search``.
+        """
         faces: list[LocatedFace] = []
         boxes = known
         tries_left = max_faces + _SPARE_TRIES
-        detectors = [self._short_range] * near + [self._full_range] * far
-        for found, index in _detect(detectors, image, min_detection, quarter_turns):
+        for found, index in candidates:
             if len(faces) >= max_faces or tries_left == 0:
                 break
             if _is_known(found.boxes[index], boxes):
@@ -223,7 +262,7 @@ def _detect(
     image: NDArray[np.uint8],
     min_detection: float,
     quarter_turns: int,
-) -> list[tuple[Detections, int]]:
+) -> list[Candidate]:
     """What the detectors find, sure ones first, then by size; a face may be there twice."""
     results = [
         detector.detect(image, min_score=min_detection, quarter_turns=quarter_turns)
@@ -231,7 +270,7 @@ def _detect(
     ]
     found = [(detections, index) for detections in results for index in range(len(detections))]
 
-    def rank(item: tuple[Detections, int]) -> tuple[bool, float]:
+    def rank(item: Candidate) -> tuple[bool, float]:
         detections, index = item
         left, _, right, _ = detections.boxes[index]
         return float(detections.scores[index]) < SURE_DETECTION, float(left - right)

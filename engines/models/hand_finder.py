@@ -50,8 +50,9 @@ class LocatedHand:
 class HandFinder:
     """The palm detector and the hand landmark network as one.
 
-    One call runs one network, so that the caller decides how much work a frame gets. Not safe for
-    use by two threads at once: the networks' buffers are shared.
+    One call runs one network, so that the caller decides how much work a frame gets. ``detect``
+    and ``locate`` may run at the same time, but neither of them twice: each has one network and
+    its buffers.
     """
 
     def __init__(self, palm: BlazeFace, landmark: HandLandmark) -> None:

@@ -17,11 +17,9 @@ from realtime.frame import Face, FaceState, Frame, Image, Motion, PictureSpec, P
 from realtime.geometry import apply, bounding_box, fit_head, fit_similarity, head_pose, invert
 from realtime.memory import Memory
 from realtime.steady import SteadyConfig, SteadyLandmarks, nearness
+from realtime.tracks import GAP_NS, of_present
 
-_GAP_NS = 500_000_000
-"""A face that was not seen for so long starts afresh."""
-
-_TOLERANCE_PX, _NOISE, _CONTRAST = 0.5, 3.0, 8.0
+_TOLERANCE_PX, _NOISE, _CONTRAST = 1.0, 3.0, 16.0
 """When a flow is doubted, see ``flow_confidence``."""
 
 _ROUNDS = 2
@@ -107,8 +105,7 @@ class Align:
         flow = self._flow
         if flow is None:
             raise RuntimeError("Align.process: the stage must be open, got a closed one.")
-        present = {face.track_id for face in frame.faces}
-        self._tracks = {number: t for number, t in self._tracks.items() if number in present}
+        self._tracks = of_present(self._tracks, frame.faces)
         for face in frame.faces:
             if face.state is FaceState.SEEN:
                 self._follow(flow, face, frame.image, frame.media_ns)
@@ -127,7 +124,7 @@ class Align:
         track = self._tracks.get(face.track_id)
         view = self._look(image, face.landmarks, track)
         elapsed_ns = now_ns - track.seen_ns if track is not None else 0
-        if track is None or not 0 < elapsed_ns <= _GAP_NS:
+        if track is None or not 0 < elapsed_ns <= GAP_NS:
             steady = SteadyLandmarks(self._config.steady, self._near, face.landmarks)
             self._tracks[face.track_id] = _Track(now_ns, view, steady)
             return

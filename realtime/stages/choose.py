@@ -15,6 +15,7 @@ from realtime.five_points import five_points
 from realtime.frame import Face, FaceState, Frame, PictureSpec
 from realtime.geometry import box_area
 from realtime.memory import Memory
+from realtime.tracks import of_present
 
 Identity = NDArray[np.float32]
 """``(D,) f32`` of length 1."""
@@ -161,8 +162,7 @@ class ChooseMapped:
         """
         if self._recogniser is None:
             raise RuntimeError("ChooseMapped.process: the stage must be open, got a closed one.")
-        present = {face.track_id for face in frame.faces}
-        self._known = {number: k for number, k in self._known.items() if number in present}
+        self._known = of_present(self._known, frame.faces)
         self._look(self._recogniser, frame)
         self._assign(frame.faces)
         for face in frame.faces:

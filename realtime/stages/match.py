@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from realtime.frame import Face, Frame, Image, Layer, PictureSpec
 from realtime.memory import Memory
 from realtime.sharpness import detail_gain, finest_sigma_px, soften
+from realtime.tracks import of_present
 
 _NS_PER_MS = 1_000_000
 _ALL_DETAIL = 0.98
@@ -58,8 +59,7 @@ class Match:
 
     def process(self, frame: Frame) -> None:
         """Changes the layers of the frame's faces."""
-        present = {face.track_id for face in frame.faces}
-        self._tracks = {number: t for number, t in self._tracks.items() if number in present}
+        self._tracks = of_present(self._tracks, frame.faces)
         for face in frame.faces:
             if face.layer is not None and self._config.sharpness:
                 face.layer.face = self._softened(face, face.layer, frame)

@@ -8,6 +8,7 @@ hidden.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import numpy as np
@@ -23,9 +24,7 @@ from realtime.hand_watch import HandWatch
 from realtime.memory import Memory
 from realtime.occluder_finder import OccluderFinder, OccluderMemory
 from realtime.skin_light import SkinLight
-
-_GAP_NS = 500_000_000
-"""A face that was not seen for so long is learned afresh."""
+from realtime.tracks import of_recent
 
 
 class OccludeConfig(BaseModel, frozen=True, extra="forbid"):
@@ -99,7 +98,10 @@ class Occlude:
         )
         if config.hands:
             hands = self._opened.enter_context(open_hand_finder(self._open_session))
-            self._watch = HandWatch(hands, search_ms=config.search_ms, min_score=config.min_hand)
+            aside = self._opened.enter_context(ThreadPoolExecutor(1, "hands"))
+            self._watch = HandWatch(
+                hands, search_ms=config.search_ms, min_score=config.min_hand, aside=aside
+            )
 
     def process(self, frame: Frame) -> None:
         """Sets the occluder of each seen, chosen face; None where nothing stands in front."""
@@ -132,8 +134,4 @@ class Occlude:
             if self._watch is not None:
                 self._watch.reset()
         self._last_ns = now_ns
-        gone = [
-            number for number, memory in self._memories.items() if now_ns - memory.seen_ns > _GAP_NS
-        ]
-        for number in gone:
-            del self._memories[number]
+        self._memories = of_recent(self._memories, now_ns)

@@ -14,9 +14,7 @@ from realtime.likeness import Likeness, ShapeMemory
 from realtime.memory import Memory
 from realtime.mesh_painter import EyeShades, MeshPainter, layer_bytes
 from realtime.skin_light import Colours, SkinLight
-
-_GAP_NS = 500_000_000
-"""A track that was not seen for so long starts afresh."""
+from realtime.tracks import of_recent
 
 _MIN_COVERED = 0.35
 """A face of which less is covered does not count as swapped, and is hidden further on."""
@@ -94,7 +92,7 @@ class MeshSwap:
         """Draws the layer of every face that was seen in this frame, the farthest first."""
         if self._painter is None:
             raise RuntimeError("MeshSwap.process: the stage must be open, got a closed one.")
-        self._forget(frame.media_ns)
+        self._tracks = of_recent(self._tracks, frame.media_ns)
         chosen = [face for face in frame.faces if face.state is FaceState.SEEN and face.chosen]
         for index, face in reversed(list(enumerate(chosen))):
             face.layer = self._swap(
@@ -148,11 +146,3 @@ class MeshSwap:
         """How far what is remembered of the light follows a frame so long after the last."""
         half_life_ns = self._config.light_ms * 1e6
         return 1.0 - 0.5 ** (elapsed_ns / half_life_ns) if half_life_ns > 0.0 else 1.0
-
-    def _forget(self, now_ns: int) -> None:
-        """Drops tracks that have not been seen for a while."""
-        gone = [
-            number for number, track in self._tracks.items() if now_ns - track.seen_ns > _GAP_NS
-        ]
-        for number in gone:
-            del self._tracks[number]

@@ -1,14 +1,17 @@
 """The stage that finds the faces of a frame and knows which person is which from frame to frame."""
 
 from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from engines.models.face_finder import (
     CERTAIN_SCORE,
+    Candidate,
     FaceFinder,
     LocatedFace,
     open_face_finder,
@@ -114,6 +117,8 @@ class Track:
         self._searched_ns: int | None = None
         self._turned_ns: int | None = None
         self._cuts = CutDetector()
+        self._aside: Executor | None = None
+        self._glance: Future[list[Candidate]] | None = None
 
     @property
     def name(self) -> str:
@@ -129,7 +134,9 @@ class Track:
         self._tracks = []
         self._last_ns = self._searched_ns = self._turned_ns = None
         self._cuts.reset()
+        self._glance = None
         self._finder = self._opened.enter_context(open_face_finder(self._open_session))
+        self._aside = self._opened.enter_context(ThreadPoolExecutor(1, "far"))
 
     def process(self, frame: Frame) -> None:
         """Sets ``frame.faces``, largest first."""
@@ -137,10 +144,12 @@ class Track:
         if finder is None:
             raise RuntimeError("track: open must be called before process.")
         now_ns, image = frame.media_ns, frame.image
+        newcomers = self._take_glance()
         is_cut = self._cuts.is_cut(image)
         if is_cut or (self._last_ns is not None and now_ns < self._last_ns):
             self._tracks.clear()
             self._searched_ns = self._turned_ns = None
+            newcomers = []
         self._last_ns = now_ns
         followed = [track for track in self._tracks if track.seen]
         for track in self._tracks:
@@ -154,6 +163,8 @@ class Track:
             if self._search(finder, image, now_ns):
                 # The face is there; what was left at its old place was a trace of it.
                 doubtful = []
+        elif newcomers:
+            self._confirm(finder, image, now_ns, newcomers)
         for track, sighting in doubtful:
             self._see(track, sighting, now_ns)
         self._tracks = self._kept(now_ns)
@@ -171,7 +182,7 @@ class Track:
 
     def close(self) -> None:
         """Lets the networks go."""
-        self._finder = None
+        self._finder = self._aside = self._glance = None
         self._opened.close()
 
     def _follow(
@@ -257,21 +268,23 @@ class Track:
     def _search(self, finder: FaceFinder, image: Image, now_ns: int) -> bool:
         """Looks for faces in the whole picture that are not followed already; True for any."""
         self._searched_ns = now_ns
-        boxes = [track.last.box for track in self._tracks if track.seen]
-        known = np.array(boxes, np.float32).reshape(-1, 4)
+        known = self._known()
+        num_known = len(known)
         # With every known face in sight the detectors take turns, so that no frame takes long.
-        in_turn = bool(boxes) and all(track.seen for track in self._tracks)
+        in_turn = num_known > 0 and all(track.seen for track in self._tracks)
         self._is_far_turn = not self._is_far_turn
+        if in_turn and self._is_far_turn:
+            self._begin_glance(finder, image)
+            return False
         faces = finder.search(
             image,
             known=known,
             max_faces=self._config.max_faces + _NUM_HIDDEN,
             min_detection=self._config.min_detection,
             min_score=self._config.min_score,
-            near=not (in_turn and self._is_far_turn),
-            far=not in_turn or self._is_far_turn,
+            far=not in_turn,
         )
-        if not boxes and not faces and self._turn_is_due(now_ns):
+        if not num_known and not faces and self._turn_is_due(now_ns):
             faces = finder.search(
                 image,
                 known=known,
@@ -280,9 +293,43 @@ class Track:
                 min_score=CERTAIN_SCORE,
                 quarter_turns=self._next_turn(now_ns),
             )
+        return self._take_in(faces, image, now_ns, alone=not num_known)
+
+    def _known(self) -> NDArray[np.float32]:
+        """``(N, 4)`` boxes of the faces seen in this frame."""
+        boxes = [track.last.box for track in self._tracks if track.seen]
+        return np.array(boxes, np.float32).reshape(-1, 4)
+
+    def _begin_glance(self, finder: FaceFinder, image: Image) -> None:
+        """Has the slow detector look for newcomers beside the frames, in a copy of this one."""
+        if self._aside is not None:
+            self._glance = self._aside.submit(
+                finder.glance, image.copy(), min_detection=self._config.min_detection, near=False
+            )
+
+    def _take_glance(self) -> list[Candidate]:
+        """What the slow detector found in the frame before; waits for it where it must."""
+        glance, self._glance = self._glance, None
+        return [] if glance is None else glance.result()
+
+    def _confirm(
+        self, finder: FaceFinder, image: Image, now_ns: int, newcomers: list[Candidate]
+    ) -> None:
+        """Takes in those newcomers that are faces."""
+        faces = finder.confirm(
+            image,
+            newcomers,
+            known=self._known(),
+            max_faces=self._config.max_faces + _NUM_HIDDEN,
+            min_score=self._config.min_score,
+        )
+        self._take_in(faces, image, now_ns, alone=False)
+
+    def _take_in(self, faces: list[LocatedFace], image: Image, now_ns: int, *, alone: bool) -> bool:
+        """Gives believable faces their tracks; True for any."""
         sightings = [found for face in faces if (found := _sighting(face, image)) is not None]
         for sighting in sightings:
-            self._associate(sighting, now_ns, alone=not boxes)
+            self._associate(sighting, now_ns, alone=alone)
         return bool(sightings)
 
     def _turn_is_due(self, now_ns: int) -> bool:

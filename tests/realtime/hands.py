@@ -1,5 +1,7 @@
 """Hands made of numbers, and a finder that sees those it is told of."""
 
+from concurrent.futures import Executor, Future
+
 import cv2
 import numpy as np
 
@@ -19,6 +21,18 @@ def flat_hand(x, y, palm_px, angle_rad=0.0):
     cos, sin = np.cos(angle_rad), np.sin(angle_rad)
     points = palm_px * points @ np.array([[cos, sin], [-sin, cos]]) + (x, y)
     return np.hstack([points, np.zeros((21, 1))]).astype(np.float32)
+
+
+class AtOnce(Executor):
+    """Runs what it is given in the thread that gives it."""
+
+    def submit(self, work, /, *args, **kwargs):
+        done = Future()
+        try:
+            done.set_result(work(*args, **kwargs))
+        except Exception as error:
+            done.set_exception(error)
+        return done
 
 
 class ScriptedFinder:

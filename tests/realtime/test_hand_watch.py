@@ -1,3 +1,4 @@
+from concurrent.futures import Future
 from importlib import util
 from pathlib import Path
 
@@ -28,7 +29,8 @@ class Watched:
 
     def __init__(self, finder, **settings):
         self.finder = finder
-        self.watch = HandWatch(finder, **({"search_ms": 400.0, "min_score": 0.5} | settings))
+        usual = {"search_ms": 400.0, "min_score": 0.5, "aside": hands_of.AtOnce()}
+        self.watch = HandWatch(finder, **(usual | settings))
         self.now_ns = 0
         self.most_runs = 0
 
@@ -143,3 +145,44 @@ def test_faces_are_searched_around_by_turns():
     far = flat_hand(120.0, 420.0, 50.0)
     faces = [face_at(560.0, 100.0, 80.0), face_at(120.0, 300.0, 80.0)]
     assert len(Watched(ScriptedFinder((far, 0.95))).frames(20, faces=faces)) == 1
+
+
+def test_a_search_sees_the_picture_as_it_was_when_it_began():
+    class Later(hands_of.AtOnce):
+        """Does what it was given when it is told to."""
+
+        def submit(self, work, /, *args, **kwargs):
+            self.begun = (work, args, kwargs)
+            self.promise = Future()
+            return self.promise
+
+        def finish(self):
+            work, args, kwargs = self.begun
+            self.promise.set_result(work(*args, **kwargs))
+
+    class Remembering(ScriptedFinder):
+        def detect(self, image, region, *, min_score):
+            self.seen = image.copy()
+            return super().detect(image, region, min_score=min_score)
+
+    aside, finder = Later(), Remembering((HAND, 0.95))
+    watch = HandWatch(finder, search_ms=400.0, min_score=0.5, aside=aside)
+    image = np.full_like(IMAGE, 7)
+    assert watch.update(image, PERIOD_NS, [face_at()], alarmed=False) == []
+    image.fill(200)
+    aside.finish()
+    hands = watch.update(image, 2 * PERIOD_NS, [face_at()], alarmed=False)
+    assert (finder.seen == 7).all()
+    assert hands[0] == pytest.approx(HAND)
+
+
+def test_a_search_that_fails_is_told_in_the_next_frame():
+    class Broken(ScriptedFinder):
+        def detect(self, image, region, *, min_score):
+            raise RuntimeError("no such network")
+
+    watched = Watched(Broken())
+    watched.frames(1)
+    with pytest.raises(RuntimeError, match="no such network"):
+        watched.frames(1)
+    assert watched.frames(1) == []

@@ -70,7 +70,7 @@ def test_a_softened_face_has_so_much_of_its_finest_detail():
     blurred = cv2.GaussianBlur(face, (0, 0), SIGMA_PX).astype(np.float64)
     for gain in (0.25, 0.6, 1.0):
         softened = soften(face, gain, SIGMA_PX)
-        np.testing.assert_allclose(softened, blurred + gain * (face - blurred), atol=1.01)
+        np.testing.assert_allclose(softened, blurred + gain * (face - blurred), atol=1.5)
 
 
 def test_softening_keeps_the_light():

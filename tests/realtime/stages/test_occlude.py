@@ -201,7 +201,7 @@ def test_another_light_is_nothing_foreign(run, sitter, skin, effect):
 def test_a_hand_is_told_at_once_and_however_much_it_looks_like_the_face(run, sitter):
     hand = hands_of.flat_hand(160.0, 290.0, 70.0)
     finder = hands_of.ScriptedFinder((hand, 0.97))
-    run.stage._watch = HandWatch(finder, search_ms=400, min_score=0.5)
+    run.stage._watch = HandWatch(finder, search_ms=400, min_score=0.5, aside=hands_of.AtOnce())
     looks = sitter.looks(skin=SKINS["fair"])
     cover = (SKINS["fair"], lambda mask: hands_of.draw_flat_hand(mask, hand))
     for _ in range(6):

@@ -1,0 +1,30 @@
+from dataclasses import dataclass
+
+import numpy as np
+
+from realtime.frame import Face, Pose
+from realtime.tracks import GAP_NS, of_present, of_recent
+
+
+@dataclass
+class Note:
+    seen_ns: int
+
+
+def face(track_id):
+    return Face(
+        track_id, np.zeros(4, np.float32), np.zeros((468, 3), np.float32), 1.0, Pose(0, 0, 0)
+    )
+
+
+def test_only_faces_of_the_frame_are_remembered():
+    assert of_present({1: "one", 2: "two", 5: "five"}, [face(5), face(1), face(7)]) == {
+        1: "one",
+        5: "five",
+    }
+
+
+def test_a_face_is_remembered_for_as_long_as_a_gap_and_no_longer():
+    notes = {1: Note(1000), 2: Note(1001)}
+    assert of_recent(notes, 1000 + GAP_NS) == notes
+    assert of_recent(notes, 1001 + GAP_NS) == {2: notes[2]}
