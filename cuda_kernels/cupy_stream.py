@@ -26,8 +26,8 @@ class _Module:
     compiled: Any
 
 
-class CupyModules:
-    """The sources that have been compiled for one GPU; shared by the streams on it.
+class CupyDevice:
+    """One GPU: the sources compiled for it, shared by its streams, and what work is ordered with.
 
     Raises:
         GpuError: CuPy is missing, or it finds no GPU.
@@ -63,6 +63,14 @@ class CupyModules:
                 f"{source}.cu: must compile for this GPU, got {_one_line(error)}. {_REMEDY}"
             ) from error
 
+    def new_stream(self) -> Any:
+        """A ``cupy.cuda.Stream`` that waits for no other by itself."""
+        return self._cupy.cuda.Stream(non_blocking=True)
+
+    def new_event(self) -> Any:
+        """A ``cupy.cuda.Event`` that lets the thread sleep while it waits, and takes no times."""
+        return self._cupy.cuda.Event(block=True, disable_timing=True)
+
     def array(self, foreign: Any) -> Array:
         """An array of another library as the kernels take it; it stays where it is.
 
@@ -87,13 +95,12 @@ class CupyStream:
     """A ``Stream`` on an NVIDIA GPU.
 
     Args:
-        modules: compiled for the GPU that the stream belongs to.
-        stream: a ``cupy.cuda.Stream`` other than the default one, which waits for all others;
-            the caller's to keep for as long as work is queued on it.
+        device: the GPU that the stream belongs to.
+        stream: from ``new_stream``; the default one would wait for all others.
     """
 
-    def __init__(self, modules: CupyModules, stream: Any) -> None:
-        self._modules = modules
+    def __init__(self, device: CupyDevice, stream: Any) -> None:
+        self._device = device
         self._stream = stream
 
     def launch(
@@ -106,7 +113,7 @@ class CupyStream:
         block: tuple[int, int, int] = TILE,
     ) -> None:
         """Queues one kernel; see ``Stream``."""
-        function, parameters = self._modules.kernel(source, kernel)
+        function, parameters = self._device.kernel(source, kernel)
         check_arguments(kernel, parameters, arguments)
         with self._stream:
             function(num_blocks(extent, block), block, tuple(arguments))

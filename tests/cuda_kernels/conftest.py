@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cuda_kernels.cupy_stream import CupyModules, CupyStream
+from cuda_kernels.cupy_stream import CupyDevice, CupyStream
 from cuda_kernels.errors import GpuError
 
 _SPEC = util.spec_from_file_location("host_stream", Path(__file__).with_name("host_stream.py"))
@@ -74,14 +74,14 @@ def shim(tmp_path_factory):
 def gpu():
     """A device with a real GPU; skipped without one unless ``REQUIRE_GPU=1``."""
     try:
-        modules = CupyModules()
+        card = CupyDevice()
     except GpuError as error:
         if os.environ.get("REQUIRE_GPU") == "1":
             pytest.fail(f"REQUIRE_GPU=1, but: {error}")
         pytest.skip(str(error))
     import cupy
 
-    return Device("gpu", CupyStream(modules, cupy.cuda.Stream(non_blocking=True)), cupy)
+    return Device("gpu", CupyStream(card, card.new_stream()), cupy)
 
 
 @pytest.fixture(params=["cpu", "shim", "gpu"])

@@ -1,5 +1,6 @@
 """Compiling and queuing through CuPy, on a stand-in that records; the real one's signatures."""
 
+import inspect
 import re
 import sys
 from types import SimpleNamespace
@@ -7,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cuda_kernels.cupy_stream import CupyModules, CupyStream
+from cuda_kernels.cupy_stream import CupyDevice, CupyStream
 from cuda_kernels.errors import GpuError
 from cuda_kernels.source import COMPILE_OPTIONS, read_source
 
@@ -25,6 +26,8 @@ class FakeCupy:
         self.cuda = SimpleNamespace(
             is_available=lambda: has_gpu,
             compiler=SimpleNamespace(CompileException=CompileException),
+            Stream=lambda **settings: ("stream", settings),
+            Event=lambda **settings: ("event", settings),
         )
 
     def asarray(self, array):
@@ -75,7 +78,7 @@ def convert(stream):
 
 
 def test_a_kernel_is_queued_on_its_stream_in_blocks_that_cover_the_extent(cupy):
-    given = convert(CupyStream(CupyModules(), FakeStream(cupy, "swap")))
+    given = convert(CupyStream(CupyDevice(), FakeStream(cupy, "swap")))
     assert [launch[:4] for launch in cupy.launched] == [
         ("swap", "planes_from_bgr", (2, 1, 1), (32, 8, 1))
     ]
@@ -84,7 +87,7 @@ def test_a_kernel_is_queued_on_its_stream_in_blocks_that_cover_the_extent(cupy):
 
 
 def test_a_source_is_compiled_once_for_all_streams_of_a_gpu(cupy):
-    modules = CupyModules()
+    modules = CupyDevice()
     for name in ("detect", "swap"):
         convert(CupyStream(modules, FakeStream(cupy, name)))
     assert cupy.compiled == [(read_source("convert"), COMPILE_OPTIONS)]
@@ -92,7 +95,7 @@ def test_a_source_is_compiled_once_for_all_streams_of_a_gpu(cupy):
 
 
 def test_nothing_is_compiled_before_it_is_needed(cupy):
-    CupyStream(CupyModules(), FakeStream(cupy, "swap"))
+    CupyStream(CupyDevice(), FakeStream(cupy, "swap"))
     assert not cupy.compiled
 
 
@@ -103,20 +106,26 @@ def test_a_source_that_does_not_compile_is_told_in_one_line(monkeypatch, error):
     with pytest.raises(
         GpuError, match=r"^convert.cu: must compile for this GPU, got .*--device cpu"
     ):
-        convert(CupyStream(CupyModules(), FakeStream(cupy, "swap")))
+        convert(CupyStream(CupyDevice(), FakeStream(cupy, "swap")))
 
 
 def test_without_cupy_or_a_gpu_it_is_told_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(GpuError, match=r"CuPy must be importable.*Install the gpu extra"):
-        CupyModules()
+        CupyDevice()
     monkeypatch.setitem(sys.modules, "cupy", FakeCupy(has_gpu=False))
     with pytest.raises(GpuError, match=r"must find one with its driver.*use --device cpu"):
-        CupyModules()
+        CupyDevice()
+
+
+def test_streams_wait_for_no_other_and_events_let_the_thread_sleep(cupy):
+    card = CupyDevice()
+    assert card.new_stream() == ("stream", {"non_blocking": True})
+    assert card.new_event() == ("event", {"block": True, "disable_timing": True})
 
 
 def test_arrays_of_other_libraries_are_taken_where_they_lie(cupy):
-    modules = CupyModules()
+    modules = CupyDevice()
     pycuda = SimpleNamespace(__cuda_array_interface__={})
     assert modules.array(pycuda) == ("by interface", pycuda)
     jax = SimpleNamespace(__dlpack_device__=lambda: (2, 0))
@@ -135,6 +144,8 @@ def test_the_real_cupy_takes_what_the_fake_one_takes():
     assert issubclass(cupy.cuda.compiler.CompileException, Exception)
     assert isinstance(cupy.cuda.is_available(), bool)
     assert hasattr(cupy.cuda.Stream, "__enter__")
+    assert "non_blocking" in inspect.signature(cupy.cuda.Stream.__init__).parameters
+    assert {"block", "disable_timing"} <= {*inspect.signature(cupy.cuda.Event.__init__).parameters}
     assert callable(cupy.asarray)
     assert callable(cupy.from_dlpack)
     # Made without a GPU; nothing is compiled before a kernel is asked for.
