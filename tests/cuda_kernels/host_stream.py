@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import platform
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -35,8 +36,9 @@ _C_TYPES = {
 }
 
 
-def has_compiler() -> bool:
-    return shutil.which("g++") is not None
+def is_possible() -> bool:
+    """Whether there is g++, and a processor whose stacks the shim can switch."""
+    return shutil.which("g++") is not None and platform.machine() in ("x86_64", "AMD64")
 
 
 class HostStream:
