@@ -1,8 +1,8 @@
 // Runs CUDA C++ on the host, unmodified, for tests.
 //
-// The threads of a grid run one after another. Where a kernel has barriers, each thread of a block is
-// a fibre that hands over at the barrier, so barriers are exact and the order is always the same.
-// Blocks never overlap; what depends on the order of blocks is not seen here.
+// The threads of a grid run one after another, blocks scattered and their threads backwards, so that
+// a kernel that counts on the usual order fails. Where a kernel has barriers, each thread of a block is
+// a fibre that hands over at the barrier, so barriers are exact and every run is the same.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -106,6 +106,11 @@ static void prepare(Fibre& fibre) {
     fibre.done = false;
 }
 
+static ShimIndex index_of(unsigned thread) {
+    return {thread % blockDim.x, thread / blockDim.x % blockDim.y,
+            thread / (blockDim.x * blockDim.y)};
+}
+
 template <class F> static void run_block_with_barriers(F& f) {
     unsigned count = blockDim.x * blockDim.y * blockDim.z;
     while (fibres.size() < count)
@@ -114,9 +119,9 @@ template <class F> static void run_block_with_barriers(F& f) {
     body_argument = &f;
     for (unsigned t = 0; t < count; t++) prepare(fibres[t]);
     for (unsigned left = count; left;)
-        for (unsigned t = 0; t < count; t++) {
+        for (unsigned t = count; t-- > 0;) {
             if (fibres[t].done) continue;
-            threadIdx = {t % blockDim.x, t / blockDim.x % blockDim.y, t / (blockDim.x * blockDim.y)};
+            threadIdx = index_of(t);
             current = t;
             shim_switch(&main_stack_pointer, fibres[t].stack_pointer);
             if (fibres[t].done) left--;
@@ -126,21 +131,22 @@ template <class F> static void run_block_with_barriers(F& f) {
 template <class F> static void launch(dim3 grid, dim3 block, bool has_barriers, F f) {
     gridDim = grid;
     blockDim = block;
-    for (unsigned bz = 0; bz < grid.z; bz++)
-        for (unsigned by = 0; by < grid.y; by++)
-            for (unsigned bx = 0; bx < grid.x; bx++) {
-                blockIdx = {bx, by, bz};
-                if (has_barriers) {
-                    run_block_with_barriers(f);
-                    continue;
-                }
-                for (unsigned z = 0; z < block.z; z++)
-                    for (unsigned y = 0; y < block.y; y++)
-                        for (unsigned x = 0; x < block.x; x++) {
-                            threadIdx = {x, y, z};
-                            f();
-                        }
-            }
+    // A prime step meets every block once, unless it divides their number.
+    unsigned long long count = 1ull * grid.x * grid.y * grid.z, step = 7919;
+    if (count % step == 0) step = 1;
+    for (unsigned long long n = 0; n < count; n++) {
+        unsigned long long b = (n * step + count / 2) % count;
+        blockIdx = {static_cast<unsigned>(b % grid.x), static_cast<unsigned>(b / grid.x % grid.y),
+                    static_cast<unsigned>(b / grid.x / grid.y)};
+        if (has_barriers) {
+            run_block_with_barriers(f);
+            continue;
+        }
+        for (unsigned t = block.x * block.y * block.z; t-- > 0;) {
+            threadIdx = index_of(t);
+            f();
+        }
+    }
 }
 
 }  // namespace shim
