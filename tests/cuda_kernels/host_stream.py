@@ -18,9 +18,13 @@ SANITIZE = "CUDA_KERNELS_SANITIZE"
 """Set to 1 in the environment, sources are compiled with the address and other sanitizers."""
 
 _HERE = Path(__file__).parent
-_FLAGS = ("-std=c++17", "-O1", "-g", "-fPIC", "-shared", "-ffp-contract=off", "-Wall", "-Werror")
+_FLAGS = ("-std=c++17", "-fPIC", "-shared", "-ffp-contract=off", "-Wall", "-Werror")
 _MAY_BE_UNUSED = ("-Wno-unused-function", "-Wno-unused-variable")
+_QUICK = ("-O1",)
+# Most of the time goes into compiling, where optimising costs more than it saves.
 _SANITIZERS = (
+    "-O0",
+    "-g1",
     "-fsanitize=address,undefined",
     "-fno-sanitize-recover=undefined",
     "-fno-omit-frame-pointer",
@@ -92,7 +96,7 @@ class HostStream:
             )
         host, library = self._folder / f"{name}.cpp", self._folder / f"{name}.so"
         host.write_text("\n".join(lines) + "\n")
-        flags = [*_FLAGS, *_MAY_BE_UNUSED, *(_SANITIZERS if os.environ.get(SANITIZE) else ())]
+        flags = [*_FLAGS, *_MAY_BE_UNUSED, *(_SANITIZERS if os.environ.get(SANITIZE) else _QUICK)]
         done = subprocess.run(
             ["g++", *flags, f"-I{_HERE}", "-o", library, host],
             capture_output=True,
