@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cuda_kernels.launch import Array, Stream, dense
+
 _WINDOW_PX = 5
 
 
@@ -17,6 +19,7 @@ def flow_confidence(
     noise: float,
     contrast: float,
     out: NDArray[np.float32],
+    stream: Stream | None = None,
 ) -> None:
     """Doubts a flow where there and back do not meet, or where what moved changed its look.
 
@@ -31,8 +34,16 @@ def flow_confidence(
         noise: grey levels of difference that say nothing.
         contrast: grey levels beyond that at which trust falls to 1/e.
         out: ``(H, W) f32`` 0..1 is written; 0 where the flow leads out of the picture.
+        stream: the GPU's, where all arrays must be C-contiguous; None computes on the processor.
+
+    Raises:
+        ValueError: the arrays do not fit each other, on a GPU.
     """
     height, width = now.shape
+    if stream is not None:
+        settings = [np.float32(value) for value in (tolerance_px, noise, contrast)]
+        _on_gpu(before, now, flow, opposite, settings, out, stream)
+        return
     # Plane by plane: of two channels that lie side by side OpenCV's loops are the slow ones.
     across, down = cv2.split(flow)
     columns = across + np.arange(width, dtype=np.float32)
@@ -43,8 +54,8 @@ def flow_confidence(
         cv2.add(cv2.remap(back, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), ahead)
         for back, ahead in zip(cv2.split(opposite), (across, down), strict=True)
     ]
-    aside, along = (cv2.multiply(way, way, scale=tolerance_px**-2) for way in missed)
-    squared = cv2.add(aside, along)
+    sideways, upright = (cv2.multiply(way, way, scale=tolerance_px**-2) for way in missed)
+    squared = cv2.add(sideways, upright)
     seen = cv2.remap(before, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     difference = cv2.absdiff(now, seen).astype(np.float32)
     window = (_WINDOW_PX, _WINDOW_PX)
@@ -53,3 +64,30 @@ def flow_confidence(
     cv2.multiply(out, out, out, scale=-(contrast**-2))
     cv2.exp(cv2.subtract(out, squared, out), out)
     out[(columns != at[0]) | (rows != at[1])] = 0.0
+
+
+def _on_gpu(
+    before: Array,
+    now: Array,
+    flow: Array,
+    opposite: Array,
+    settings: list[np.float32],
+    out: Array,
+    stream: Stream,
+) -> None:
+    height, width = now.shape
+    stream.launch(
+        "flow_confidence",
+        "flow_confidence",
+        [
+            dense("flow_confidence: before", before, (height, width)),
+            dense("flow_confidence: now", now, (height, width)),
+            dense("flow_confidence: flow", flow, (height, width, 2)),
+            dense("flow_confidence: opposite", opposite, (height, width, 2)),
+            np.int32(width),
+            np.int32(height),
+            *settings,
+            dense("flow_confidence: out", out, (height, width)),
+        ],
+        extent=(width, height, 1),
+    )

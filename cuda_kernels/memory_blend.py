@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cuda_kernels.launch import Argument, Array, Stream, dense, expect_scratch
+
 _NUM_PLANES = 6
 """Pictures of the full size that a step needs room for."""
 
@@ -25,6 +27,7 @@ def memory_blend(
     limit: float | None,
     scratch: NDArray[np.float32],
     out: NDArray[np.float32],
+    stream: Stream | None = None,
 ) -> None:
     """Blends what is remembered, moved to its new place, with what is seen now.
 
@@ -44,7 +47,14 @@ def memory_blend(
         scratch: ``(blend_scratch_size(H, W, C),) f32`` or more; fresh memory in every frame
             would cost more than all the arithmetic.
         out: ``(H, W, C) f32`` is written; none of the inputs.
+        stream: the GPU's, where all arrays must be C-contiguous; None computes on the processor.
+
+    Raises:
+        ValueError: the arrays do not fit each other, on a GPU.
     """
+    if stream is not None:
+        _blend_on_gpu(memory, current, where, weight, strengths, limit, scratch, out, stream)
+        return
     height, width, channels = current.shape
     planes = scratch[: _NUM_PLANES * current.size].reshape(_NUM_PLANES, height, width, channels)
     change, low, high = planes[:3]
@@ -78,7 +88,11 @@ def memory_blend(
 
 
 def memory_warp(
-    memory: NDArray[np.float32], where: NDArray[np.float32], *, out: NDArray[np.float32]
+    memory: NDArray[np.float32],
+    where: NDArray[np.float32],
+    *,
+    out: NDArray[np.float32],
+    stream: Stream | None = None,
 ) -> None:
     """Moves what is remembered to its new place, with bicubic interpolation.
 
@@ -86,7 +100,18 @@ def memory_warp(
         memory: ``(h, w, C) f32``, C at most 4; its edge goes on beyond it.
         where: ``(H, W, 2) f32``, the place in ``memory`` that each pixel comes from.
         out: ``(H, W, C) f32`` is written.
+        stream: the GPU's, where all arrays must be C-contiguous; None computes on the processor.
+
+    Raises:
+        ValueError: the arrays do not fit each other, on a GPU.
     """
+    if stream is not None:
+        height, width = where.shape[:2]
+        target = dense("memory_warp: out", out, (height, width, memory.shape[2]))
+        size = _numbers(height, width)
+        arguments = [*_source("memory_warp", memory, where, (height, width)), *size, target]
+        stream.launch("memory_blend", "memory_warp", arguments, extent=(width, height, 1))
+        return
     cv2.remap(
         memory,
         where,
@@ -95,6 +120,73 @@ def memory_warp(
         dst=out,
         borderMode=cv2.BORDER_REPLICATE,
     )
+
+
+def _blend_on_gpu(
+    memory: Array,
+    current: Array,
+    where: Array,
+    weight: Array,
+    strengths: tuple[float, float, float],
+    limit: float | None,
+    scratch: Array,
+    out: Array,
+    stream: Stream,
+) -> None:
+    height, width, channels = current.shape
+    sizes = [(max(height // n, 1), max(width // n, 1)) for n in (1, 2, 4)]
+    expect_scratch("memory_blend", scratch, blend_scratch_size(height, width, channels))
+    pictures, weights = _pieces(scratch, sizes, channels)
+    weights[0] = dense("memory_blend: weight", weight, (height, width))
+
+    def launch(kernel: str, arguments: list[Argument], size: tuple[int, int]) -> None:
+        stream.launch("memory_blend", kernel, arguments, extent=(size[1], size[0], 1))
+
+    full, half, quarter = (_numbers(*size) for size in sizes)
+    fine, middle, coarse = (np.float32(value) for value in strengths)
+    now = dense("memory_blend: current", current, current.shape)
+    target = dense("memory_blend: out", out, current.shape)
+    held = np.int32(limit is not None), np.float32(limit or 0.0)
+    source = _source("memory_blend", memory, where, (height, width))
+    count = np.int32(channels)
+    launch("find_change", [*source, now, *full, *held, pictures[0]], sizes[0])
+    for index, (size, smaller) in enumerate(((full, half), (half, quarter))):
+        given: list[Argument] = [pictures[index], weights[index], *size, count]
+        made: list[Argument] = [pictures[index + 1], weights[index + 1], *smaller]
+        launch("shrink", [*given, *made], sizes[index + 1])
+    below: list[Argument] = [pictures[2], weights[2], *quarter, coarse - middle, weights[1]]
+    launch("join_half", [*below, middle - fine, count, pictures[1], *half], sizes[1])
+    own: list[Argument] = [now, pictures[0], weights[0], fine, pictures[1], *half]
+    launch("join_full", [*own, count, target, *full], sizes[0])
+
+
+def _pieces(
+    scratch: Array, sizes: list[tuple[int, int]], channels: int
+) -> tuple[list[Array], list[Array]]:
+    """Room for a picture and its weight at each size."""
+    pictures, weights, start = [], [], 0
+    for rows, columns in sizes:
+        middle, end = (start + rows * columns * count for count in (channels, channels + 1))
+        pictures.append(scratch[start:middle])
+        weights.append(scratch[middle:end])
+        start = end
+    return pictures, weights
+
+
+def _source(where_from: str, memory: Array, where: Array, size: tuple[int, int]) -> list[Argument]:
+    """A memory, its size and the places in it, as kernels take them."""
+    height, width, channels = memory.shape
+    return [
+        dense(f"{where_from}: memory", memory, memory.shape),
+        *_numbers(height, width),
+        np.int32(channels),
+        dense(f"{where_from}: where", where, (*size, 2)),
+    ]
+
+
+def _numbers(height: int, width: int) -> tuple[np.int32, np.int32]:
+    """Width and height as kernels take them."""
+    return np.int32(width), np.int32(height)
 
 
 def _of_size(

@@ -39,7 +39,7 @@ ADAPTERS = {
     "av": ("realtime.media_file", "realtime.sinks", "realtime.sources"),
     "c2pa": ("realtime.provenance.c2pa_manifest",),
     "cryptography": ("realtime.provenance.certificates",),
-    "cupy": (),
+    "cupy": ("cuda_kernels.cupy_stream",),
     "cv2_enumerate_cameras": ("realtime.sources.devices",),
     "google": ("engines.graphs", "engines.models.inspection"),
     "onnx": ("engines.models", *GRAPH_TOOLS),

@@ -8,32 +8,51 @@ STEP_PX = 1 / 32
 """Places on this grid are met exactly; others may be rounded to it."""
 
 
-def blend(memory, current, where, weight, strengths, limit=None):
-    """One step into a poisoned array."""
-    out = np.full(current.shape, np.nan, np.float32)
-    scratch = np.full(blend_scratch_size(*current.shape), np.nan, np.float32)
-    memory_blend(memory, current, where, weight, strengths, limit=limit, scratch=scratch, out=out)
-    return out
+@pytest.fixture
+def blend(device):
+    """A function that takes one step into a poisoned array."""
+
+    def run(memory, current, where, weight, strengths, limit=None):
+        out = device.poisoned(current.shape, np.float32)
+        scratch = device.poisoned(blend_scratch_size(*current.shape), np.float32)
+        given = map(device.put, (memory, current, where, weight))
+        memory_blend(*given, strengths, limit=limit, scratch=scratch, out=out, stream=device.stream)
+        return device.take(out)
+
+    return run
+
+
+@pytest.fixture
+def warp(device):
+    """A function that moves a memory into a poisoned array."""
+
+    def run(memory, where):
+        out = device.poisoned((*where.shape[:2], memory.shape[2]), np.float32)
+        memory_warp(device.put(memory), device.put(where), out=out, stream=device.stream)
+        return device.take(out)
+
+    return run
 
 
 def cubic(distance):
     """Keys' kernel with a = -0.75, as OpenCV has it."""
-    d = abs(distance)
-    if d < 1:
-        return 1.25 * d**3 - 2.25 * d**2 + 1
-    return -0.75 * d**3 + 3.75 * d**2 - 6 * d + 3 if d < 2 else 0.0
+    d = np.abs(distance)
+    near = 1.25 * d**3 - 2.25 * d**2 + 1
+    far = -0.75 * d**3 + 3.75 * d**2 - 6 * d + 3
+    return np.where(d < 1, near, np.where(d < 2, far, 0.0))
 
 
 def moved(memory, where):
-    """The definition of the warp, pixel by pixel in float64."""
+    """The definition of the warp in float64: sixteen values around each place."""
     height, width = memory.shape[:2]
+    x, y = np.moveaxis(where.astype(np.float64), -1, 0)
     out = np.zeros((*where.shape[:2], memory.shape[2]))
-    for row, column in np.ndindex(out.shape[:2]):
-        x, y = where[row, column].astype(np.float64)
-        for down in range(int(np.floor(y)) - 1, int(np.floor(y)) + 3):
-            for across in range(int(np.floor(x)) - 1, int(np.floor(x)) + 3):
-                value = memory[np.clip(down, 0, height - 1), np.clip(across, 0, width - 1)]
-                out[row, column] += cubic(x - across) * cubic(y - down) * value.astype(np.float64)
+    for down in np.floor(y) + np.arange(-1, 3)[:, None, None]:
+        for across in np.floor(x) + np.arange(-1, 3)[:, None, None]:
+            rows = np.clip(down, 0, height - 1).astype(int)
+            columns = np.clip(across, 0, width - 1).astype(int)
+            share = cubic(x - across) * cubic(y - down)
+            out += share[..., None] * memory[rows, columns].astype(np.float64)
     return out
 
 
@@ -54,7 +73,7 @@ def growing(num, num_out):
 
 def resized(values, matrix_of, shape):
     rows, columns = (matrix_of(n, m) for n, m in zip(values.shape[:2], shape, strict=True))
-    return np.einsum("ai,bj,ij...->ab...", rows, columns, values)
+    return np.einsum("ai,bj,ij...->ab...", rows, columns, values, optimize=True)
 
 
 def defined(memory, current, where, weight, strengths, limit):
@@ -62,14 +81,9 @@ def defined(memory, current, where, weight, strengths, limit):
     here = current.astype(np.float64)
     there = moved(memory, where)
     if limit is not None:
-        windows = [
-            here[max(r - 1, 0) : r + 2, max(c - 1, 0) : c + 2]
-            for r, c in np.ndindex(here.shape[:2])
-        ]
-        low, high = (
-            np.array([part(w, axis=(0, 1)) for w in windows]).reshape(here.shape)
-            for part in (np.min, np.max)
-        )
+        around = np.pad(here, ((1, 1), (1, 1), (0, 0)), mode="edge")
+        windows = np.lib.stride_tricks.sliding_window_view(around, (3, 3), axis=(0, 1))
+        low, high = windows.min(axis=(3, 4)), windows.max(axis=(3, 4))
         there = np.clip(there, low - limit, high + limit)
     full = here.shape[:2]
     half, quarter = (tuple(max(n // step, 1) for n in full) for step in (2, 4))
@@ -101,7 +115,7 @@ def straight(size):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("limit", [None, 12.0])
-def test_each_band_of_detail_is_blended_with_its_own_strength(size, limit):
+def test_each_band_of_detail_is_blended_with_its_own_strength(blend, size, limit):
     given = scene(3, size, 4)
     strengths = (0.5, 0.7, 0.9)
     wanted = defined(*given, strengths, limit)
@@ -109,25 +123,25 @@ def test_each_band_of_detail_is_blended_with_its_own_strength(size, limit):
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_up_to_four_channels_are_blended_each_for_itself(channels):
+def test_up_to_four_channels_are_blended_each_for_itself(blend, channels):
     given = scene(4, (19, 15), channels)
     wanted = defined(*given, (0.4, 0.6, 0.8), 5.0)
     assert blend(*given, (0.4, 0.6, 0.8), 5.0) == pytest.approx(wanted, abs=0.02)
 
 
-def test_a_memory_may_have_another_size():
+def test_a_memory_may_have_another_size(blend):
     given = scene(5, (21, 17), 3, memory_size=(9, 31))
     wanted = defined(*given, (0.4, 0.6, 0.8), None)
     assert blend(*given, (0.4, 0.6, 0.8)) == pytest.approx(wanted, abs=0.02)
 
 
-def test_with_one_strength_it_is_the_plain_exponential_memory():
+def test_with_one_strength_it_is_the_plain_exponential_memory(blend):
     memory, current, where, _ = scene(6, (27, 35), 3)
     out = blend(memory, current, where, np.ones((27, 35), np.float32), (0.7, 0.7, 0.7))
     assert out == pytest.approx(0.7 * moved(memory, where) + 0.3 * current, abs=0.02)
 
 
-def test_no_weight_forgets_and_full_strength_keeps():
+def test_no_weight_forgets_and_full_strength_keeps(blend):
     memory, current, where, _ = scene(7, (15, 13), 4)
     nothing, all_of_it = np.zeros((15, 13), np.float32), np.ones((15, 13), np.float32)
     np.testing.assert_allclose(blend(memory, current, where, nothing, (0.7, 0.8, 0.9)), current)
@@ -135,23 +149,20 @@ def test_no_weight_forgets_and_full_strength_keeps():
     assert kept == pytest.approx(moved(memory, where), abs=0.02)
 
 
-def test_the_memory_is_read_where_it_is_said_to_lie():
+def test_the_memory_is_read_where_it_is_said_to_lie(warp):
     memory = np.zeros((11, 13, 1), np.float32)
     memory[4, 9] = 100.0
     where = straight((11, 13)) + np.float32([3, -2])
-    kept = np.full((11, 13, 1), np.nan, np.float32)
-    memory_warp(memory, where, out=kept)
-    assert np.argwhere(kept[..., 0] > 50).tolist() == [[6, 6]]
+    assert np.argwhere(warp(memory, where)[..., 0] > 50).tolist() == [[6, 6]]
 
 
-def test_beyond_its_edge_a_memory_goes_on():
+def test_beyond_its_edge_a_memory_goes_on(warp):
     memory = np.tile(np.arange(7, dtype=np.float32)[None, :, None], (5, 1, 3))
-    out = np.full((5, 7, 3), np.nan, np.float32)
-    memory_warp(memory, straight((5, 7)) + np.float32([50, 0]), out=out)
+    out = warp(memory, straight((5, 7)) + np.float32([50, 0]))
     np.testing.assert_array_equal(out, np.full((5, 7, 3), 6))
 
 
-def test_a_ghost_is_held_to_what_is_around_now():
+def test_a_ghost_is_held_to_what_is_around_now(blend):
     current = np.full((17, 17, 3), 100, np.float32)
     current[8, 8] = 130.0
     memory, where = np.full_like(current, 250.0), straight((17, 17))
@@ -162,7 +173,7 @@ def test_a_ghost_is_held_to_what_is_around_now():
     assert out == pytest.approx(wanted, abs=1e-3)
 
 
-def test_fine_detail_follows_while_the_coarse_light_stays():
+def test_fine_detail_follows_while_the_coarse_light_stays(blend):
     columns = np.indices((32, 32))[1]
     current = np.where(columns % 2, 60.0, 40.0).astype(np.float32)[..., None]
     memory = np.full_like(current, 100.0)
@@ -171,9 +182,16 @@ def test_fine_detail_follows_while_the_coarse_light_stays():
     assert np.ptp(out[8]) == pytest.approx(20.0, abs=0.1)
 
 
-def test_the_inputs_are_left_alone():
+def test_the_inputs_are_left_alone(device):
     given = scene(8, (15, 17), 3)
-    copies = [part.copy() for part in given]
-    blend(*given, (0.5, 0.6, 0.7), 3.0)
-    for part, copy in zip(given, copies, strict=True):
-        np.testing.assert_array_equal(part, copy)
+    held = [device.put(part) for part in given]
+    memory_blend(
+        *held,
+        (0.5, 0.6, 0.7),
+        limit=3.0,
+        scratch=device.poisoned(blend_scratch_size(15, 17, 3), np.float32),
+        out=device.poisoned((15, 17, 3), np.float32),
+        stream=device.stream,
+    )
+    for part, after in zip(given, held, strict=True):
+        np.testing.assert_array_equal(device.take(after), part)

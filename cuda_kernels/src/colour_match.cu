@@ -1,0 +1,129 @@
+// How often every luma and chroma occurs in two pictures, and one picture moved towards the other's
+// colours; see colour_match.py. Luma and chroma are whole numbers, the same that OpenCV computes.
+#include "sampling.cuh"
+
+struct LumaChroma {
+    int level[3];
+};
+
+__device__ LumaChroma luma_chroma(const unsigned char* pixel) {
+    int b = pixel[0], g = pixel[1], r = pixel[2];
+    int y = (1868 * b + 9617 * g + 4899 * r + 8192) >> 14;
+    int red = (((r - y) * 11682 + 8192) >> 14) + 128;
+    int blue = (((b - y) * 9241 + 8192) >> 14) + 128;
+    return {{y, between(red, 0, 255), between(blue, 0, 255)}};
+}
+
+extern "C" __global__ void clear_counts(unsigned int* __restrict__ counts, int num) {
+    int index = blockIdx.x * blockDim.x + threadIdx.x;
+    if (index < num) counts[index] = 0;
+}
+
+// Blocks of 256 threads; each counts a few rows for itself before it adds to what all count.
+extern "C" __global__ void count_levels(
+    const unsigned char* __restrict__ image, int step,
+    const unsigned char* __restrict__ mask, int mask_step, int width, int height,
+    unsigned int* __restrict__ counts) {
+    __shared__ unsigned int own[3 * 256];
+    for (int index = threadIdx.x; index < 3 * 256; index += blockDim.x) own[index] = 0;
+    __syncthreads();
+    for (int row = blockIdx.x; row < height; row += gridDim.x)
+        for (int column = threadIdx.x; column < width; column += blockDim.x) {
+            if (mask[static_cast<long long>(row) * mask_step + column] < 128) continue;
+            const unsigned char* pixel = image + static_cast<long long>(row) * step + 3 * column;
+            LumaChroma seen = luma_chroma(pixel);
+            for (int c = 0; c < 3; c++) atomicAdd(&own[256 * c + seen.level[c]], 1u);
+        }
+    __syncthreads();
+    for (int index = threadIdx.x; index < 3 * 256; index += blockDim.x)
+        if (own[index] > 0) atomicAdd(&counts[index], own[index]);
+}
+
+// Where mean and deviation lead a level.
+__device__ double by_moments(const unsigned int* ours, const unsigned int* theirs, int level) {
+    double mean[2], variance[2];
+    for (int side = 0; side < 2; side++) {
+        const unsigned int* counts = side ? theirs : ours;
+        unsigned long long num = 0, sum = 0, squares = 0;
+        for (int value = 0; value < 256; value++) {
+            unsigned long long count = counts[value];
+            num += count;
+            sum += count * value;
+            squares += count * value * value;
+        }
+        mean[side] = static_cast<double>(sum) / num;
+        variance[side] = static_cast<double>(squares) / num - mean[side] * mean[side];
+    }
+    double gain = sqrt((max(variance[1], 0.0) + 1.0) / (max(variance[0], 0.0) + 1.0));
+    return mean[1] + min(max(gain, 0.5), 2.0) * (level - mean[0]);
+}
+
+// Where a level's rank leads: to the level of the same rank, linear between the middles of levels.
+__device__ double by_rank(const unsigned int* ours, const unsigned int* theirs,
+                          unsigned int our_num, unsigned int their_num, int level) {
+    unsigned long long below = 0;
+    for (int value = 0; value < level; value++) below += ours[value];
+    // Twice the count up to the middle of a level, brought to the other picture's size.
+    unsigned long long rank = (2 * below + ours[level]) * their_num;
+    unsigned long long total = 0, before = 0;
+    for (int value = 0; value < 256; value++) {
+        unsigned long long middle = (2 * total + theirs[value]) * our_num;
+        if (middle >= rank) {
+            if (value == 0) return 0.0;
+            double gap = static_cast<double>(middle - before);
+            return value - static_cast<double>(middle - rank) / gap;
+        }
+        before = middle;
+        total += theirs[value];
+    }
+    return 255.0;
+}
+
+// Three blocks of 256 threads, one for luma and each chroma.
+extern "C" __global__ void find_shift(
+    const unsigned int* __restrict__ counts, int is_rank, float rate, float* __restrict__ shift) {
+    __shared__ unsigned int ours[256], theirs[256];
+    __shared__ unsigned int nums[2];
+    int level = threadIdx.x, first = 256 * blockIdx.x;
+    ours[level] = counts[first + level];
+    theirs[level] = counts[3 * 256 + first + level];
+    if (level < 2) nums[level] = 0;
+    __syncthreads();
+    atomicAdd(&nums[0], ours[level]);
+    atomicAdd(&nums[1], theirs[level]);
+    __syncthreads();
+    float wanted = 0.0f;
+    if (nums[0] > 0 && nums[1] > 0) {
+        // A level that does not occur moves as far as the next below that does, or else above.
+        int at = level;
+        if (is_rank) {
+            while (at > 0 && ours[at] == 0) at--;
+            while (ours[at] == 0) at++;
+        }
+        double there = is_rank ? by_rank(ours, theirs, nums[0], nums[1], at)
+                               : by_moments(ours, theirs, at);
+        wanted = static_cast<float>(there - at);
+    }
+    float before = shift[first + level];
+    shift[first + level] = rate >= 1.0f ? wanted : before + rate * (wanted - before);
+}
+
+// The face may be shifted in place.
+extern "C" __global__ void shift_colours(
+    const unsigned char* face, int step, int width, int height, const float* __restrict__ shift,
+    float strength, unsigned char* out, int out_step) {
+    int column = blockIdx.x * blockDim.x + threadIdx.x;
+    int row = blockIdx.y * blockDim.y + threadIdx.y;
+    if (column >= width || row >= height) return;
+    const unsigned char* pixel = face + static_cast<long long>(row) * step + 3 * column;
+    LumaChroma seen = luma_chroma(pixel);
+    float luma = strength * shift[seen.level[0]];
+    float red = strength * shift[256 + seen.level[1]], blue = strength * shift[512 + seen.level[2]];
+    float change[3] = {luma + 1.773f * blue, luma - 0.714f * red - 0.344f * blue,
+                       luma + 1.403f * red};
+    unsigned char* target = out + static_cast<long long>(row) * out_step + 3 * column;
+    for (int c = 0; c < 3; c++) {
+        int level = __float2int_rn(pixel[c] + change[c]);
+        target[c] = static_cast<unsigned char>(between(level, 0, 255));
+    }
+}
