@@ -17,7 +17,7 @@ MAX_SLEW_NS = 300_000
 MAX_RATE_DIFFERENCE = 0.02
 """Inputs further from the output's rate than this part of it are not followed."""
 
-USUAL_PERCENT = 90
+USUAL_PERCENT = 70
 """So many of the arrivals are to have their margin; the sender waits a moment for the others."""
 
 NUM_OBSERVED = 32

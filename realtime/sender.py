@@ -27,9 +27,11 @@ PRIVACY = "Privacy"
 
 MAX_SLEEP_NS = 50_000_000
 
-GRACE_PART = 8
+GRACE_PART = 3
 """A frame that is late by up to this part of a period is waited for: a tick that comes a moment
 late is seen by nobody, while repeating one frame and then dropping another is."""
+
+GRACE_NAP_S = 0.0005
 
 
 class Sender:
@@ -88,7 +90,6 @@ class Sender:
         self._shown = Frame.blank(spec)
         self._stall_ns = max(STALL_NS, 3 * spec.period_ns)
         self._lost_ns = max(LOST_NS, 3 * spec.period_ns)
-        self._grace_s = out_spec.period_ns / GRACE_PART / SECOND_NS
         self._out = Frame.blank(out_spec)
         self._fits = (spec.width, spec.height) == (out_spec.width, out_spec.height)
         self._slate_text = ""
@@ -146,7 +147,10 @@ class Sender:
         self._sleep_until(pacer.deadline_ns)
         self._times.waited.add(self._clock() - asked_ns)
         is_live = self._ring.policy is Policy.LIVE
-        frame = self._ring.wait_take(timeout_s=self._grace_s if is_live else 0)
+        # Before the first frame the ticks are not where the frames are.
+        if is_live and self._new_ns:
+            self._wait_for_late(pacer.deadline_ns)
+        frame = self._ring.wait_take(timeout_s=0)
         if frame is not None:
             self._holding = True
             self._shown.exchange(frame)
@@ -159,6 +163,21 @@ class Sender:
         else:
             self._send_again(pacer.media_ns)
         return True
+
+    def _wait_for_late(self, deadline_ns: int) -> None:
+        """Gives a frame that must be all but ready a moment more.
+
+        Also where an older one is there, which was too late for the tick before: sending that one
+        now would leave every picture from here on a period older than it need be.
+        """
+        period_ns = self._out_spec.period_ns
+        while self._lane.holding and not self._ring.cancelled:
+            age_ns = deadline_ns - self._lane.finished_ns
+            if not period_ns < 2 * age_ns < 3 * period_ns:
+                return
+            if self._clock() - deadline_ns >= period_ns // GRACE_PART:
+                return
+            self._sleep(GRACE_NAP_S)
 
     def _sleep_until(self, deadline_ns: int) -> None:
         # In short naps, so that a cancelled run with a slow rate ends at once all the same.

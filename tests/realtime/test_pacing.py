@@ -53,7 +53,8 @@ def test_ticks_only_go_forward_whatever_the_work_takes(durations):
 class Simulation:
     """A camera, some work, and a sender, on one virtual clock."""
 
-    def __init__(self, *, input_hz, work_ns, jitter_ns=0, camera_phase_ns=0, seed=1):
+    def __init__(self, *, input_hz, work_ns, jitter_ns=0, camera_phase_ns=0, patience_ns=0, seed=1):
+        self.patience_ns = patience_ns
         self.pacer = Pacer(RATE_HZ, start_ns=0)
         self.sent_ns = []
         self.latencies_ns = []
@@ -72,6 +73,8 @@ class Simulation:
             ready = 0
             while self._frames[ready][2] <= now_ns:
                 ready += 1
+            if not ready and self._frames[0][2] <= now_ns + self.patience_ns:
+                now_ns, ready = self._frames[0][2], 1
             if ready:
                 seq, captured_ns, ready_ns = self._frames[ready - 1]
                 self.pacer.observe(ready_ns, seq=seq)
@@ -121,12 +124,16 @@ def test_the_phase_finds_home_from_anywhere_under_jitter(first_ready_ns):
 
 
 def test_jitter_is_kept_out_of_the_cadence_and_costs_few_frames():
-    run = Simulation(input_hz=30, work_ns=8 * MS_NS, jitter_ns=6 * MS_NS).run(60)
+    run = Simulation(
+        input_hz=30, work_ns=8 * MS_NS, jitter_ns=6 * MS_NS, patience_ns=PERIOD_NS // 3
+    ).run(60)
     settling = len(run.latencies_ns), run.num_repeated
     run.run(900)
     assert max(run.latencies_ns[settling[0] :]) <= 8 * MS_NS + 6 * MS_NS + 2 * MARGIN_NS
     assert run.num_repeated == settling[1] <= 6
-    assert all(abs(step - PERIOD_NS) <= MAX_SLEW_NS + 1 for step in run.intervals_ns()[3:])
+    off = sorted(abs(step - PERIOD_NS) for step in run.intervals_ns()[3:])
+    assert off[len(off) * 95 // 100] <= MS_NS
+    assert off[-1] <= 2 * MS_NS
 
 
 @pytest.mark.parametrize("input_hz", [29.97, 30.03, 29.9, 30.1])

@@ -90,6 +90,11 @@ class Stage:
         return self.finished_ns - 10 * MS_NS if self.camera_lost else self.now_ns
 
     @property
+    def holding(self):
+        """The lane's part: whether it has a frame in hand."""
+        return bool(self.due) and self.due[0][0] - 10 * MS_NS <= self.now_ns
+
+    @property
     def health(self):
         """The intake's part: how the camera says it does."""
         told = [health for from_ms, health in self.healths if self.now_ns >= from_ms * MS_NS]
@@ -323,3 +328,30 @@ def test_every_picture_that_is_sent_was_finished_exactly_once(out_size):
     assert len(text) >= (2 if letterboxed else 7)
     assert stamp.sizes == {out_size[::-1]}
     assert stage.metrics.stages["stamp"].worked.count == 6
+
+
+def test_a_frame_that_is_late_by_a_moment_is_waited_for():
+    ready_ms = steady(40)
+    usual = Stage(ready_ms, end_ms=1310).run()
+    ready_ms[20] += 10
+    stage = Stage(ready_ms, end_ms=1310).run()
+    assert stage.tally == usual.tally
+    off_ns = [b - a - PERIOD_NS for a, b in pairwise(stage.sent_ns[3:])]
+    assert 7 * MS_NS < max(off_ns) < PERIOD_NS // 3
+
+
+def test_after_a_frame_that_was_too_late_the_newest_one_is_shown_again_at_once():
+    ready_ms = [*steady(21), *steady(39, first_ms=14.0 + 21 * PERIOD_NS / MS_NS)]
+    usual = Stage(ready_ms, end_ms=1980).run()
+    ready_ms[20] += 15
+    stage = Stage(ready_ms, end_ms=1980).run()
+    assert stage.tally.repeated == usual.tally.repeated + 1
+    assert stage.tally.delivered == usual.tally.delivered - 1
+    # All frames but that one are 10 ms in the making.
+    assert stage.metrics.latency.quantile_ms(0.95) < 25
+
+
+def test_nothing_is_waited_for_where_the_lane_takes_long():
+    stage = Stage([*steady(10), 650, 1000, 1350], end_ms=1400).run()
+    steps = [b - a for a, b in pairwise(stage.sent_ns[3:])]
+    assert all(abs(step - PERIOD_NS) < MS_NS for step in steps)
