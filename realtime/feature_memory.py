@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from cuda_kernels.memory_blend import blend_scratch_size, memory_blend, memory_warp
 from realtime.frame import Motion
-from realtime.geometry import Matrix, compose, invert
+from realtime.geometry import Matrix, apply, compose, invert
 
 _REFERENCE_HZ = 30.0
 """Frame rate at which ``weight`` is meant."""
@@ -18,6 +18,10 @@ _REFERENCE_HZ = 30.0
 _STRETCH = (1.0, 1.2, 1.4)
 """How much longer half and quarter size are remembered than full size. Light that is remembered
 for much longer trails behind the head that turns in it."""
+
+_STILL_PX = 0.25
+"""Movement since the frame before, in pixels of the memory, at which what stands still has become
+something that moves for all but 1/e."""
 
 _RECOVERY = 0.5
 """Share by which the trust in a memory rises with each reliable frame."""
@@ -30,12 +34,14 @@ class MemoryConfig(BaseModel, frozen=True, extra="forbid"):
         enabled: False shows each frame as it was drawn.
         weight: what the memory counts for, against the newest frame, at 30 frames a second; at
             other rates it is remembered for the same time. 0.7 is the usual choice.
+        still_weight: the same for what stands still, where that is more.
         half_life_ms: how fast trust in a memory fades while no frame that can be relied on comes.
         limit: grey levels by which the memory may leave the colours around a pixel now.
     """
 
     enabled: bool = True
     weight: float = Field(0.7, ge=0.0, lt=1.0)
+    still_weight: float = Field(0.8, ge=0.0, lt=1.0)
     half_life_ms: float = Field(150.0, gt=0.0, le=10_000.0)
     limit: float = Field(40.0, ge=0.0, le=255.0)
 
@@ -107,10 +113,14 @@ class FeatureMemory:
             np.copyto(fused, current)
             self._keep(fused, crop_from_image, reliability)
             return fused
-        where, weight = _origins(current.shape, crop_from_image, motion, state)
         frames = elapsed_ns / 1e9 * _REFERENCE_HZ
         strengths = [self._config.weight ** (frames / stretch) for stretch in _STRETCH]
         doubt = (1.0 - reliability) * state.trust
+        most = max(self._config.still_weight, self._config.weight) ** frames
+        gain = most / strengths[0] if strengths[0] > 0.0 else 1.0
+        where, weight = _origins(
+            current.shape, crop_from_image, motion, state, still_gain=gain + (1.0 - gain) * doubt
+        )
         fine, middle, coarse = (value + (1.0 - value) * doubt for value in strengths)
         memory_blend(
             state.features,
@@ -174,12 +184,24 @@ class FeatureMemory:
 
 
 def _origins(
-    shape: tuple[int, ...], crop_from_image: Matrix, motion: Motion, state: _State
+    shape: tuple[int, ...],
+    crop_from_image: Matrix,
+    motion: Motion,
+    state: _State,
+    *,
+    still_gain: float = 1.0,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Where each pixel of a crop was in the memory, and how far that can be trusted.
 
+    Args:
+        shape: of the crop.
+        crop_from_image: its place.
+        motion: since the frame before.
+        state: the memory.
+        still_gain: how much more than moving parts those count that stood still, at least 1.
+
     Returns:
-        ``(H, W, 2) f32`` memory pixels and ``(H, W) f32`` 0..1.
+        ``(H, W, 2) f32`` memory pixels and ``(H, W) f32`` 0..``still_gain``.
     """
     height, width = shape[:2]
     view_from_crop = compose(motion.crop_from_image, invert(crop_from_image))
@@ -197,7 +219,7 @@ def _origins(
         for plane in cv2.split(motion.flow)
     )
     shifts = [
-        cv2.addWeighted(across, float(row[0]), down, float(row[1]), 0.0)
+        np.asarray(cv2.addWeighted(across, float(row[0]), down, float(row[1]), 0.0), np.float32)
         for row in memory_from_view[:, :2]
     ]
     memory_from_crop = compose(memory_from_view, view_from_crop)
@@ -212,6 +234,11 @@ def _origins(
     # Enlarging would carry some of the trust over the edge.
     inside = np.asarray(cv2.erode(inside, np.ones((3, 3), np.uint8)), np.uint8)
     known = cv2.multiply(known, inside, scale=1 / 255, dtype=cv2.CV_32F)
+    if still_gain > 1.0:
+        middle = np.array([[(width - 1) / 2, (height - 1) / 2]])
+        unmoved = compose(state.crop_from_image, invert(crop_from_image))
+        apart = (apply(memory_from_crop, middle) - apply(unmoved, middle))[0]
+        known = cv2.multiply(known, 1.0 + np.float32(still_gain - 1.0) * _stillness(shifts, apart))
     weight = cv2.resize(known, (width, height))
     where = cv2.merge(
         [
@@ -220,6 +247,20 @@ def _origins(
         ]
     )
     return np.asarray(where, np.float32), np.asarray(weight, np.float32)
+
+
+def _stillness(
+    shifts: list[NDArray[np.float32]], apart: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """How far each pixel stood still in the picture, ``(h, w) f32`` 0..1.
+
+    Args:
+        shifts: across and down, ``(h, w)`` pixels of the memory.
+        apart: what the crops' own movement adds to them.
+    """
+    across, down = (shift + np.float32(v) for shift, v in zip(shifts, apart, strict=True))
+    moved = cv2.magnitude(across, down)
+    return np.asarray(np.exp(-((moved * np.float32(1 / _STILL_PX)) ** 2)), np.float32)
 
 
 def _placed(shift: NDArray[np.float32], row: NDArray[np.float64]) -> NDArray[np.float32]:

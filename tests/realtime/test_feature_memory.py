@@ -63,7 +63,7 @@ def fused(memory, current, moved=None, *, elapsed_ns=PERIOD_NS, reliability=1.0,
 
 def remembering(current, *, at=AT, reliability=1.0, **settings):
     """A memory that has seen one frame."""
-    memory = FeatureMemory(MemoryConfig(**settings))
+    memory = FeatureMemory(MemoryConfig(**({"still_weight": 0.0} | settings)))
     memory.fuse(current, at, None, elapsed_ns=0, reliability=reliability)
     return memory
 
@@ -410,3 +410,26 @@ def test_two_buffers_are_enough_for_as_long_as_a_face_is_seen():
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ValidationError):
         MemoryConfig(**settings)
+
+
+@pytest.mark.parametrize(("moved", "kept"), [((0, 0), 0.8), ((3, 0), 0.7)])
+def test_what_stands_still_is_remembered_for_longer_where_that_is_asked_for(moved, kept):
+    memory = remembering(flat(90), still_weight=0.8, **FREE)
+    shown = fused(memory, flat(190), motion(flow=moved))[8:32, 8:40]
+    assert shown.mean() == pytest.approx(190 - 100 * 0.7 ** (1 / 1.4) * kept / 0.7, abs=1.0)
+
+
+def test_a_crop_that_moved_with_the_camera_s_picture_has_not_stood_still():
+    settings = {"still_weight": 0.95, **FREE}
+    still, carried = (remembering(flat(90), **settings) for _ in range(2))
+    calm = fused(still, flat(190)).mean()
+    # The view went on by two pixels and the flow says that the face did, too.
+    followed = motion(now=shifted(-2, 0), before=AT)
+    moving = fused(carried, flat(190), followed, at=shifted(-2, 0))[8:32, 8:32].mean()
+    assert moving > calm + 10
+
+
+def test_an_unreliable_frame_is_filled_from_memory_no_further_where_it_stands_still():
+    memory = remembering(flat(90), still_weight=0.95, **FREE)
+    shown = fused(memory, flat(190), reliability=0.0)
+    assert shown.min() >= 90 - 1e-3
