@@ -22,6 +22,9 @@ of them, and is that of each map."""
 IDENTITY: Matrix = np.eye(2, 3)
 IDENTITY.flags.writeable = False
 
+_ROUNDING_PX = 1e-6
+"""A place this far beyond the first or the last pixel is there by rounding."""
+
 
 class FeatureSheet:
     """Feature maps of one size, four channels to a tile, the tiles in rows.
@@ -123,7 +126,8 @@ class FeatureSheet:
         rows, columns = np.indices((height, width))
         here = np.stack([columns, rows], axis=-1).reshape(-1, 2)
         origin = apply(before_from_view, apply(view_from_feature, here) + flow.reshape(-1, 2))
-        inside = ((origin >= 0) & (origin <= (width - 1, height - 1))).all(axis=1)
+        last = np.array([width - 1, height - 1]) + _ROUNDING_PX
+        inside = ((origin >= -_ROUNDING_PX) & (origin <= last)).all(axis=1)
         moved = (origin - here).reshape(height, width, 2).astype(np.float32)
         return moved, np.asarray(confidence * inside.reshape(height, width), np.float32)
 
