@@ -113,7 +113,8 @@ def test_another_face_goes_in_without_a_lost_picture(library, other_face):
     # The twin tints the crop by the identity, so the mean colours tell the faces apart.
     tints = np.array([face.mean(axis=(0, 1)) for _, face in run.watch.layers])
     steps = np.abs(np.diff(tints, axis=0)).max(axis=1)
-    (change,) = np.flatnonzero(steps > 5)
+    # The head moves, too: its own changes are a few levels.
+    (change,) = np.flatnonzero(steps > 15)
     assert change >= 10
     assert np.delete(steps, change).max() < steps[change] / 4
 
