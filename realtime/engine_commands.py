@@ -139,19 +139,19 @@ def load_network(name: str) -> bytes:
 
     Raises:
         UsageError: the file cannot be read.
-        ModelError: it is none of these, or cannot be fetched.
+        ModelError: it is none of these, no ONNX file, or cannot be fetched.
     """
+    from engines.models.examination import read_model_file
+    from engines.models.inspection import inspect_model
     from engines.models.library import ModelLibrary
     from engines.twins import TWINS
 
     path = Path(name)
     if path.suffix == ".onnx":
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise UsageError(
-                f"{name}: must be a readable file, got: {error.strerror}. Check its name."
-            ) from error
+        if not path.exists():
+            raise UsageError(f"{name}: must be a readable file, got none. Check its name.")
+        # With what it keeps in other files taken in, so that its hash covers all of it.
+        return inspect_model(read_model_file(path), where=name, folder=path.parent).model
     if name in TWINS:
         return TWINS[name].make()
     return ModelLibrary().load(name)

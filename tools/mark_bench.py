@@ -37,7 +37,7 @@ from realtime.provenance.watermark_reader import (
 )
 from realtime.sources.samples import sample_windows
 from realtime.sources.video import VideoFile
-from realtime.stages.mark import Labels, Mark, MarkConfig
+from realtime.stages.mark import Labels, Mark, MarkConfig, head_box
 from realtime.stages.track import Track, TrackConfig
 from tools.json_file import write_json
 from tools.mark_attacks import ATTACKS, RATE_HZ, small_x264
@@ -133,7 +133,7 @@ def count_covered_faces(path: Path, library: ModelLibrary) -> tuple[int, int]:
             left, top, right, bottom = labels.lay_over(frame)
             covered = [
                 box[0] < right and left < box[2] and box[1] < bottom and top < box[3]
-                for box in (face.box for face in frame.faces)
+                for box in (head_box(face) for face in frame.faces)
             ]
             num_covered += any(covered)
             num_faces += bool(covered)

@@ -97,7 +97,13 @@ def last_initializer(model: bytes, *, name: str) -> NDArray[np.float32]:
         raise ModelError(
             f"{name}: the graph must hold constants, got none. Use the file as it was published."
         )
-    return np.asarray(onnx.numpy_helper.to_array(graph.initializer[-1]), np.float32)
+    try:
+        return np.asarray(onnx.numpy_helper.to_array(graph.initializer[-1]), np.float32)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{name}: the last constant must hold what its shape and type say, got "
+            f"{' '.join(str(error).split())[:200]}. Download it again."
+        ) from error
 
 
 def _other_kind(data: bytes) -> tuple[str, str] | None:
@@ -215,29 +221,38 @@ def _external_bytes(facts: dict[str, str], where: str, folder: Path) -> bytes:
     root = folder.resolve()
     # Windows spells some of the ways out differently; a file made there may be read here.
     leaves = ".." in Path(location.replace("\\", "/")).parts or ntpath.splitdrive(location)[0]
-    if not location or leaves or not path.resolve().is_relative_to(root):
+    # A name with a zero byte in it cannot be looked up at all.
+    if (
+        not location
+        or leaves
+        or not location.isprintable()
+        or not path.resolve().is_relative_to(root)
+    ):
         raise ModelError(
             f"{where}: data kept in other files must lie in the model's folder, got {location!r}. "
             "Use a file that holds everything itself."
         )
     try:
-        offset, length = int(facts.get("offset", "0")), facts.get("length")
-        if not path.is_file() or offset < 0:
-            raise FileNotFoundError(location)
+        if not path.is_file():
+            raise FileNotFoundError(f"no file {location!r}")
+        offset = int(facts.get("offset", "0"))
+        if offset < 0:
+            raise ValueError(f"an offset of {offset}")
+        rest = path.stat().st_size - offset
+        length = int(facts.get("length", rest))
+        if not 0 <= length <= rest:
+            raise ModelError(
+                f"{where}: {location!r} must hold {length} bytes from {offset} on, "
+                f"got {max(rest, 0)}. Download it again."
+            )
         with path.open("rb") as file:
             file.seek(offset)
-            data = file.read() if length is None else file.read(max(0, int(length)))
+            return file.read(length)
     except (OSError, ValueError) as error:
         raise ModelError(
             f"{where}: the data file {location!r} must lie beside it, got {error}. "
             "Copy it there too."
         ) from error
-    if length is not None and len(data) != int(length):
-        raise ModelError(
-            f"{where}: {location!r} must hold {length} bytes from {offset} on, got {len(data)}. "
-            "Download it again."
-        )
-    return data
 
 
 def _serialised(model: onnx.ModelProto, where: str) -> bytes:
@@ -258,5 +273,11 @@ def _spec(value: onnx.ValueInfoProto, where: str) -> TensorSpec:
         dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else -1
         for dim in tensor.shape.dim
     )
-    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    try:
+        dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    except KeyError as error:
+        raise ModelError(
+            f"{where}: {value.name} must have a type that ONNX knows, got number "
+            f"{tensor.elem_type}. Download it again."
+        ) from error
     return TensorSpec(value.name, shape, dtype)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from realtime.frame import Frame, PictureSpec
+from realtime.frame import Face, Frame, PictureSpec
 from realtime.memory import Memory
 from realtime.provenance.aigc import PRODUCER_PATTERN
 from realtime.provenance.label import (
@@ -30,6 +30,12 @@ AMPLITUDES = {"subtle": 1.9, "standard": 2.7, "robust": 3.8}
 
 _LARGE_NS = 2500 * MS_NS
 """GB 45438-2025, 5.4 asks for two seconds; half a second more for what a player skips."""
+
+_FOREHEAD, _TEMPLES = 0.25, 0.05
+"""How far a face goes on above and beside its landmarks, in heights and widths of their box."""
+
+_WIDEST = 0.95
+"""Share of a picture's width that a label may take."""
 
 
 class MarkConfig(BaseModel, frozen=True, extra="forbid"):
@@ -112,6 +118,13 @@ class Mark:
         self._labels = ()
 
 
+def head_box(face: Face) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a face with its forehead, which has no landmarks."""
+    left, top, right, bottom = face.box.tolist()
+    aside, above = _TEMPLES * (right - left), _FOREHEAD * (bottom - top)
+    return left - aside, top - above, right + aside, bottom
+
+
 class Labels:
     """One label in the forms it may take, and its place.
 
@@ -124,7 +137,10 @@ class Labels:
     def __init__(self, preset: Preset, cap_px: int, size: tuple[int, int]) -> None:
         # The badge alone goes where the whole label would cover a face.
         presets: tuple[Preset, ...] = (preset, "minimal") if preset == "eu" else (preset,)
-        self._forms: tuple[Label, ...] = tuple(draw_label(form, cap_px) for form in presets)
+        forms = tuple(draw_label(form, cap_px) for form in presets)
+        # A narrow picture gets the badge alone, whole, rather than a part of the words.
+        fitting = tuple(form for form in forms if form.size[0] <= _WIDEST * size[0])
+        self._forms: tuple[Label, ...] = fitting or forms[-1:]
         self._placer = Placer(size, [form.size for form in self._forms])
 
     def lay_over(self, frame: Frame) -> tuple[int, int, int, int]:
@@ -133,7 +149,7 @@ class Labels:
         Returns:
             Left, top, right and bottom of the label in pixels.
         """
-        boxes = [tuple(face.box.tolist()) for face in frame.faces]
+        boxes = [head_box(face) for face in frame.faces]
         place = self._placer.place(boxes, frame.media_ns)
         form = self._forms[place.form]
         form.lay_over(frame.image, place.left, place.top)

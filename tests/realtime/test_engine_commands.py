@@ -2,10 +2,14 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from engines.build import BuildProgress, Built
 from engines.cache import PlanKey
+from engines.errors import ModelError
 from engines.profiles import Limits
 from engines.twins import TWINS, enlarger
 from realtime.cli import main
@@ -155,3 +159,27 @@ def test_by_default_the_twins_are_measured_but_for_the_largest(cache: Path):
 
 def test_all_twins_are_built_under_one_name():
     assert _expanded(["twins", "own.onnx"]) == [*TWINS, "own.onnx"]
+
+
+def test_what_a_network_keeps_in_other_files_is_a_part_of_it(tmp_path: Path):
+    tensor = numpy_helper.from_array(np.zeros(4, np.float32), "c")
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "c"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 4])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 4])],
+        initializer=[tensor],
+    )
+    path, weights = tmp_path / "net.onnx", tmp_path / "w.bin"
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, path, save_as_external_data=True, location=weights.name, size_threshold=0)
+    first = load_network(str(path))
+    weights.write_bytes(b"\1" * len(weights.read_bytes()))
+    assert load_network(str(path)) != first
+
+
+def test_what_only_says_that_it_is_a_network_is_named(tmp_path: Path):
+    page = tmp_path / "page.onnx"
+    page.write_bytes(b"<!doctype html>")
+    with pytest.raises(ModelError, match="got a web page"):
+        load_network(str(page))

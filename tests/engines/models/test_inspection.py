@@ -182,6 +182,9 @@ def test_data_outside_the_folder_are_refused(location, tmp_path):
         ({"location": "short.bin", "length": 16}, "must hold 16 bytes from 0 on, got 8"),
         ({"location": "short.bin", "offset": -4}, "must lie beside it"),
         ({"location": "short.bin", "offset": "x"}, "must lie beside it"),
+        ({"location": "short.bin", "offset": 9}, "must hold -1 bytes from 9 on, got 0"),
+        ({"location": "short.bin", "length": 10**20}, "from 0 on, got 8"),
+        ({"location": "short\0.bin"}, "must lie in the model's folder"),
     ],
 )
 def test_data_that_are_missing_or_too_short_are_refused(facts, message, tmp_path):
@@ -206,3 +209,16 @@ def test_the_last_constant_is_read_in_single_precision():
     without = model_with([helper.make_node("Relu", ["x"], ["y"])]).SerializeToString()
     with pytest.raises(ModelError, match="m: the graph must hold constants"):
         last_initializer(without, name="m")
+
+
+def test_a_last_constant_that_does_not_fill_its_shape_is_refused():
+    short = numpy_helper.from_array(np.zeros(4, np.float32), "c")
+    short.raw_data = short.raw_data[:7]
+    with pytest.raises(ModelError, match="m: the last constant must hold"):
+        last_initializer(adding(short).SerializeToString(), name="m")
+
+
+def test_a_type_that_does_not_exist_is_refused(tmp_path):
+    model = adding(numpy_helper.from_array(np.zeros(4, np.float32), "c"))
+    model.graph.input[0].type.tensor_type.elem_type = 999
+    assert "must have a type that ONNX knows" in refused(model.SerializeToString(), tmp_path)

@@ -113,6 +113,21 @@ def test_the_label_never_lies_over_a_face():
         ), number
 
 
+def test_a_forehead_belongs_to_the_face():
+    mark = opened()
+    usual = label_box(send(mark))
+    # The landmarks end just below where the label would be; the forehead goes on.
+    chin = usual[3] + 200
+    shown = label_box(send(opened(), 0, [(usual[0], usual[3] + 10, usual[2], chin)]))
+    assert shown[0] >= usual[2] or shown[1] >= chin or shown[2] <= usual[0] or shown[3] <= usual[1]
+
+
+def test_in_a_narrow_picture_the_badge_stands_alone_and_whole():
+    size = (180, 320)
+    shown = label_box(send(opened(size), size=size))
+    assert 0 < shown[0] < shown[2] < size[0]
+
+
 def test_the_chinese_label_is_large_for_two_seconds_and_smaller_after():
     mark = opened((1280, 720), label="gb45438")
     heights = []
