@@ -203,7 +203,7 @@ def verify_file(path: Path, keys: KeyFolder) -> Findings:
     unreadable: str | None = None
     try:
         aigc = _aigc(path)
-        mark, label = _look(_windows(path))
+        mark, label = _look(str(path), _windows(path))
     except MediaError as error:
         if c2pa.state == "none" and sidecar.state == "none":
             raise
@@ -223,7 +223,7 @@ def verify_camera(name: str, camera: Source) -> Findings:
     """
     try:
         spec = camera.open()
-        mark, label = _look(iter([_record(camera, spec)]))
+        mark, label = _look(name, iter([_record(camera, spec)]))
     finally:
         camera.close()
     return Findings(name, C2paReport("none"), None, SidecarReport("none"), mark, label)
@@ -251,17 +251,28 @@ def _windows(path: Path) -> Iterator[list[Grey]]:
     return sample_windows(path, num_windows=NUM_WINDOWS, num_pictures=WINDOW_PICTURES, keep=shrink)
 
 
-def _look(windows: Iterator[list[Grey]]) -> tuple[Reading | None, LabelReading]:
-    """The first invisible mark that is found, and the best sight of the label up to there."""
+def _look(name: str, windows: Iterator[list[Grey]]) -> tuple[Reading | None, LabelReading]:
+    """The first invisible mark that is found, and the best sight of the label up to there.
+
+    Raises:
+        MediaError: there is not one picture to look at.
+    """
     reader = MarkReader()
     mark: Reading | None = None
     label = LabelReading(0.0, mirrored=False)
+    has_pictures = False
     for pictures in windows:
+        has_pictures = has_pictures or bool(pictures)
         mark = reader.read(pictures)
         if not label.seen:
             label = max(label, find_label(pictures), key=lambda reading: reading.match)
         if mark is not None:
             break
+    if not has_pictures:
+        raise MediaError(
+            f"{name}: must hold pictures that can be decoded, got none. It is damaged: copy it "
+            "again."
+        )
     return mark, label
 
 

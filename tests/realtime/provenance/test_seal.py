@@ -300,6 +300,15 @@ def test_a_camera_is_looked_at_for_a_second():
     assert (camera.num_calls, camera.num_closed) == (verify.WINDOW_PICTURES, 1)
 
 
+def test_a_file_without_a_picture_to_look_at_is_not_said_to_have_no_mark(
+    keys, tmp_path, monkeypatch
+):
+    path = write(tmp_path / "a.mp4", keys)
+    monkeypatch.setattr(verify, "sample_windows", lambda *_, **__: iter(()))
+    found = verify_file(path, keys)
+    assert "got none" in found.unreadable
+
+
 def test_a_strangers_words_cannot_move_the_cursor(keys, tmp_path):
     path = write(tmp_path / "a.png", keys)
     found = verify_file(path, keys)
