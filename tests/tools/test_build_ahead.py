@@ -46,7 +46,7 @@ def test_one_that_cannot_be_built_is_told_and_the_others_still_are(
     broken.write_bytes(b"\xff\xff")
     assert main([str(broken), small, "--target", "sm_86"]) == 5
     said = capsys.readouterr()
-    assert "must be an ONNX model" in said.err
+    assert "must be a whole ONNX file" in said.err
     assert "for sm_86: fp16" in said.out
 
 
