@@ -11,21 +11,20 @@ from engines.models.hand_landmark import square_from_hand
 from engines.models.square_crop import CropSquare
 from realtime.frame import Face, Image
 from realtime.hand_mask import palm_length
+from realtime.metrics import MS_NS
 from realtime.skin_stir import SkinStir
 
-_MS_NS = 1_000_000
-
-_PERIODS_NS = ((0.8, 125 * _MS_NS), (4.0, 50 * _MS_NS))
+_PERIODS_NS = ((0.8, 125 * MS_NS), (4.0, 50 * MS_NS))
 """How often a hand near a face is looked at while it is slower than so many palm lengths a second;
 a faster one is in every frame."""
 
 _LOOKS_FOR_SPEED = 3
 """So many looks are needed before a slow hand is believed to be slow."""
 
-_FAR_NS = 150 * _MS_NS
+_FAR_NS = 150 * MS_NS
 """How often other hands are."""
 
-_ALARMED_NS = 90 * _MS_NS
+_ALARMED_NS = 90 * MS_NS
 """How soon hands are searched for again when something foreign is seen on a face or skin comes
 near; later the next time, and so on, for a camera that moves stirs everything."""
 
@@ -66,7 +65,7 @@ _MAX_FAILURES = 2
 _MAX_STEP = 1.0
 """A hand found farther off than this, in palm lengths, may be another one."""
 
-_MAX_GUESS_NS = 80 * _MS_NS
+_MAX_GUESS_NS = 80 * MS_NS
 _GUESS = 0.7
 """Hands slow down more often than they speed up; a guess goes less far than the last movement."""
 
@@ -144,7 +143,7 @@ class HandWatch:
         """
         self._finder = finder
         self._aside = aside
-        self._search_ns = round(search_ms * _MS_NS)
+        self._search_ns = round(search_ms * MS_NS)
         self._min_score = min_score
         self._hands: list[_Hand] = []
         self._turns = _Turns()

@@ -23,6 +23,7 @@ from realtime.errors import EngineError, RtSwapError
 from realtime.frame import Image
 from realtime.job import synthetic_job
 from realtime.job_models import CONNECTIONS, PORTRAIT
+from realtime.metrics import MS_NS
 from realtime.pipeline import Pipeline
 
 TIMES_MS = (750, 2250, 5250)
@@ -34,7 +35,6 @@ LEFT_PX, TOP_PX, SIDE_PX = 245, 15, 640
 
 CELL_PX = 360
 JPEG_QUALITY = 88
-MS_NS = 1_000_000
 
 
 def take_pairs(library: ModelLibrary) -> tuple[Pair, ...]:

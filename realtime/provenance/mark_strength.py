@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.frame import Image
+from realtime.metrics import MS_NS
 from realtime.provenance.watermark import FULL, SHARES, Strengths
-
-MS_NS = 1_000_000
 
 _NONE, _HALF, _, _MORE = range(len(SHARES))
 

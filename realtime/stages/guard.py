@@ -18,9 +18,8 @@ from pydantic import BaseModel, Field
 from realtime.frame import Face, FaceState, Frame, Image, PictureSpec, Points
 from realtime.geometry import fit_similarity
 from realtime.memory import Memory
+from realtime.metrics import MS_NS
 from realtime.slate import draw_slate
-
-MS_NS = 1_000_000
 
 _REGION_GROWTH = 1.6
 """Side of the hidden region over that of the box around the landmarks: hair, chin, ears too."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from realtime.frame import Face, Frame, PictureSpec
 from realtime.memory import Memory
+from realtime.metrics import MS_NS
 from realtime.provenance.aigc import PRODUCER_PATTERN
 from realtime.provenance.label import (
     Label,
@@ -22,8 +23,6 @@ from realtime.provenance.label_place import Placer
 from realtime.provenance.mark_strength import MarkStrength, Restlessness
 from realtime.provenance.run_record import PROGRAM
 from realtime.provenance.watermark import Payload, Watermark, chip_amplitude, nearest_grid
-
-MS_NS = 1_000_000
 
 AMPLITUDES = {"subtle": 1.9, "standard": 2.7, "robust": 3.8}
 """Levels of each chip of the invisible mark in pictures of 360 lines or less."""

@@ -8,10 +8,10 @@ from pydantic import BaseModel, Field
 
 from realtime.frame import Face, Frame, Image, Layer, PictureSpec
 from realtime.memory import Memory
+from realtime.metrics import MS_NS
 from realtime.sharpness import detail_gain, finest_sigma_px, soften
 from realtime.tracks import of_present
 
-_NS_PER_MS = 1_000_000
 _ALL_DETAIL = 0.98
 
 
@@ -75,7 +75,7 @@ class Match:
         track = self._tracks.get(face.track_id)
         now_ns = frame.media_ns
         # Sharpness changes slowly; looking for it in every frame would cost as much as the swap.
-        every_ns = self._config.sharpness_ms * _NS_PER_MS / 2
+        every_ns = self._config.sharpness_ms * MS_NS / 2
         if track is None or now_ns - track.measured_ns >= every_ns:
             height, width = layer.alpha.shape
             under = cv2.warpAffine(
@@ -88,7 +88,7 @@ class Match:
             gain = detail_gain(layer.face, np.asarray(under, np.uint8), layer.alpha, sigma_px)
             if track is None:
                 track = self._tracks[face.track_id] = _Track(gain, now_ns)
-            half_lives = (now_ns - track.measured_ns) / (self._config.sharpness_ms * _NS_PER_MS)
+            half_lives = (now_ns - track.measured_ns) / (self._config.sharpness_ms * MS_NS)
             track.gain += (1.0 - 0.5**half_lives) * (gain - track.gain)
             track.measured_ns = now_ns
         return layer.face if track.gain > _ALL_DETAIL else soften(layer.face, track.gain, sigma_px)

@@ -21,6 +21,7 @@ from realtime.cuts import CutDetector
 from realtime.frame import Face, FaceState, Frame, Image, PictureSpec
 from realtime.geometry import box_area
 from realtime.memory import Memory
+from realtime.metrics import MS_NS
 from realtime.sighting import (
     Sighting,
     believable,
@@ -30,7 +31,6 @@ from realtime.sighting import (
     is_steady,
 )
 
-_NS_PER_MS = 1_000_000
 # So many frames running make a newcomer beside known faces believed.
 _NUM_HIDDEN = 4
 """Faces beyond the limit that are tracked all the same."""
@@ -253,17 +253,17 @@ class Track:
 
     def _missing(self, now_ns: int) -> list[_Track]:
         """Faces not found in this frame, lost so lately that they may come back as themselves."""
-        limit_ns = self._config.reassociate_ms * _NS_PER_MS
+        limit_ns = self._config.reassociate_ms * MS_NS
         return [t for t in self._tracks if not t.seen and now_ns - t.seen_ns <= limit_ns]
 
     def _search_is_due(self, now_ns: int) -> bool:
         """Whether the whole picture is to be searched in this frame."""
         if self._searched_ns is None or not any(track.seen for track in self._tracks):
             return True
-        losing_ns = _LOSING_MS * _NS_PER_MS
+        losing_ns = _LOSING_MS * MS_NS
         if any(not t.seen and now_ns - t.seen_ns <= losing_ns for t in self._tracks):
             return True
-        return now_ns - self._searched_ns >= self._config.redetect_interval_ms * _NS_PER_MS
+        return now_ns - self._searched_ns >= self._config.redetect_interval_ms * MS_NS
 
     def _search(self, finder: FaceFinder, image: Image, now_ns: int) -> bool:
         """Looks for faces in the whole picture that are not followed already; True for any."""
@@ -334,7 +334,7 @@ class Track:
 
     def _turn_is_due(self, now_ns: int) -> bool:
         """Whether heads on their side are to be looked for; dear, so not in every frame."""
-        interval_ns = self._config.redetect_interval_ms * _NS_PER_MS / len(_TURNS)
+        interval_ns = self._config.redetect_interval_ms * MS_NS / len(_TURNS)
         return self._turned_ns is None or now_ns - self._turned_ns >= interval_ns
 
     def _next_turn(self, now_ns: int) -> int:
@@ -359,7 +359,7 @@ class Track:
         Let go are faces lost long ago, newcomers not seen again, the younger of two tracks on one
         face, lost ones where another is seen, and the smallest of too many.
         """
-        limit_ns = self._config.lost_ms * _NS_PER_MS
+        limit_ns = self._config.lost_ms * MS_NS
         kept: list[_Track] = []
         for track in sorted(self._tracks, key=lambda t: (not t.seen, t.track_id)):
             alive = track.seen or (_is_confirmed(track) and now_ns - track.seen_ns <= limit_ns)
