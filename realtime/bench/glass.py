@@ -8,8 +8,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from realtime.bench.arrivals import Arrival, Json, figures
@@ -23,8 +23,8 @@ from realtime.pipeline import Pipeline, Plan
 from realtime.sinks.virtual_camera import VirtualCamera
 from realtime.stage import Sink, Source
 
-START_S = 20.0
-"""How long the reader may take to load its libraries."""
+START_S = 60.0
+"""How long the reader may take to load its libraries, and a program to show its first picture."""
 
 END_S = 5.0
 """How long a process may take to end once it is asked to."""
@@ -66,11 +66,11 @@ def measure_glass(course: Course, device: str | None) -> Json:
         SinkError: it cannot be opened.
     """
     source = StampedSource(course.plan.source)
-    with far_end(device, course.size) as (descriptor, notes):
-        sink: Sink = VirtualCamera(device) if device else PipeSink(os.dup(descriptor))
+    with far_end(device, course.size) as end:
+        sink: Sink = VirtualCamera(device) if device else PipeSink(os.dup(end.descriptor))
         stats, usage = _run(course, source, sink)
     name = f"glass, {device or 'pipe'}"
-    return _result(name, source.emitted, parse_notes(notes[0]), course, stats, usage)
+    return _result(name, source.emitted, end.arrivals, course, stats, usage)
 
 
 def measure_program(source: Source, command: str, devices: tuple[str, str], seconds: float) -> Json:
@@ -80,10 +80,10 @@ def measure_program(source: Source, command: str, devices: tuple[str, str], seco
         source: of the pictures; comes at its own pace.
         command: of the program; ``{source}`` and ``{device}`` stand for the two devices.
         devices: where the program reads, and where it writes.
-        seconds: how long.
+        seconds: how long, from the first picture that it shows.
 
     Raises:
-        UsageError: the command cannot be started, or ended by itself with an error.
+        UsageError: the command cannot be started, ended by itself with an error, or shows nothing.
         SinkError: a device cannot be used.
     """
     read_from, written_to = devices
@@ -96,21 +96,39 @@ def measure_program(source: Source, command: str, devices: tuple[str, str], seco
     )
     feeder.start()
     try:
-        with far_end(written_to, (spec.width, spec.height)) as (_, notes):
+        with far_end(written_to, (spec.width, spec.height)) as end:
             filled = command.replace("{source}", read_from).replace("{device}", written_to)
-            usage = _run_program(filled, seconds)
+            usage = _run_program(filled, seconds, end.sees_pictures)
     finally:
         stop.set()
         feeder.join(END_S)
         camera.close()
         stamped.close()
-    arrivals = parse_notes(notes[0])
-    result = figures(stamped.emitted, arrivals, period_ns=spec.period_ns)
+    result = figures(stamped.emitted, end.arrivals, period_ns=spec.period_ns)
     return {"bench": f"glass, {command}", **result, "usage": usage, "machine": machine_facts()}
 
 
+@dataclass(slots=True)
+class FarEnd:
+    """The reader at the far end.
+
+    Attributes:
+        descriptor: of its standard input.
+        out: the file that it notes every picture in.
+        arrivals: what it noted; known once the reader has ended.
+    """
+
+    descriptor: int
+    out: Path
+    arrivals: list[Arrival] = field(default_factory=list)
+
+    def sees_pictures(self) -> bool:
+        """Whether a picture has come."""
+        return self.out.stat().st_size > 0
+
+
 @contextlib.contextmanager
-def far_end(device: str | None, size: tuple[int, int]) -> Iterator[tuple[int, list[str]]]:
+def far_end(device: str | None, size: tuple[int, int]) -> Iterator[FarEnd]:
     """Runs the reader in a process of its own for as long as the block lasts.
 
     Args:
@@ -118,7 +136,7 @@ def far_end(device: str | None, size: tuple[int, int]) -> Iterator[tuple[int, li
         size: of the pictures in a pipe.
 
     Yields:
-        The descriptor of its standard input, and a list that holds its notes after the block.
+        The reader, whose arrivals are known after the block.
 
     Raises:
         UsageError: the device has no number.
@@ -126,7 +144,6 @@ def far_end(device: str | None, size: tuple[int, int]) -> Iterator[tuple[int, li
     arguments = ["--size", f"{size[0]}x{size[1]}"]
     if device is not None:
         arguments += ["--device", str(device_number(device))]
-    notes: list[str] = []
     with tempfile.TemporaryDirectory(prefix="rt-swap-") as folder:
         out = Path(folder) / "arrivals.txt"
         command = [sys.executable, "-m", "realtime.bench.far_end", "--out", str(out), *arguments]
@@ -136,14 +153,15 @@ def far_end(device: str | None, size: tuple[int, int]) -> Iterator[tuple[int, li
             if reader.stdin is None:
                 raise SinkError("far end: must have a pipe, got none.")
             _wait_ready(reader, out)
-            yield reader.stdin.fileno(), notes
+            end = FarEnd(reader.stdin.fileno(), out)
+            yield end
             reader.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 reader.wait(END_S)
         finally:
             reader.kill()
             reader.wait()
-        notes.append(out.read_text("ascii") if out.exists() else "")
+        end.arrivals += parse_notes(out.read_text("ascii"))
 
 
 def _wait_ready(reader: "subprocess.Popen[bytes]", out: Path) -> None:
@@ -210,18 +228,31 @@ def _feed(source: StampedSource, sink: Sink, slot: Frame, stop: threading.Event)
         sink.send(slot.image, media_ns)
 
 
-def _run_program(command: str, seconds: float) -> Json:
-    """Runs a program for a while and says what it took of the machine.
+def _run_program(command: str, seconds: float, shows: Callable[[], bool]) -> Json:
+    """Runs a program for a while and says what it took of the machine in that time.
+
+    Args:
+        command: of the program.
+        seconds: how long, from the moment that it shows something.
+        shows: whether it does.
 
     Raises:
-        UsageError: it cannot be started, or ended by itself with an error.
+        UsageError: it cannot be started, ended by itself with an error, or shows nothing.
     """
     try:
         program = subprocess.Popen(shlex.split(command), stdin=subprocess.DEVNULL)
     except (OSError, ValueError) as error:
         raise UsageError(f"--command {command}: must be a program, got: {error}.") from error
-    began_s = time.monotonic()
     try:
+        deadline_s = time.monotonic() + START_S
+        while not shows() and program.poll() is None:
+            if time.monotonic() > deadline_s:
+                raise UsageError(
+                    f"--command {command}: must show a picture within {START_S:g} s, got none. "
+                    "Look whether it reads {source} and writes {device}."
+                )
+            time.sleep(0.02)
+        began_s, began_cpu_s = time.monotonic(), process_usage(program.pid)[0]
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = program.wait(seconds)
             if code:
@@ -235,6 +266,6 @@ def _run_program(command: str, seconds: float) -> Json:
         program.kill()
         program.wait()
     return {
-        "cpu_percent": round(100 * cpu_s / passed_s, 1),
+        "cpu_percent": round(100 * max(cpu_s - began_cpu_s, 0.0) / passed_s, 1),
         "memory_mb": round(memory_bytes / 1_000_000, 1),
     }

@@ -41,7 +41,8 @@ PATCH_PX = 40
 FACE = (slice(63, 134), slice(270, 323))
 """Rows and columns of the face in the webcam's picture."""
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 180.0
+"""Of a machine that may be very busy."""
 
 Json = dict[str, Any]
 
@@ -320,22 +321,22 @@ def glass(folder: Path) -> Json:
     """The measurement itself, through a real virtual camera; and the doctor."""
     command = [sys.executable, "-m", "realtime", "bench", "glass", "--device", "/dev/video1"]
     options = ["--seconds", "6", "--size", "320x180", "--fps", "10", "--json"]
-    bench = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120)
+    bench = subprocess.run([*command, *options], capture_output=True, text=True, timeout=TIMEOUT_S)
     peer = (
         f"{sys.executable} -m realtime --camera {{source}} --face synthetic "
         "--virtual-camera {device} --size 320x180 --fps 10"
     )
     other = subprocess.run(
-        [*command, "--source", "/dev/video0", "--command", peer, *options, "--seconds", "15"],
+        [*command, "--source", "/dev/video0", "--command", peer, *options],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=TIMEOUT_S,
     )
     doctor = subprocess.run(
         [sys.executable, "-m", "realtime", "doctor", "--json"],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=TIMEOUT_S,
     )
     return {
         "code": bench.returncode,
@@ -401,7 +402,7 @@ def browser(folder: Path) -> Json:
                 stderr=(folder / "browser.txt").open("w"),
             )
             try:
-                shown = found.get(timeout=200)
+                shown = found.get(timeout=300)
             finally:
                 chromium.kill()
             process.send_signal(signal.SIGTERM)

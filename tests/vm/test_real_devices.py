@@ -24,7 +24,7 @@ RUN_IN_VM = Path(
 )
 BUILDS = Path.home() / ".cache" / "rt-swap-vm"
 MACHINE_FAILED = 125
-TIMEOUT_S = 280
+TIMEOUT_S = 560
 PATCHES = {"red": (20, 30, 200), "green": (40, 180, 30), "blue": (200, 60, 20)}
 
 
@@ -111,8 +111,8 @@ def test_a_webcam_that_is_unplugged_is_waited_for_behind_a_slate(run_in_vm, tmp_
     found = findings("unplugged", run_in_vm, tmp_path)
     check_accounts(found)
     # Wall time of a machine that may be busy; idle these are 0.6 and 1.2 s.
-    assert found["lost_s"] < 2
-    assert found["back_s"] < 5
+    assert found["lost_s"] < 4
+    assert found["back_s"] < 10
     states = found["stats"]["states"]
     assert states["source_lost"]["times"] == 1
     assert states["running"]["times"] == 2

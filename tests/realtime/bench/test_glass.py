@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from realtime.bench import arrivals
+from realtime.bench import arrivals, glass
 from realtime.bench.glass import (
     Course,
     _run_program,
@@ -107,20 +107,30 @@ def test_a_device_must_be_one(device):
 
 def test_a_reader_of_a_device_that_does_not_exist_ends_with_the_block():
     began = time.monotonic()
-    with far_end("/dev/video97", SIZE) as (_, notes):
-        assert notes == []
-    assert notes == [""]
+    with far_end("/dev/video97", SIZE) as end:
+        assert not end.sees_pictures()
+    assert end.arrivals == []
     assert time.monotonic() - began < 15
 
 
-def test_another_program_is_run_for_its_time_and_told_what_it_took():
+def test_another_program_is_run_from_its_first_picture_and_told_what_it_took():
     spin = "import time\nend = time.monotonic() + 30\nwhile time.monotonic() < end: pass"
-    usage = _run_program(f'{sys.executable} -c "{spin}"', 0.6)
-    assert usage["cpu_percent"] > 5
+    began = time.monotonic()
+    usage = _run_program(
+        f'{sys.executable} -c "{spin}"', 0.6, lambda: time.monotonic() > began + 1.0
+    )
+    assert 1.6 <= time.monotonic() - began < 20
+    assert 5 < usage["cpu_percent"] < 150
     assert usage["memory_mb"] > 1
 
 
 @pytest.mark.parametrize("command", ["/no/such/program", '"', f'{sys.executable} -c "exit(3)"'])
 def test_another_program_that_does_not_run_is_said(command):
     with pytest.raises(UsageError, match="--command"):
-        _run_program(command, 5.0)
+        _run_program(command, 5.0, lambda: False)
+
+
+def test_another_program_that_shows_nothing_is_said(monkeypatch):
+    monkeypatch.setattr(glass, "START_S", 0.2)
+    with pytest.raises(UsageError, match=r"must show a picture within 0\.2 s, got none"):
+        _run_program(f'{sys.executable} -c "import time; time.sleep(30)"', 5.0, lambda: False)
