@@ -8,9 +8,6 @@ from fractions import Fraction
 
 SECOND_NS = 1_000_000_000
 
-MARGIN_NS = 2_000_000
-"""How long before its tick a frame should be ready."""
-
 MAX_SLEW_NS = 300_000
 """How far one tick may lean; a hundredth of a 30 Hz period cannot be seen as judder."""
 
@@ -35,17 +32,19 @@ class Pacer:
     Args:
         rate_hz: ticks per second; positive.
         start_ns: the first tick.
+        margin_ns: how long before its tick a frame should be ready.
 
     Raises:
         ValueError: the rate is not positive.
     """
 
-    def __init__(self, rate_hz: Fraction, *, start_ns: int) -> None:
+    def __init__(self, rate_hz: Fraction, *, start_ns: int, margin_ns: int = 0) -> None:
         if rate_hz <= 0:
             raise ValueError(f"Pacer: the rate must be positive, got {rate_hz}.")
         self._rate_hz = rate_hz
         self._period_ns = round(SECOND_NS / rate_hz)
         self._origin_ns = start_ns
+        self._margin_ns = margin_ns
         self._tick = 0
         self._observed: deque[tuple[int, int]] = deque(maxlen=NUM_OBSERVED)
 
@@ -106,7 +105,7 @@ class Pacer:
 
         Taken to the nearest tick, so within half a period to either side.
         """
-        return self._wrapped_ns(ready_ns + MARGIN_NS - self.deadline_ns)
+        return self._wrapped_ns(ready_ns + self._margin_ns - self.deadline_ns)
 
     def _wrapped_ns(self, offset_ns: int) -> int:
         """The offset from the nearest of the moments one period apart."""

@@ -27,7 +27,16 @@ PRIVACY = "Privacy"
 
 MAX_SLEEP_NS = 50_000_000
 
-GRACE_PART = 3
+MARGIN_NS = 1_000_000
+"""How long before its tick a usual frame should be ready; later ones are waited for."""
+
+SPARE_NS = 300_000
+"""How much sooner than seems needed the last stages begin, so that they are done by the tick."""
+
+FINISH_SHARE = 0.1
+"""What one picture counts for in how long the last stages usually take."""
+
+GRACE_PART = 2
 """A frame that is late by up to this part of a period is waited for: a tick that comes a moment
 late is seen by nobody, while repeating one frame and then dropping another is."""
 
@@ -94,6 +103,7 @@ class Sender:
         self._fits = (spec.width, spec.height) == (out_spec.width, out_spec.height)
         self._slate_text = ""
         self._slate = Frame.blank(out_spec)
+        self._finish_ns = 0.0
         self._new_ns = 0
         self._was_lost_ns = -1
         self._holding = False
@@ -133,35 +143,42 @@ class Sender:
                 return
             self._holding = True
             self._times.waited.add(self._clock() - asked_ns)
-            self._send_new(frame, frame.media_ns)
+            self._send_new(frame, self._finished(frame), frame.media_ns)
             self._ring.release()
 
     def _run_paced(self) -> None:
-        pacer = Pacer(self._out_spec.rate_hz, start_ns=self._clock())
+        pacer = Pacer(self._out_spec.rate_hz, start_ns=self._clock(), margin_ns=MARGIN_NS)
         while self._tick(pacer):
             pacer.advance(self._clock())
 
     def _tick(self, pacer: Pacer) -> bool:
         """Waits for one tick and sends its picture; False when nothing more will come."""
-        asked_ns = self._clock()
-        self._sleep_until(pacer.deadline_ns)
-        self._times.waited.add(self._clock() - asked_ns)
+        due_ns = pacer.deadline_ns
+        # The last stages work before the tick, so that the picture leaves on it.
+        waited_ns = self._wait_until(due_ns - round(self._finish_ns) - SPARE_NS)
         is_live = self._ring.policy is Policy.LIVE
         # Before the first frame the ticks are not where the frames are.
         if is_live and self._new_ns:
-            self._wait_for_late(pacer.deadline_ns)
+            self._wait_for_late(due_ns)
         frame = self._ring.wait_take(timeout_s=0)
+        if frame is None:
+            waited_ns += self._wait_until(due_ns)
+            frame = self._ring.wait_take(timeout_s=0)
         if frame is not None:
             self._holding = True
             self._shown.exchange(frame)
             self._ring.release()
             if is_live:
-                pacer.observe(self._lane.finished_ns, seq=self._shown.seq)
-            self._send_new(self._shown, pacer.media_ns)
+                ready_ns = self._lane.finished_ns + round(self._finish_ns)
+                pacer.observe(ready_ns, seq=self._shown.seq)
+            picture = self._finished(self._shown)
+            waited_ns += self._wait_until(due_ns)
+            self._send_new(self._shown, picture, pacer.media_ns)
         elif self._ring.ended:
             return False
         else:
             self._send_again(pacer.media_ns)
+        self._times.waited.add(waited_ns)
         return True
 
     def _wait_for_late(self, deadline_ns: int) -> None:
@@ -179,14 +196,15 @@ class Sender:
                 return
             self._sleep(GRACE_NAP_S)
 
-    def _sleep_until(self, deadline_ns: int) -> None:
+    def _wait_until(self, due_ns: int) -> int:
+        """Waits for a moment, or not at all where it has passed; how long it took, in ns."""
+        asked_ns = self._clock()
         # In short naps, so that a cancelled run with a slow rate ends at once all the same.
-        while (left_ns := deadline_ns - self._clock()) > 0 and not self._ring.cancelled:
+        while (left_ns := due_ns - self._clock()) > 0 and not self._ring.cancelled:
             self._sleep(min(left_ns, MAX_SLEEP_NS) / SECOND_NS)
+        return self._clock() - asked_ns
 
-    def _send_new(self, frame: Frame, media_ns: int) -> None:
-        # Finished in any case: it may be sent again once nothing is hidden any more.
-        picture = self._finished(frame)
+    def _send_new(self, frame: Frame, picture: Image, media_ns: int) -> None:
         self._send(self._slate_of(PRIVACY) if self._hidden.is_set() else picture, media_ns)
         now_ns = self._clock()
         self._metrics.sent(captured_ns=frame.captured_ns, sent_ns=now_ns)
@@ -233,7 +251,11 @@ class Sender:
         return RunState.DEGRADED if health is SourceHealth.FROZEN else RunState.RUNNING
 
     def _finished(self, frame: Frame) -> Image:
-        """The frame's picture at the size of the outputs, with the last stages' work on it."""
+        """The frame's picture at the size of the outputs, with the last stages' work on it.
+
+        To be called for a hidden picture too: it may be sent again once nothing is hidden any more.
+        """
+        began_finish_ns = self._clock()
         if not self._fits:
             letterbox_frame(frame, out=self._out)
             frame = self._out
@@ -241,6 +263,8 @@ class Sender:
             began_ns = self._clock()
             stage.process(frame)
             self._finish_times[stage.name].add(self._clock() - began_ns)
+        took_ns = self._clock() - began_finish_ns
+        self._finish_ns += FINISH_SHARE * (took_ns - self._finish_ns)
         return frame.image
 
     def _slate_of(self, text: str) -> Image:
