@@ -23,6 +23,15 @@ _STILL_PX = 0.25
 """Movement since the frame before, in pixels of the memory, at which what stands still has become
 something that moves for all but 1/e."""
 
+_SAME, _ANOTHER = 15.0, 40.0
+"""Grey levels between memory and picture up to which they show the same, and from which not."""
+
+_EVERY_PX = 4
+"""Distance of the pixels that are compared for it."""
+
+_MOST_DOUBT = 0.5
+"""A frame that is doubted more than so much is not let change what is remembered."""
+
 _RECOVERY = 0.5
 """Share by which the trust in a memory rises with each reliable frame."""
 
@@ -93,6 +102,7 @@ class FeatureMemory:
         *,
         elapsed_ns: int,
         reliability: float,
+        fickle: NDArray[np.uint8] | None = None,
     ) -> NDArray[np.float32]:
         """Blends a new frame with what is remembered.
 
@@ -102,6 +112,8 @@ class FeatureMemory:
             motion: how the picture moved; None begins afresh.
             elapsed_ns: since the frame before.
             reliability: 0..1; at 0 the memory alone counts, as far as the flow is trusted.
+            fickle: ``(H, W) u8``, 255 where what is seen may change from one frame to the next, so
+                that the memory gives way to what looks different.
 
         Returns:
             ``(H, W, C) f32``, which the memory keeps: valid until the call after the next, and
@@ -121,6 +133,8 @@ class FeatureMemory:
         where, weight = _origins(
             current.shape, crop_from_image, motion, state, still_gain=gain + (1.0 - gain) * doubt
         )
+        if fickle is not None and doubt < _MOST_DOUBT:
+            weight *= _constancy(state.features, current, where, fickle)
         fine, middle, coarse = (value + (1.0 - value) * doubt for value in strengths)
         memory_blend(
             state.features,
@@ -128,7 +142,7 @@ class FeatureMemory:
             where,
             weight,
             (fine, middle, coarse),
-            limit=self._config.limit if doubt < 0.5 else None,
+            limit=self._config.limit if doubt < _MOST_DOUBT else None,
             scratch=self._room(blend_scratch_size(*current.shape)),
             out=fused,
         )
@@ -247,6 +261,35 @@ def _origins(
         ]
     )
     return np.asarray(where, np.float32), np.asarray(weight, np.float32)
+
+
+def _constancy(
+    features: NDArray[np.float32],
+    current: NDArray[np.float32],
+    where: NDArray[np.float32],
+    fickle: NDArray[np.uint8],
+) -> NDArray[np.float32]:
+    """How far what may change has stayed the same, ``(H, W) f32`` 0..1.
+
+    Args:
+        features: ``(h, w, C) f32``, what is remembered.
+        current: ``(H, W, C) f32``.
+        where: ``(H, W, 2) f32``, from where in the memory each pixel comes.
+        fickle: ``(H, W) u8``, where it may change; elsewhere it counts as the same.
+    """
+    step = slice(_EVERY_PX // 2, None, _EVERY_PX)
+    few = np.ascontiguousarray(current[step, step])
+    before = cv2.remap(
+        features,
+        np.ascontiguousarray(where[step, step, 0]),
+        np.ascontiguousarray(where[step, step, 1]),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    change = cv2.absdiff(few, before).max(axis=2)
+    changed = np.clip((change - _SAME) / (_ANOTHER - _SAME), 0.0, 1.0)
+    share = cv2.resize(changed, fickle.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(1.0 - cv2.multiply(share, fickle, scale=1 / 255, dtype=cv2.CV_32F))
 
 
 def _stillness(

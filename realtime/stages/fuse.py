@@ -22,6 +22,9 @@ _MIN_TRUST = 0.25
 _RIM = 0.02
 """Width over which a face fades out at its outline, in face widths."""
 
+_BARE_GAIN = 4.0
+"""Where half of a face is drawn it is not bare any more; near to nothing the most."""
+
 _STEP_PX = 4 / 3
 """Distance in the picture at which bilinear sampling does not yet skip pixels to speak of."""
 
@@ -118,8 +121,10 @@ def _fused(
     """The layer after the memory has taken it in.
 
     Remembered is how the whole face looks in the picture, with its eyes and its mouth, so that
-    the noise of the camera in them does not stand out against a face that has none.
+    the noise of the camera in them does not stand out against a face that has none. But there the
+    picture itself is seen, and what changes in it, a mouth that opens, is to be seen at once.
     """
+    outline = _outline(face.landmarks, layer)
     sure = (face.score - _DOUBTFUL_SCORE) / (_SURE_SCORE - _DOUBTFUL_SCORE)
     fused = memory.fuse(
         _look(layer, image),
@@ -127,8 +132,9 @@ def _fused(
         motion,
         elapsed_ns=elapsed_ns,
         reliability=min(max(sure, 0.0), 1.0),
+        fickle=_bare(outline, layer.alpha),
     )
-    alpha = cv2.max(layer.alpha, _outline(face.landmarks, layer))
+    alpha = cv2.max(layer.alpha, outline)
     return _layer(fused, np.asarray(alpha, np.uint8), layer)
 
 
@@ -185,6 +191,12 @@ def _outline(landmarks: Points, layer: Layer) -> NDArray[np.uint8]:
     # A box blur of the shrunk outline ends where the outline does.
     inner = cv2.erode(mask, np.ones((side, side), np.uint8))
     return np.asarray(cv2.blur(inner, (side, side)), np.uint8)
+
+
+def _bare(outline: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """255 where a face has nothing drawn on it: in its eyes, in its mouth, ``(h, w) u8``."""
+    drawn = cv2.multiply(alpha, alpha, scale=_BARE_GAIN / 255)
+    return np.asarray(cv2.subtract(outline, drawn), np.uint8)
 
 
 def _layer(features: NDArray[np.float32], alpha: NDArray[np.uint8], like: Layer) -> Layer:

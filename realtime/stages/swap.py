@@ -13,6 +13,7 @@ from realtime.frame import Face, FaceState, Frame, Image, Layer, PictureSpec
 from realtime.likeness import Likeness, ShapeMemory
 from realtime.memory import Memory
 from realtime.mesh_painter import EyeShades, MeshPainter, layer_bytes
+from realtime.openings import carry_openings
 from realtime.skin_light import Colours, SkinLight
 from realtime.tracks import of_recent
 
@@ -134,6 +135,7 @@ class MeshSwap:
         if crop.region.size == 0:
             face.swapped = True
             return None
+        carry_openings(image, face.landmarks, drawn, face.occluder)
         share = 1.0 if is_new else self._share(elapsed_ns)
         lit = track.follow_light(light.measure(*painter.look(crop, face.landmarks)), share)
         layer, covered = painter.paint(crop, drawn, lit, texture, out=buffer)

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -151,6 +152,20 @@ def test_hair_on_one_side_is_filled_from_the_other(make, sitter):
     texture = factor(make((looks, sitter.landmarks())))
     assert texture[mark].mean() < 0.9
     assert texture[mark[:, ::-1]].mean() < 0.9
+
+
+def test_what_is_filled_in_has_no_edges(make, sitter, zones):
+    # Hair over one half of a mottled forehead, and a strand of it over the other half.
+    looks = sitter.looks()
+    looks *= 1.0 + 0.12 * np.sin(60.0 * DOWN + 25.0 * ACROSS)[..., None]
+    looks[((ACROSS > 0.55) | (np.abs(ACROSS - 0.33) < 0.03)) & (DOWN < 0.27)] = HAIR
+    texture = np.log(factor(make((looks, sitter.landmarks()))))
+    beside_brows = cv2.dilate(zones.brows, np.ones((25, 25), np.uint8)) < 0.01
+    around = (zones.forehead > 0.9) & (zones.depth > 0.04) & beside_brows & (ACROSS > 0.52)
+    steep = np.hypot(*np.gradient(cv2.GaussianBlur(texture[..., 2], (0, 0), 1.0)))
+    assert around.sum() > 2000
+    # The pattern itself has slopes of 0.015; an edge of its full height would have 0.09.
+    assert steep[around].max() < 0.03
 
 
 def test_a_birthmark_stays_on_its_own_side(make, sitter):

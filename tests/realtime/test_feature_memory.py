@@ -433,3 +433,46 @@ def test_an_unreliable_frame_is_filled_from_memory_no_further_where_it_stands_st
     memory = remembering(flat(90), still_weight=0.95, **FREE)
     shown = fused(memory, flat(190), reliability=0.0)
     assert shown.min() >= 90 - 1e-3
+
+
+def where_fickle(part, size=(40, 48)):
+    mask = np.zeros(size, np.uint8)
+    mask[part] = 255
+    return mask
+
+
+def fickle_step(before, now, part, **how):
+    """What a memory of one frame makes of another in which a part may change."""
+    memory = remembering(before, **FREE)
+    given = {"elapsed_ns": PERIOD_NS, "reliability": 1.0} | how
+    return memory.fuse(now, AT, motion(), fickle=where_fickle(part), **given).copy()
+
+
+def test_what_may_change_and_has_is_seen_at_once_and_the_rest_as_ever():
+    part = np.s_[8:32, 8:24]
+    usual = fused(remembering(flat(60), **FREE), flat(200))
+    shown = fickle_step(flat(60), flat(200), part)
+    assert shown[12:28, 12:20] == pytest.approx(200, abs=1)
+    np.testing.assert_array_equal(shown[:, 32:], usual[:, 32:])
+
+
+def test_noise_is_averaged_where_something_may_change_as_elsewhere():
+    noise = np.random.default_rng(4).normal(0, 2.5, (2, 40, 48, 4)).astype(np.float32)
+    before, now = np.float32(128) + noise
+    everywhere = np.s_[:, :]
+    np.testing.assert_allclose(
+        fickle_step(before, now, everywhere), fickle_step(before, now, np.s_[:0]), atol=0.1
+    )
+
+
+def test_a_frame_that_cannot_be_relied_on_changes_nothing_that_may_change():
+    memory = remembering(flat(60), **FREE)
+    shown = memory.fuse(
+        flat(200),
+        AT,
+        motion(),
+        elapsed_ns=PERIOD_NS,
+        reliability=0.0,
+        fickle=where_fickle(np.s_[:]),
+    )
+    assert shown.mean() == pytest.approx(60, abs=1)

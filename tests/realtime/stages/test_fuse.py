@@ -281,6 +281,16 @@ def test_the_person_s_own_eye_opens_at_once_where_the_flow_is_not_trusted(fuse):
     assert apart(shown, flat(128))[36:].max() <= STEADY
 
 
+def test_the_person_s_own_mouth_opens_at_once_even_where_the_flow_is_trusted(fuse):
+    shut, opened = (np.full((120, 160, 3), value, np.uint8) for value in (150, 30))
+    for number in range(4):
+        show(fuse, number, face_with(with_eye(flat(128)), motion()), picture=shut)
+    (shown,) = show(fuse, 4, face_with(with_eye(flat(128)), motion()), picture=opened)
+    # All but the edge of what is open, where the memory is blended into it.
+    assert apart(shown, flat(30))[22:26, 14:18].max() <= 2
+    assert apart(shown, flat(128))[36:].max() <= STEADY
+
+
 def test_what_has_changed_fades_in_where_the_flow_is_trusted(fuse):
     show(fuse, 0, face_with(layer_of(flat(100))))
     left = [

@@ -1,0 +1,90 @@
+"""The target's own eyes, teeth and tongue, carried to where the drawn face has its openings."""
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.face_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE
+from realtime.frame import Image, Occluder, Points
+from realtime.geometry import Matrix, apply
+
+_LEAST_PX = 0.25
+"""What is to be moved by less stays where it is."""
+
+_RIM_PX = 2
+"""So far beyond its edge an opening is carried along, for what is drawn there fades out."""
+
+_STIFFNESS = 0.05
+"""An opening this thin, in its own widths, is not stretched across."""
+
+
+def carry_openings(
+    image: Image, landmarks: Points, drawn: Points, occluder: Occluder | None
+) -> None:
+    """Moves what is seen in eyes and mouth to where another face's lids and lips will be drawn.
+
+    Lips that are drawn higher than the person has them would show that person's lip between them,
+    and lids drawn beside the eyes a glance to the side.
+
+    Args:
+        image: ``(H, W, 3) u8``, written around the drawn openings.
+        landmarks: ``(468, 3)`` image pixels, of the person in the picture.
+        drawn: ``(468, 3)`` image pixels, where the other face's landmarks will be.
+        occluder: what stands in front of the face; an opening behind it stays as it is.
+    """
+    for ring in (RIGHT_EYE, LEFT_EYE, INNER_LIPS):
+        own, there = landmarks[list(ring), :2], drawn[list(ring), :2]
+        if np.abs(there - own).max() >= _LEAST_PX and not _is_hidden(own, occluder):
+            _carry(image, own, there)
+
+
+def _carry(image: Image, own: Points, there: Points) -> None:
+    """Fills one opening with what is seen in another of about the same shape."""
+    height, width = image.shape[:2]
+    low, high = there.min(axis=0).tolist(), there.max(axis=0).tolist()
+    (left, right), (top, bottom) = (
+        (max(math.floor(least) - _RIM_PX, 0), min(math.ceil(most) + _RIM_PX + 1, extent))
+        for least, most, extent in zip(low, high, (width, height), strict=True)
+    )
+    if right <= left or bottom <= top:
+        return
+    own_from_there = _fit(there, own)
+    own_from_part = own_from_there.copy()
+    own_from_part[:, 2] += own_from_there[:, :2] @ (left, top)
+    moved = cv2.warpAffine(
+        image,
+        own_from_part,
+        (right - left, bottom - top),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    inside = np.zeros((bottom - top, right - left), np.uint8)
+    cv2.fillPoly(inside, [np.round(there - (left, top)).astype(np.int32)], (255,))
+    side = 2 * _RIM_PX + 1
+    inside = np.asarray(cv2.dilate(inside, np.ones((side, side), np.uint8)), np.uint8)
+    cv2.copyTo(moved, inside, image[top:bottom, left:right])
+
+
+def _fit(start: Points, end: Points) -> Matrix:
+    """The affine map ``(2, 3)`` from one outline to another, stiff across thin ones."""
+    middle = start.mean(axis=0)
+    spread = (start - middle).astype(np.float64)
+    shift = (end - start).astype(np.float64)
+    stiffness = len(start) * (_STIFFNESS * float(np.ptp(spread, axis=0).max())) ** 2 + 1e-9
+    stretch = np.linalg.solve(
+        spread.T @ spread + stiffness * np.eye(2), spread.T @ (shift - shift.mean(axis=0))
+    ).T
+    linear = np.eye(2) + stretch
+    return np.column_stack([linear, middle + shift.mean(axis=0) - linear @ middle])
+
+
+def _is_hidden(points: Points, occluder: Occluder | None) -> bool:
+    """Whether something stands in front of any of these ``(N, 2)`` image points."""
+    if occluder is None:
+        return False
+    height, width = occluder.mask.shape
+    at: NDArray[np.intp] = np.round(apply(occluder.crop_from_image, points)).astype(np.intp)
+    columns, rows = np.clip(at, 0, (width - 1, height - 1)).T
+    return bool((occluder.mask[rows, columns] > 127).any())
