@@ -52,9 +52,9 @@ def test_what_is_seen_in_an_opening_goes_where_it_is_drawn(ring):
         assert np.abs(seen - (x + right - 7, y + down + 5)).max() <= 1
 
 
-def test_an_opening_that_is_drawn_wider_shows_all_of_the_other(ring=INNER_LIPS):
+def test_an_opening_that_is_drawn_wider_shows_all_of_the_other():
     image, landmarks = slopes(), head()
-    drawn = moved(landmarks, ring, (0.0, 0.0), scale=(1.5, 1.0))
+    drawn = moved(landmarks, INNER_LIPS, (0.0, 0.0), scale=(1.5, 1.0))
     carry_openings(image, landmarks, drawn, None)
     for right in (-24, 0, 24):
         assert abs(int(image[150, 120 + right, 0]) - (120 + right / 1.5)) <= 1.5
