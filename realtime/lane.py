@@ -7,7 +7,7 @@ from realtime.errors import ContentError, EngineError
 from realtime.frame import Frame
 from realtime.metrics import StageTimes, Tally
 from realtime.ring import Ring
-from realtime.stage import Stage
+from realtime.stage import Resting, Stage
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class Lane:
         max_failures: int | None,
     ) -> None:
         self._stages = tuple(stages)
+        self._resting = tuple(stage for stage in self._stages if isinstance(stage, Resting))
         self._guard = guard
         self._incoming = incoming
         self._outgoing = outgoing
@@ -95,6 +96,8 @@ class Lane:
         self._holding = False
         self._finished_ns = self._clock()
         self._outgoing.publish()
+        for stage in self._resting:
+            stage.rest()
         return True
 
     def _work(self, frame: Frame) -> None:

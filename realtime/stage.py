@@ -86,6 +86,15 @@ class Stage(Protocol):
 
 
 @runtime_checkable
+class Resting(Protocol):
+    """A stage that has work for the time between two frames, beside what ``Stage`` asks for."""
+
+    def rest(self) -> None:
+        """A frame has been handed on; the call must return at once."""
+        ...
+
+
+@runtime_checkable
 class Sink(Protocol):
     """Where pictures go. All calls come from the sender's thread."""
 

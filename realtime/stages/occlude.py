@@ -8,7 +8,6 @@ hidden.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import numpy as np
@@ -17,6 +16,7 @@ from pydantic import BaseModel, Field
 
 from engines.models.hand_finder import open_hand_finder
 from engines.session import Session
+from realtime.afterwards import Afterwards
 from realtime.face_mesh import FaceMesh
 from realtime.face_zones import FaceZones
 from realtime.frame import FaceState, Frame, PictureSpec
@@ -70,6 +70,7 @@ class Occlude:
         self._mesh, self._zones, self._light = mesh, zones, light
         self._opened = ExitStack()
         self._watch: HandWatch | None = None
+        self._aside: Afterwards | None = None
         self._finder: OccluderFinder | None = None
         self._memories: dict[int, OccluderMemory] = {}
         self._last_ns: int | None = None
@@ -98,7 +99,8 @@ class Occlude:
         )
         if config.hands:
             hands = self._opened.enter_context(open_hand_finder(self._open_session))
-            aside = self._opened.enter_context(ThreadPoolExecutor(1, "hands"))
+            aside = self._opened.enter_context(Afterwards("hands"))
+            self._aside = aside
             self._watch = HandWatch(
                 hands, search_ms=config.search_ms, min_score=config.min_hand, aside=aside
             )
@@ -109,6 +111,8 @@ class Occlude:
         if finder is None:
             raise RuntimeError("occlude: open must be called before process.")
         self._forget(frame.media_ns)
+        # Where nobody lets the stage rest the search begins now.
+        self.rest()
         faces = [face for face in frame.faces if face.state is FaceState.SEEN and face.chosen]
         hands: list[NDArray[np.float32]] = []
         if self._watch is not None:
@@ -121,9 +125,14 @@ class Occlude:
                 memory = self._memories[face.track_id] = finder.remember(frame.media_ns)
             face.occluder = finder.find(frame.image, face, hands, memory, frame.media_ns)
 
+    def rest(self) -> None:
+        """Has the search that a frame asked for begin."""
+        if self._aside is not None:
+            self._aside.begin()
+
     def close(self) -> None:
         """Lets the networks go and forgets all faces."""
-        self._watch = self._finder = None
+        self._watch = self._finder = self._aside = None
         self._memories.clear()
         self._opened.close()
 

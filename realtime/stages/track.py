@@ -1,7 +1,7 @@
 """The stage that finds the faces of a frame and knows which person is which from frame to frame."""
 
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from engines.models.face_finder import (
     open_face_finder,
 )
 from engines.session import Session
+from realtime.afterwards import Afterwards
 from realtime.cuts import CutDetector
 from realtime.frame import Face, FaceState, Frame, Image, PictureSpec
 from realtime.geometry import box_area
@@ -117,7 +118,7 @@ class Track:
         self._searched_ns: int | None = None
         self._turned_ns: int | None = None
         self._cuts = CutDetector()
-        self._aside: Executor | None = None
+        self._aside: Afterwards | None = None
         self._glance: Future[list[Candidate]] | None = None
 
     @property
@@ -136,7 +137,7 @@ class Track:
         self._cuts.reset()
         self._glance = None
         self._finder = self._opened.enter_context(open_face_finder(self._open_session))
-        self._aside = self._opened.enter_context(ThreadPoolExecutor(1, "far"))
+        self._aside = self._opened.enter_context(Afterwards("far"))
 
     def process(self, frame: Frame) -> None:
         """Sets ``frame.faces``, largest first."""
@@ -179,6 +180,11 @@ class Track:
             for track in self._tracks
             if track.seen or _is_confirmed(track)
         ]
+
+    def rest(self) -> None:
+        """Has the slow detector begin, where a frame asked for it."""
+        if self._aside is not None:
+            self._aside.begin()
 
     def close(self) -> None:
         """Lets the networks go."""
@@ -309,6 +315,8 @@ class Track:
 
     def _take_glance(self) -> list[Candidate]:
         """What the slow detector found in the frame before; waits for it where it must."""
+        # Where nobody lets the stage rest the detector begins now.
+        self.rest()
         glance, self._glance = self._glance, None
         return [] if glance is None else glance.result()
 

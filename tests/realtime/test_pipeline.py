@@ -107,6 +107,25 @@ def test_a_file_goes_through_whole_and_in_order(num_lanes):
     }
 
 
+@pytest.mark.parametrize("place", [0, 1], ids=["first lane", "last lane"])
+def test_a_stage_may_rest_once_its_lane_has_handed_a_frame_on(place):
+    class Tired(Swap):
+        """Notes how many frames it had seen whenever it may rest."""
+
+        def __init__(self, name):
+            super().__init__(name=name)
+            self.rests = []
+
+        def rest(self):
+            self.rests.append(len(self.seen))
+
+    tired = Tired("tired")
+    lanes = [(Swap(name="other"),)]
+    lanes.insert(place, (Swap(name="before"), tired, Swap(name="after")))
+    Run(ScriptedSource(20), *lanes).go()
+    assert tired.rests == list(range(1, 21))
+
+
 def test_the_report_has_figures_of_every_stage_and_the_machine():
     report = Run(ScriptedSource(5), (Swap(name="track"), Swap()), (Swap(name="mark"),)).go()
     assert list(report.stats["stages"]) == ["capture", "track", "swap", "mark", "guard", "send"]
