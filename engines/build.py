@@ -5,7 +5,6 @@ away from the running engine, and it can be stopped.
 """
 
 import json
-import os
 import queue
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import numpy as np
 from engines.cache import PlanCache, PlanKey
 from engines.errors import ModelError
 from engines.models.cache_files import sha256_of, temporary_folder
+from engines.own_process import environment
 from engines.plan import PORTABLE
 from engines.profiles import USUAL_RANGES, Extents, Limits, Range
 from engines.session import Array
@@ -201,9 +201,6 @@ def _take_plan(
 def _run(folder: Path, name: str, on_progress: OnProgress, is_wanted: IsWanted) -> dict[str, Any]:
     """Runs the building process and returns the facts it ends with."""
     command = [sys.executable, "-m", "engines.build_worker", str(folder), name]
-    # The process must find this very package, wherever it was started from.
-    root = str(Path(__file__).parents[1])
-    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     began_s = time.monotonic()
     with (
         (folder / "said").open("w+") as said,
@@ -213,7 +210,7 @@ def _run(folder: Path, name: str, on_progress: OnProgress, is_wanted: IsWanted) 
             stderr=said,
             stdin=subprocess.DEVNULL,
             text=True,
-            env=os.environ | {"PYTHONPATH": paths},
+            env=environment(),
         ) as process,
     ):
         try:

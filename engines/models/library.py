@@ -45,6 +45,21 @@ class Description:
     is_imported: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class LibraryPlace:
+    """Where a library is; can be pickled, unlike the library.
+
+    Attributes:
+        cache_dir: the folder of its files.
+        catalogue: what it knows.
+        offline: whether it never fetches.
+    """
+
+    cache_dir: Path
+    catalogue: Catalogue
+    offline: bool
+
+
 def default_cache_dir() -> Path:
     """``$RT_SWAP_CACHE/models``, else ``models`` in the user's cache folder for this program."""
     override = os.environ.get("RT_SWAP_CACHE")
@@ -81,10 +96,21 @@ class ModelLibrary:
         self._progress = progress or _silent
         self._catalogue = catalogue or bundled_catalogue()
         self._open_network = open_network
+        self._offline = offline
         self._imported = ImportedModels(self._cache_dir / "imported")
         self._store = OriginalStore(
             self._cache_dir, self._catalogue, self._imported, self._progress, offline=offline
         )
+
+    @classmethod
+    def at(cls, place: LibraryPlace) -> "ModelLibrary":
+        """The library at a place, which opens every network on the processor, in full precision."""
+        return cls(place.cache_dir, offline=place.offline, catalogue=place.catalogue)
+
+    @property
+    def place(self) -> LibraryPlace:
+        """Where this library is, for another process."""
+        return LibraryPlace(self._cache_dir, self._catalogue, self._offline)
 
     def list(self) -> tuple[Description, ...]:
         """Every entry of the catalogue, in its order, then what was imported beside it."""
