@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from realtime.errors import UsageError
+from realtime.plain_text import printable
 
 if TYPE_CHECKING:
     from engines.bench import Skipped, Timing
@@ -120,7 +121,7 @@ def bench_engines(
         timings += done
         skipped += left_out
         if not as_json:
-            print("\n".join(map(describe_timing, done)), flush=True)
+            print("\n".join(printable(describe_timing(one)) for one in done), flush=True)
     if as_json:
         result = {
             "timings": [asdict(one) for one in timings],
@@ -130,7 +131,7 @@ def bench_engines(
         print(json.dumps(result, indent=2))
         return 0
     for one in skipped:
-        print(f"left out: {one.network}, {one.runtime}: {one.reason}")
+        print(printable(f"left out: {one.network}, {one.runtime}: {one.reason}"))
     return 0
 
 

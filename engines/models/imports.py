@@ -33,8 +33,16 @@ class ImportRecord(BaseModel):
     bytes: int = Field(gt=0)
     file_name: str
 
-    def entry(self) -> Entry:
-        """The record in the form of the catalogue; only its owner knows the licence."""
+    def entry(self, listed: Entry | None = None) -> Entry:
+        """The record in the form of the catalogue.
+
+        Args:
+            listed: what the catalogue says of the network whose name and family it has; None for
+                any other one, whose licence only its owner knows.
+        """
+        files = (KnownFile(sha256=self.sha256, bytes=self.bytes),)
+        if listed is not None:
+            return listed.model_copy(update={"files": files})
         return Entry(
             title=f"imported from {self.file_name}",
             family=self.family,
@@ -42,7 +50,7 @@ class ImportRecord(BaseModel):
             licence="Unknown; ask whoever made the file",
             licence_url="https://choosealicense.com/no-permission/",
             attribution="unknown",
-            files=(KnownFile(sha256=self.sha256, bytes=self.bytes),),
+            files=files,
         )
 
 

@@ -27,7 +27,7 @@ from engines.models.cache_files import (
 from engines.models.catalogue import Catalogue, Entry, bundled_catalogue
 from engines.models.conversions import read_conversion, write_conversion
 from engines.models.imports import ImportedModels
-from engines.models.original_store import OriginalStore
+from engines.models.original_store import OriginalStore, State
 from engines.opener import OpenNetwork, open_exactly
 from engines.session import Session
 
@@ -126,6 +126,15 @@ class ModelLibrary:
         entry = self._store.entry(name)
         is_cached = self._store.path(name).is_file()
         return Description(name, entry, is_cached, self._store.record(name) is not None)
+
+    def state(self, name: str) -> State:
+        """Whether a model's file is here, unchanged; hashes all of it.
+
+        Raises:
+            UnknownNameError: there is no such name.
+            ModelError: it cannot be read.
+        """
+        return self._store.state(name)
 
     @property
     def open_network(self) -> OpenNetwork:
