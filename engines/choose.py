@@ -14,6 +14,7 @@ from engines.errors import ModelError
 from engines.gpu import compute_capability
 from engines.hosted import OpenOnStream, open_hosted
 from engines.plan import PORTABLE, targets
+from engines.profiles import USUAL_RANGES, Range
 from engines.session import Array, Place, Session
 from engines.switching import Say, SwitchingSession
 from engines.tensorrt import ModuleName, TensorRtSession, load_module
@@ -122,6 +123,7 @@ def open_on_gpu(
     seat: Seat,
     *,
     name: str = "model",
+    pixels: Sequence[Range] = USUAL_RANGES,
     on_progress: OnProgress = lambda _: None,
     say: Say = _LOG.info,
 ) -> Session:
@@ -136,6 +138,7 @@ def open_on_gpu(
         cache: where plans are kept.
         seat: where the buffers lie.
         name: what messages call the network.
+        pixels: what it may take black and white as, for the same check.
         on_progress: told how far the build is, on a thread of its own or on this one.
         say: told when the network goes over.
 
@@ -147,7 +150,7 @@ def open_on_gpu(
     module = next((one for one in _TENSORRT if one in usable), None)
     if module is None:
         return seat.take(in_onnx_runtime, name)
-    recipe = Recipe(module=module, targets=(_target(module),))
+    recipe = Recipe(module=module, targets=(_target(module),), pixels=tuple(pixels))
     key = key_of(model, recipe, *recipe.targets)
 
     def prepare(is_wanted: IsWanted) -> Session:

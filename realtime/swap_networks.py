@@ -110,9 +110,10 @@ def _open_whole(config: Config, library: ModelLibrary, family: NeuralFamily) -> 
     from engines.profiles import Limits, samples_of
 
     model = library.load(name)
-    samples = samples_of(inputs_of(model, name), face_crops(), Limits())
+    ranges = library.pixels(name)
+    samples = samples_of(inputs_of(model, name), face_crops(), Limits(), ranges=ranges)
     model = with_open_batch(model, samples, threads=threads, name=name)
-    return library.open_network(model, threads=threads, name=name, exact=False)
+    return library.open_network(model, threads=threads, name=name, exact=False, pixels=ranges)
 
 
 def _open_halves(

@@ -16,6 +16,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from engines.errors import ModelError
+from engines.families.pixels import pixel_ranges
 from engines.families.specs import Family
 from engines.models.cache_files import (
     Progress,
@@ -29,6 +30,7 @@ from engines.models.conversions import read_conversion, write_conversion
 from engines.models.imports import ImportedModels
 from engines.models.original_store import OriginalStore, State
 from engines.opener import OpenNetwork, open_exactly
+from engines.profiles import Range
 from engines.session import Session
 
 _PICTURE_ROLES = frozenset({"swapper", "deepface", "mask", "restorer"})
@@ -153,6 +155,14 @@ class ModelLibrary:
             ModelError: there is no such name, or its family has no adapter to choose.
         """
         return self._catalogue.family(self._store.entry(name).family)
+
+    def pixels(self, name: str) -> tuple[Range, ...]:
+        """What a network may take black and white as; for the checks of its faster forms.
+
+        Raises:
+            UnknownNameError: there is no such name.
+        """
+        return pixel_ranges(self.families.get(self._store.entry(name).family))
 
     def import_file(
         self, path: Path, *, family: str | None = None, name: str | None = None
@@ -293,7 +303,9 @@ class ModelLibrary:
         """
         family = self.families.get(self._store.entry(name).family)
         exact = family is None or family.role not in _PICTURE_ROLES
-        return self._open_network(self.load(name), threads=threads, name=name, exact=exact)
+        return self._open_network(
+            self.load(name), threads=threads, name=name, exact=exact, pixels=self.pixels(name)
+        )
 
     def _convert(self, name: str) -> bytes:
         original = self._store.original(name)

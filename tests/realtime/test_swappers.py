@@ -223,7 +223,7 @@ def test_features_are_averaged_where_a_swapper_can_be_cut_at_a_smaller_map(
 ):
     seen = []
 
-    def opener(model, *, threads, name, exact):
+    def opener(model, *, threads, name, exact, pixels):
         if not exact:
             seen.append(name)
         return open_exactly(model, threads=threads, name=name)
@@ -246,7 +246,7 @@ def test_with_boost_the_crops_go_through_the_network_in_one_batch(library, conne
             runs.append([array.shape[0] for array in inputs.values()])
             super().enqueue(inputs, out=out, stream=stream)
 
-    def opener(model, *, threads, name, exact):
+    def opener(model, *, threads, name, exact, pixels):
         return Counted(model, name=name)
 
     own = ModelLibrary(portrait.parent, offline=True, open_network=opener)
@@ -261,7 +261,7 @@ def test_on_a_gpu_a_swapper_runs_whole(library, connections, portrait, monkeypat
     monkeypatch.setattr(swap_networks, "settled_device", lambda kind, name: "cuda")
     seen = []
 
-    def opener(model, *, threads, name, exact):
+    def opener(model, *, threads, name, exact, pixels):
         seen.append(name)
         return open_exactly(model, threads=threads, name=name)
 
