@@ -141,7 +141,11 @@ def _open_halves(
         return open_split(
             halves,
             lambda model, half: library.open_network(
-                model, threads=config.device.threads, name=half, exact=False
+                model,
+                threads=config.device.threads,
+                name=half,
+                exact=False,
+                pixels=library.pixels(name),
             ),
             name=name,
             most_px=family.size_px // 2,
