@@ -8,11 +8,13 @@ from typing import TypeVar
 
 from engines.errors import ModelError
 from engines.families.deepface import DeepFace
+from engines.families.landmarks import LandmarkNetwork
 from engines.families.mask import MaskNetwork
 from engines.families.specs import (
     ConverterFamily,
     DeepFaceFamily,
     Family,
+    LandmarkFamily,
     MaskFamily,
     RecogniserFamily,
     SwapperFamily,
@@ -32,7 +34,7 @@ MESH = "mesh"
 
 NeuralFamily = SwapperFamily | DeepFaceFamily
 
-F = TypeVar("F", ConverterFamily, MaskFamily, RecogniserFamily)
+F = TypeVar("F", ConverterFamily, LandmarkFamily, MaskFamily, RecogniserFamily)
 
 _LOG = logging.getLogger(__name__)
 
@@ -77,6 +79,10 @@ def open_networks(config: Config, library: ModelLibrary) -> Iterator[Networks]:
     name, threads = config.swapper, config.device.threads
     family = neural_family(name, library)
     with ExitStack() as opened:
+
+        def load(helper: str) -> Session:
+            return opened.enter_context(closing(library.session(helper, threads=threads)))
+
         halves = _open_halves(config, library, family)
         session: Session = halves or _open_whole(config, library, family)
         opened.enter_context(closing(session))
@@ -85,14 +91,16 @@ def open_networks(config: Config, library: ModelLibrary) -> Iterator[Networks]:
             swapper = Swapper(session, family, boost=config.neural.boost)
         else:
             swapper = DeepFace(session, family)
-        mask = None
+        mask = landmarks = None
         if config.neural.mask is not None:
-            mask_family = expect_family(
-                config.neural.mask, library.family(config.neural.mask), MaskFamily, "mask"
-            )
-            mask_session = library.session(config.neural.mask, threads=threads)
-            mask = MaskNetwork(opened.enter_context(closing(mask_session)), mask_family)
-        yield Networks(swapper, mask, halves)
+            named = config.neural.mask
+            mask_family = expect_family(named, library.family(named), MaskFamily, "mask")
+            mask = MaskNetwork(load(named), mask_family)
+        if config.neural.landmarks is not None:
+            named = config.neural.landmarks
+            points = expect_family(named, library.family(named), LandmarkFamily, "landmarks")
+            landmarks = LandmarkNetwork(load(named), points)
+        yield Networks(swapper, mask, halves, landmarks)
 
 
 def _open_whole(config: Config, library: ModelLibrary, family: NeuralFamily) -> Session:
@@ -164,6 +172,7 @@ def expect_family(name: str, family: Family, kind: type[F], key: str) -> F:
     if not isinstance(family, kind):
         raise ConfigError(
             f"neural.{key}",
-            f"must be the name of a {key}, got {name!r}, a {family.role}. See: rt-swap models list",
+            f"must be the name of a {key} network, got {name!r}, a {family.role}. "
+            "See: rt-swap models list",
         )
     return family

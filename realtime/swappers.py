@@ -18,6 +18,8 @@ from engines.families.specs import (
     ConverterFamily,
     DeepFaceFamily,
     EmbeddingSource,
+    LandmarkFamily,
+    MaskFamily,
     PictureSource,
     RecogniserFamily,
     SwapperFamily,
@@ -48,7 +50,8 @@ def needed_models(
         mapped: whether people must be told apart.
 
     Raises:
-        ConfigError: what was chosen is no swapper.
+        ConfigError: what was chosen is no swapper, or a helper is of another kind.
+        UnknownNameError: there is no such helper.
     """
     names = [config.choose.recogniser] if mapped else []
     if config.swapper == MESH:
@@ -57,8 +60,15 @@ def needed_models(
     names.append(config.swapper)
     if isinstance(family, SwapperFamily) and isinstance(family.source, EmbeddingSource):
         names += _helpers(family.source, config.neural)
-    if config.neural.mask is not None:
-        names.append(config.neural.mask)
+    neural = config.neural
+    if neural.landmarks is not None:
+        expect_family(
+            neural.landmarks, library.family(neural.landmarks), LandmarkFamily, "landmarks"
+        )
+        names.append(neural.landmarks)
+    if neural.mask is not None:
+        expect_family(neural.mask, library.family(neural.mask), MaskFamily, "mask")
+        names.append(neural.mask)
     return tuple(names)
 
 

@@ -1,8 +1,10 @@
 """What the networks of a family take black and white as."""
 
 from engines.families.specs import (
+    BlazeFaceFamily,
     ConverterFamily,
     DeepFaceFamily,
+    FaceMeshFamily,
     Family,
     PictureSource,
     RestorerFamily,
@@ -27,9 +29,9 @@ def pixel_ranges(family: Family | None) -> tuple[Range, ...]:
     match family:
         case None | ConverterFamily():
             return USUAL_RANGES
-        case DeepFaceFamily():
+        case DeepFaceFamily() | FaceMeshFamily():
             return (_UNIT,)
-        case RestorerFamily():
+        case RestorerFamily() | BlazeFaceFamily():
             return (_CENTRED,)
         case SwapperFamily(source=PictureSource()):
             # The picture of the person is always given in 0..1.

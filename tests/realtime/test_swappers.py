@@ -109,10 +109,17 @@ def test_mesh_is_the_swapper_without_a_network(library, connections, portrait):
         ("ghost_twin", {"converter": "mine"}, ("ghost_twin", "arc_twin", "mine")),
         ("uni_twin", {}, ("uni_twin",)),
         ("somebody", {"mask": "mask_twin"}, ("somebody", "mask_twin")),
+        ("somebody", {"landmarks": "2dfan4"}, ("somebody", "2dfan4")),
     ],
 )
 def test_what_a_swapper_needs_beside_itself_is_known_beforehand(library, name, neural, needed):
     assert needed_models(config(name, **neural), library) == needed
+
+
+@pytest.mark.parametrize("key", ["mask", "landmarks"])
+def test_a_helper_of_the_wrong_kind_is_refused_before_anything_is_fetched(library, key):
+    with pytest.raises(ConfigError, match=f"neural.{key}: .* 'arc_twin', a recogniser"):
+        needed_models(config("somebody", **{key: "arc_twin"}), library)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +128,7 @@ def test_what_a_swapper_needs_beside_itself_is_known_beforehand(library, name, n
         ("in_twim", {}, "swapper: must be 'mesh' or .*, got 'in_twim'. Did you mean in_twin?"),
         ("meshh", {}, "Did you mean mesh?"),
         ("arc_twin", {}, "got 'arc_twin', a recogniser"),
-        ("face_landmark", {}, "got 'face_landmark'. See: rt-swap models list"),
+        ("face_landmark", {}, "got 'face_landmark', a face_mesh. See: rt-swap models list"),
         ("in_twin", {"recogniser": "mask_twin"}, "neural.recogniser: .* 'mask_twin', a mask"),
         ("ghost_twin", {"converter": "arc_twin"}, "neural.converter: .* 'arc_twin', a recogniser"),
     ],
