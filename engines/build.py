@@ -95,6 +95,7 @@ class Built:
         facts: how it was made: ``precision`` that it really has, ``fault`` that kept it from
             16 bits, ``fp16_error``, ``simplify_error``, ``seconds``, ``profile``.
         was_cached: whether it was there already.
+        reference: what it must compute, see ``engines.reference``.
     """
 
     data: bytes
@@ -102,6 +103,7 @@ class Built:
     path: Path
     facts: Mapping[str, Any]
     was_cached: bool
+    reference: bytes = b""
 
 
 OnProgress = Callable[[BuildProgress], None]
@@ -149,7 +151,14 @@ def build(
     on_progress(BuildProgress(name, "done", 1.0, 0.0))
     plans = cached | fresh
     return tuple(
-        Built(plans[key], key, cache.path(key), cache.note(key) or {}, key in cached)
+        Built(
+            plans[key],
+            key,
+            cache.path(key),
+            cache.note(key) or {},
+            key in cached,
+            cache.load_reference(key) or b"",
+        )
         for key in keys
     )
 
@@ -191,7 +200,7 @@ def _take_plan(
 ) -> bytes:
     """Moves one plan from the building process into the cache."""
     data = (folder / f"plan{index}").read_bytes()
-    cache.store(key, data, facts)
+    cache.store(key, data, facts, (folder / "reference").read_bytes())
     kernels = (folder / f"kernels{index}").read_bytes()
     if kernels:
         cache.store_kernels(key, kernels)

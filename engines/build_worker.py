@@ -1,7 +1,8 @@
 """The process that builds plans: ``python -m engines.build_worker FOLDER NAME``.
 
 The folder holds ``model.onnx``, ``recipe.json``, ``crop0.npy`` and so on, and for each target
-``kernels0`` and so on; ``plan0`` and so on and new kernels are written into it. Progress goes to
+``kernels0`` and so on; ``plan0`` and so on, new kernels and ``reference``, what the plans must
+compute, are written into it. Progress goes to
 stdout, one JSON object on each line; the last one holds the facts. An error is one line on stderr
 and exit code 5.
 """
@@ -22,9 +23,14 @@ from engines.build import Recipe
 from engines.errors import ModelError
 from engines.graphs import inputs_of
 from engines.half import convert
+from engines.onnxruntime import compute
 from engines.plan import build_plan
 from engines.profiles import Profile, profile_of, samples_of
+from engines.reference import Reference
 from engines.session import Array
+
+_NUM_REFERENCES = 2
+"""Samples whose results are kept for whoever loads a plan; one for each usual range of pixels."""
 
 # How much of the whole each phase is, as measured on networks of 1 to 550 MB with tensorrt_rtx.
 _BEGINS_AT = {"simplify": 0.0, "batch": 0.2, "fp16": 0.3, "build": 0.7}
@@ -38,11 +44,13 @@ class Prepared:
         model: the serialised ONNX model.
         profile: bounds of its inputs that vary.
         facts: how it came about.
+        reference: what it computed as it was published.
     """
 
     model: bytes
     profile: Profile
     facts: Mapping[str, Any]
+    reference: Reference
 
 
 def prepare(model: bytes, crops: Sequence[Array], recipe: Recipe, name: str) -> Prepared:
@@ -75,7 +83,10 @@ def prepare(model: bytes, crops: Sequence[Array], recipe: Recipe, name: str) -> 
         facts |= {"fault": half.fault, "num_float32": len(half.kept)}
         facts["precision"] = "fp32" if half.fault else "fp16"
     profile = profile_of(inputs, recipe.limits)
-    return Prepared(ready, profile, facts | {"profile": profile})
+    known = samples[:_NUM_REFERENCES]
+    wanted = compute(model, known, threads=recipe.threads, name=name)
+    reference = Reference(tuple(known), tuple(wanted))
+    return Prepared(ready, profile, facts | {"profile": profile}, reference)
 
 
 def tell(phase: str, fraction: float) -> bool:
@@ -115,6 +126,7 @@ def main(arguments: Sequence[str]) -> int:
     crops = [np.load(path) for path in sorted(folder.glob("crop*.npy"))]
     try:
         prepared = prepare((folder / "model.onnx").read_bytes(), crops, recipe, name)
+        (folder / "reference").write_bytes(prepared.reference.to_bytes())
         for index, target in enumerate(recipe.targets):
             build_one(folder, prepared, recipe, index, target, name)
     except ModelError as error:
