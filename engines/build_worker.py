@@ -23,14 +23,10 @@ from engines.build import Recipe
 from engines.errors import ModelError
 from engines.graphs import inputs_of
 from engines.half import convert
-from engines.onnxruntime import compute
 from engines.plan import build_plan
 from engines.profiles import Profile, profile_of, samples_of
 from engines.reference import Reference
 from engines.session import Array
-
-_NUM_REFERENCES = 2
-"""Samples whose results are kept for whoever loads a plan; one for each usual range of pixels."""
 
 # How much of the whole each phase is, as measured on networks of 1 to 550 MB with tensorrt_rtx.
 _BEGINS_AT = {"simplify": 0.0, "batch": 0.2, "fp16": 0.3, "build": 0.7}
@@ -62,7 +58,8 @@ def prepare(model: bytes, crops: Sequence[Array], recipe: Recipe, name: str) -> 
     tell("simplify", 0)
     published = inputs_of(model, name)
     samples = samples_of(published, crops, recipe.limits, ranges=recipe.pixels)
-    simple = simplifying.simplify(model, samples[:1], threads=recipe.threads, name=name)
+    known = samples[:1]
+    simple = simplifying.simplify(model, known, threads=recipe.threads, name=name)
     tell("batch", 0)
     ready = simple.model
     if recipe.limits.batch.most > 1:
@@ -83,9 +80,7 @@ def prepare(model: bytes, crops: Sequence[Array], recipe: Recipe, name: str) -> 
         facts |= {"fault": half.fault, "num_float32": len(half.kept)}
         facts["precision"] = "fp32" if half.fault else "fp16"
     profile = profile_of(inputs, recipe.limits)
-    known = samples[:_NUM_REFERENCES]
-    wanted = compute(model, known, threads=recipe.threads, name=name)
-    reference = Reference(tuple(known), tuple(wanted))
+    reference = Reference(tuple(known), simple.outputs)
     return Prepared(ready, profile, facts | {"profile": profile}, reference)
 
 

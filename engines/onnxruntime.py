@@ -242,7 +242,7 @@ def _load(model: bytes, threads: int, name: str, stream: int) -> Any:
 def _open(model: bytes, options: Any, providers: list[Any], name: str) -> Any:
     try:
         # Without enable_fallback=0 a failure would be printed and the CPU taken in silence.
-        return onnxruntime.InferenceSession(
+        session = onnxruntime.InferenceSession(
             model, sess_options=options, providers=providers, enable_fallback=0
         )
     except RUNTIME_ERRORS as error:
@@ -250,6 +250,10 @@ def _open(model: bytes, options: Any, providers: list[Any], name: str) -> Any:
             f"{name}: ONNX Runtime must be able to load the model, got {one_line(error)}. "
             "Pull the model again or use another one."
         ) from error
+    # It keeps the bytes for a fall-back to other providers that is switched off here: half of what
+    # a network of hundreds of megabytes takes.
+    session._model_bytes = None
+    return session
 
 
 def _options(threads: int) -> Any:

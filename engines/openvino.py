@@ -3,7 +3,6 @@
 import ctypes
 import sys
 from collections.abc import Mapping
-from io import BytesIO
 from typing import Any, Literal
 
 import numpy as np
@@ -189,7 +188,9 @@ def _compile(model: bytes, threads: int, name: str, *, is_bf16: bool) -> Any:
         # it reinstalls one that is gone (OpenVINO 2026.4).
         with signal_stack_kept():
             core = openvino.Core()
-            return core.compile_model(core.read_model(BytesIO(model)), _DEVICE, settings)
+            # Not through a stream, which would be copied once more.
+            read = core.read_model(model=model, weights=b"")
+            return core.compile_model(read, _DEVICE, settings)
     except RuntimeError as error:
         raise ModelError(
             f"{name}: OpenVINO must be able to load the model, got {one_line(error)}. "

@@ -2,6 +2,7 @@
 
 import difflib
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import TypeVar
@@ -35,6 +36,9 @@ MESH = "mesh"
 NeuralFamily = SwapperFamily | DeepFaceFamily
 
 F = TypeVar("F", ConverterFamily, LandmarkFamily, MaskFamily, RecogniserFamily)
+
+_HEAVY_BYTES = 32_000_000
+"""Of a network's file: the smallest of this size take several of a camera's periods on a core."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -103,13 +107,32 @@ def open_networks(config: Config, library: ModelLibrary) -> Iterator[Networks]:
         yield Networks(swapper, mask, halves, landmarks)
 
 
+def swapper_threads(config: Config, library: ModelLibrary) -> int:
+    """Processor threads for one run of the configured swapper.
+
+    A network that cannot keep up with a camera gets every core where there are two, and all but one
+    where there are more: while it works the other stages wait for it, and only the camera and the
+    output need a little time. A light one must not take what the other stages work with.
+
+    Args:
+        config: may say how many.
+        library: knows how large the network is.
+    """
+    if config.neural.threads != "auto":
+        return config.neural.threads
+    threads, cores = config.device.threads, os.cpu_count() or 1
+    if library.num_bytes(config.swapper) < _HEAVY_BYTES:
+        return threads
+    return max(threads, min(cores, 2), cores - 1)
+
+
 def _open_whole(config: Config, library: ModelLibrary, family: NeuralFamily) -> Session:
     """The swapper in one piece; with boost its batch is opened, where its graph lets that be.
 
     Raises:
         ModelError: it is missing or unusable.
     """
-    name, threads = config.swapper, config.device.threads
+    name, threads = config.swapper, swapper_threads(config, library)
     if config.neural.boost == 1 or not isinstance(family, SwapperFamily):
         return library.session(name, threads=threads)
     # onnx is slow to import, and only this needs it.
@@ -150,7 +173,7 @@ def _open_halves(
             halves,
             lambda model, half: library.open_network(
                 model,
-                threads=config.device.threads,
+                threads=swapper_threads(config, library),
                 name=half,
                 exact=False,
                 pixels=library.pixels(name),

@@ -156,6 +156,17 @@ class ModelLibrary:
         """
         return self._catalogue.family(self._store.entry(name).family)
 
+    def num_bytes(self, name: str) -> int:
+        """Size of a model's file here; 0 where there is none.
+
+        Raises:
+            UnknownNameError: there is no such name.
+            ModelError: it cannot be read.
+        """
+        path = self._store.path(name)
+        with disk_errors(path):
+            return path.stat().st_size if path.is_file() else 0
+
     def pixels(self, name: str) -> tuple[Range, ...]:
         """What a network may take black and white as; for the checks of its faster forms.
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,8 @@ class NeuralSwapConfig(BaseModel, frozen=True, extra="forbid"):
     Attributes:
         boost: the crop gets so many times the network's pixels along each side; time grows with
             its square. Without meaning for models of one person (``.dfm``).
+        threads: processor threads of the swapper. ``auto``: those of ``device.threads`` for a light
+            one, nearly every core for one that cannot keep up with a camera anyway.
         recogniser: the network that reads the identity; None for the one the swapper's family
             was trained on.
         converter: the network that translates the embedding; None for the family's own.
@@ -49,6 +51,7 @@ class NeuralSwapConfig(BaseModel, frozen=True, extra="forbid"):
     """
 
     boost: int = Field(1, ge=1, le=8)
+    threads: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = "auto"
     recogniser: str | None = None
     converter: str | None = None
     landmarks: str | None = None

@@ -25,6 +25,7 @@ from realtime.job import FaceChoice
 from realtime.memory import Memory
 from realtime.stages.neural_swap import NeuralSwap
 from realtime.stages.swap import MeshSwap
+from realtime.swap_networks import swapper_threads
 from realtime.swappers import needed_models, neural_family, open_swapper, read_people
 
 pytestmark = pytest.mark.models
@@ -283,3 +284,35 @@ def test_files_of_the_library_stay_as_they_are(library):
     assert sorted(Path(library._cache_dir, "imported").glob("*.onnx"))
     for name in TWINS:
         assert library.describe(name).is_cached
+
+
+class Sized:
+    """A library that knows only how large its network is."""
+
+    def __init__(self, num_bytes):
+        self._num_bytes = num_bytes
+
+    def num_bytes(self, name):
+        assert name == "somebody"
+        return self._num_bytes
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "cores", "settings", "threads"),
+    [
+        (5_000_000, 2, [], 1),
+        (5_000_000, 2, ["device.threads=2"], 2),
+        (500_000_000, 1, [], 1),
+        (500_000_000, 2, [], 2),
+        (500_000_000, 8, [], 7),
+        (500_000_000, 2, ["device.threads=4"], 4),
+        (500_000_000, 8, ["neural.threads=3"], 3),
+        (5_000_000, 8, ["neural.threads=3"], 3),
+    ],
+)
+def test_a_heavy_network_gets_the_cores_that_wait_for_it(
+    monkeypatch, num_bytes, cores, settings, threads
+):
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    chosen = load_config(settings=settings, flags={"swapper": "somebody"})
+    assert swapper_threads(chosen, Sized(num_bytes)) == threads

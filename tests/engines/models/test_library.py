@@ -179,6 +179,15 @@ def test_the_list_says_what_is_cached(offline, cache):
     ]
 
 
+def test_what_is_here_has_a_size_and_a_state(offline, cache):
+    (cache / "picture.png").unlink()
+    size = (cache / "rectifier.tflite").stat().st_size
+    assert (offline.num_bytes("rectifier"), offline.num_bytes("picture")) == (size, 0)
+    assert (offline.state("rectifier"), offline.state("picture")) == ("here", "missing")
+    (cache / "rectifier.tflite").write_bytes(b"something else")
+    assert offline.state("rectifier") == "damaged"
+
+
 def test_an_unknown_name_is_answered_with_the_known_ones(offline):
     with pytest.raises(ModelError, match=r"must be a name of the catalogue \(rectifier, picture\)"):
         offline.describe("nobody")
