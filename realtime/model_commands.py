@@ -28,7 +28,8 @@ def list_models() -> int:
     # What the program cannot do without comes first.
     for description in sorted(library.list(), key=lambda item: not item.entry.default):
         entry, state = description.entry, _state(description)
-        if description.is_cached and library.state(description.name) == "damaged":
+        is_there = description.is_cached or description.is_imported
+        if is_there and library.state(description.name) != "here":
             state = "damaged"
             damaged.append(description)
         size = f"{entry.bytes / 1e6:.1f} MB" if entry.bytes else "?"
@@ -37,6 +38,8 @@ def list_models() -> int:
     print(f"kept in {default_cache_dir()}")
     for description in damaged:
         print(f"{description.name} is damaged or was changed. {_cure(description)}")
+    for name in library.orphans():
+        print(printable(f"{name}: an imported file of no use. Run: rt-swap models remove {name}"))
     return 0
 
 
@@ -105,7 +108,7 @@ def show_models(names: Names) -> int:
             facts.append(("source", _import_hint(description.name, entry)))
         state = library.state(description.name)
         facts.append(("here", {"here": "yes", "missing": "no"}.get(state, state)))
-        if state == "damaged":
+        if state == "damaged" or (state == "missing" and description.is_imported):
             facts.append(("cure", _cure(description)))
         print("\n".join(f"{key:12} {printable(value)}" for key, value in facts))
     return 0

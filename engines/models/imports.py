@@ -75,6 +75,11 @@ class ImportedModels:
         found = sorted(path.stem for path in self._folder.glob("*.json"))
         return tuple(name for name in found if self.read(name) is not None)
 
+    def strays(self) -> tuple[str, ...]:
+        """Names of files without a readable record, as a crash or another hand leaves them."""
+        found = {path.stem for end in ("onnx", "json") for path in self._folder.glob(f"*.{end}")}
+        return tuple(sorted(name for name in found if self.read(name) is None))
+
     def path(self, name: str) -> Path:
         """Where the file of a network is."""
         return self._folder / f"{name}.onnx"

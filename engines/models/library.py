@@ -210,18 +210,31 @@ class ModelLibrary:
         write_atomically(self._store.path(known), data)
         return self.describe(known)
 
+    def orphans(self) -> tuple[str, ...]:
+        """Names of imported files that nothing can use: without a record, or not needed any more.
+
+        The latter have the name of a model whose genuine files the catalogue has come to know.
+        """
+        replaced = [name for name in self._imported.names() if self._store.record(name) is None]
+        return tuple(sorted({*self._imported.strays(), *replaced}))
+
     def remove(self, name: str) -> None:
-        """Removes what the cache holds of a model or picture.
+        """Removes what the cache holds of a model or picture, and what was imported as it.
 
         Raises:
-            ModelError: there is no such name, or nothing of it is here.
+            UnknownNameError: there is no such name.
+            ModelError: nothing of it is here.
         """
+        is_orphan = name in self.orphans()
+        if is_orphan or self._store.record(name) is not None:
+            self._imported.remove(name)
+            if not is_orphan or name not in self._catalogue.models:
+                return
         original = self._store.path(name)
         if not original.is_file():
+            if is_orphan:
+                return
             raise ModelError(f"{name}: must be in {self._cache_dir}, got nothing of it there.")
-        if self._store.record(name) is not None:
-            self._imported.remove(name)
-            return
         for path in (original, *(self._cache_dir / f"{name}.{end}" for end in ("onnx", "json"))):
             with disk_errors(path):
                 path.unlink(missing_ok=True)

@@ -95,6 +95,34 @@ def test_a_file_that_was_changed_is_listed_as_damaged_with_what_mends_it(said, f
     assert facts["cure"].startswith("Run: rt-swap models remove some_recogniser")
 
 
+def test_an_import_whose_file_is_gone_is_listed_as_damaged_and_can_be_removed(said, file, tmp_path):
+    said("import", file, "--family", "arcface")
+    (stored,) = (tmp_path / "cache").rglob("some_recogniser.onnx")
+    stored.unlink()
+    _, listed, _ = said("list")
+    assert line_of(listed, "some_recogniser").split()[1] == "damaged"
+    assert said("remove", "some_recogniser")[0] == 0
+    assert list(stored.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("left", [".onnx", ".json"])
+def test_what_is_left_of_an_import_is_named_and_can_be_removed(said, file, tmp_path, left):
+    said("import", file, "--family", "arcface")
+    (stored,) = (tmp_path / "cache").rglob("some_recogniser.onnx")
+    record = stored.with_suffix(".json")
+    if left == ".onnx":
+        record.unlink()
+    else:
+        record.write_text("{}")
+        stored.unlink()
+    _, listed, _ = said("list")
+    assert listed[-1] == (
+        "some_recogniser: an imported file of no use. Run: rt-swap models remove some_recogniser"
+    )
+    assert said("remove", "some_recogniser")[0] == 0
+    assert list(stored.parent.iterdir()) == []
+
+
 def test_an_unknown_file_is_asked_about(said, file):
     code, _, (error,) = said("import", file)
     assert code == 5

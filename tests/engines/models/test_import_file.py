@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from engines.errors import ModelError
-from engines.models.catalogue import Catalogue, bundled_catalogue
+from engines.models.catalogue import Catalogue, Entry, bundled_catalogue
 from engines.models.library import ModelLibrary
 
 
@@ -176,6 +176,23 @@ def test_an_import_that_was_changed_afterwards_is_never_loaded(library, write, t
     stored.write_bytes(twins.recogniser(dimensions=128))
     with pytest.raises(ModelError, match="must be the file that was imported as mine"):
         library.load("mine")
+
+
+def test_an_import_makes_way_for_genuine_files_and_can_be_removed(library, write, twins):
+    path = write(twins.swapper(256), "simswap_256.onnx")
+    library.import_file(path, family="simswap_256")
+    assert library.orphans() == ()
+    models = library._catalogue.models | {
+        "simswap_256": Entry.model_validate(entry("simswap_256", b"the genuine one"))
+    }
+    newer = Catalogue(families=library.families, models=models)
+    later = ModelLibrary(library._cache_dir, offline=True, catalogue=newer)
+    assert later.orphans() == ("simswap_256",)
+    assert not later.describe("simswap_256").is_cached
+    later.remove("simswap_256")
+    assert later.orphans() == ()
+    with pytest.raises(ModelError, match="got nothing of it there"):
+        later.remove("simswap_256")
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"family": "arcface"}'])
