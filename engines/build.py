@@ -5,7 +5,6 @@ away from the running engine, and it can be stopped.
 """
 
 import json
-import os
 import queue
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import numpy as np
 from engines.cache import PlanCache, PlanKey
 from engines.errors import ModelError
 from engines.models.cache_files import sha256_of, temporary_folder
+from engines.own_process import environment
 from engines.plan import PORTABLE
 from engines.profiles import USUAL_RANGES, Extents, Limits, Range
 from engines.session import Array
@@ -95,6 +95,7 @@ class Built:
         facts: how it was made: ``precision`` that it really has, ``fault`` that kept it from
             16 bits, ``fp16_error``, ``simplify_error``, ``seconds``, ``profile``.
         was_cached: whether it was there already.
+        reference: what it must compute, see ``engines.reference``.
     """
 
     data: bytes
@@ -102,6 +103,7 @@ class Built:
     path: Path
     facts: Mapping[str, Any]
     was_cached: bool
+    reference: bytes = b""
 
 
 OnProgress = Callable[[BuildProgress], None]
@@ -149,7 +151,14 @@ def build(
     on_progress(BuildProgress(name, "done", 1.0, 0.0))
     plans = cached | fresh
     return tuple(
-        Built(plans[key], key, cache.path(key), cache.note(key) or {}, key in cached)
+        Built(
+            plans[key],
+            key,
+            cache.path(key),
+            cache.note(key) or {},
+            key in cached,
+            cache.load_reference(key) or b"",
+        )
         for key in keys
     )
 
@@ -191,7 +200,7 @@ def _take_plan(
 ) -> bytes:
     """Moves one plan from the building process into the cache."""
     data = (folder / f"plan{index}").read_bytes()
-    cache.store(key, data, facts)
+    cache.store(key, data, facts, (folder / "reference").read_bytes())
     kernels = (folder / f"kernels{index}").read_bytes()
     if kernels:
         cache.store_kernels(key, kernels)
@@ -201,9 +210,6 @@ def _take_plan(
 def _run(folder: Path, name: str, on_progress: OnProgress, is_wanted: IsWanted) -> dict[str, Any]:
     """Runs the building process and returns the facts it ends with."""
     command = [sys.executable, "-m", "engines.build_worker", str(folder), name]
-    # The process must find this very package, wherever it was started from.
-    root = str(Path(__file__).parents[1])
-    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     began_s = time.monotonic()
     with (
         (folder / "said").open("w+") as said,
@@ -213,7 +219,7 @@ def _run(folder: Path, name: str, on_progress: OnProgress, is_wanted: IsWanted) 
             stderr=said,
             stdin=subprocess.DEVNULL,
             text=True,
-            env=os.environ | {"PYTHONPATH": paths},
+            env=environment(),
         ) as process,
     ):
         try:

@@ -1,7 +1,8 @@
 """The process that builds plans: ``python -m engines.build_worker FOLDER NAME``.
 
 The folder holds ``model.onnx``, ``recipe.json``, ``crop0.npy`` and so on, and for each target
-``kernels0`` and so on; ``plan0`` and so on and new kernels are written into it. Progress goes to
+``kernels0`` and so on; ``plan0`` and so on, new kernels and ``reference``, what the plans must
+compute, are written into it. Progress goes to
 stdout, one JSON object on each line; the last one holds the facts. An error is one line on stderr
 and exit code 5.
 """
@@ -24,6 +25,7 @@ from engines.graphs import inputs_of
 from engines.half import convert
 from engines.plan import build_plan
 from engines.profiles import Profile, profile_of, samples_of
+from engines.reference import Reference
 from engines.session import Array
 
 # How much of the whole each phase is, as measured on networks of 1 to 550 MB with tensorrt_rtx.
@@ -38,11 +40,13 @@ class Prepared:
         model: the serialised ONNX model.
         profile: bounds of its inputs that vary.
         facts: how it came about.
+        reference: what it computed as it was published.
     """
 
     model: bytes
     profile: Profile
     facts: Mapping[str, Any]
+    reference: Reference
 
 
 def prepare(model: bytes, crops: Sequence[Array], recipe: Recipe, name: str) -> Prepared:
@@ -54,7 +58,8 @@ def prepare(model: bytes, crops: Sequence[Array], recipe: Recipe, name: str) -> 
     tell("simplify", 0)
     published = inputs_of(model, name)
     samples = samples_of(published, crops, recipe.limits, ranges=recipe.pixels)
-    simple = simplifying.simplify(model, samples[:1], threads=recipe.threads, name=name)
+    known = samples[:1]
+    simple = simplifying.simplify(model, known, threads=recipe.threads, name=name)
     tell("batch", 0)
     ready = simple.model
     if recipe.limits.batch.most > 1:
@@ -75,7 +80,8 @@ def prepare(model: bytes, crops: Sequence[Array], recipe: Recipe, name: str) -> 
         facts |= {"fault": half.fault, "num_float32": len(half.kept)}
         facts["precision"] = "fp32" if half.fault else "fp16"
     profile = profile_of(inputs, recipe.limits)
-    return Prepared(ready, profile, facts | {"profile": profile})
+    reference = Reference(tuple(known), simple.outputs)
+    return Prepared(ready, profile, facts | {"profile": profile}, reference)
 
 
 def tell(phase: str, fraction: float) -> bool:
@@ -115,6 +121,7 @@ def main(arguments: Sequence[str]) -> int:
     crops = [np.load(path) for path in sorted(folder.glob("crop*.npy"))]
     try:
         prepared = prepare((folder / "model.onnx").read_bytes(), crops, recipe, name)
+        (folder / "reference").write_bytes(prepared.reference.to_bytes())
         for index, target in enumerate(recipe.targets):
             build_one(folder, prepared, recipe, index, target, name)
     except ModelError as error:

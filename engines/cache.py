@@ -63,8 +63,8 @@ def default_plan_dir() -> Path:
 class PlanCache:
     """A folder of plans. Several processes may use it: files appear in it by renaming only.
 
-    Beside each plan lie a note of what it is, with the plan's hash, and what its module keeps from
-    run to run: compiled or measured kernels.
+    Beside each plan lie a note of what it is, with the plan's hash, what it is to be held to, and
+    what its module keeps from run to run: compiled or measured kernels.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -83,12 +83,25 @@ class PlanCache:
     def load(self, key: PlanKey) -> bytes | None:
         """The plan of this key, or None where there is none or it is not what was written.
 
+        One without what it is to be held to counts as none.
+
         Raises:
             ModelError: the folder cannot be read.
         """
         note = self.note(key)
         data = read_if_present(self._path(key, "plan"))
         if data is None or note is None or note.get("plan_sha256") != sha256_of(data):
+            return None
+        return None if self.load_reference(key) is None else data
+
+    def load_reference(self, key: PlanKey) -> bytes | None:
+        """What the plan of this key is to be held to; None where it is not what was written.
+
+        Raises:
+            ModelError: the folder cannot be read.
+        """
+        note, data = self.note(key), read_if_present(self._path(key, "reference"))
+        if data is None or note is None or note.get("reference_sha256") != sha256_of(data):
             return None
         return data
 
@@ -101,13 +114,16 @@ class PlanCache:
             return None
         return note if isinstance(note, dict) else None
 
-    def store(self, key: PlanKey, plan: bytes, facts: Mapping[str, Any]) -> Path:
+    def store(
+        self, key: PlanKey, plan: bytes, facts: Mapping[str, Any], reference: bytes = b""
+    ) -> Path:
         """Writes a plan and its note.
 
         Args:
             key: of the plan.
             plan: the serialised engine.
             facts: what is worth knowing about how it was made; JSON values.
+            reference: what the plan is to be held to, see ``engines.reference``; empty for nothing.
 
         Returns:
             Where the plan lies.
@@ -116,9 +132,11 @@ class PlanCache:
             ModelError: the disk is full or the folder cannot be written.
         """
         path = self._path(key, "plan")
-        note = dict(facts) | {"key": key.as_dict(), "plan_sha256": sha256_of(plan)}
+        hashes = {"plan_sha256": sha256_of(plan), "reference_sha256": sha256_of(reference)}
+        note = dict(facts) | {"key": key.as_dict()} | hashes
         # The note last: without it, or with the note of another plan, the plan is not used.
         write_atomically(path, plan)
+        write_atomically(self._path(key, "reference"), reference)
         write_atomically(self._path(key, "json"), json.dumps(note, indent=2).encode())
         remove_stale_temporaries(self._folder)
         return path

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -14,6 +15,8 @@ from engines.errors import ModelError
 from engines.gpu import compute_capability
 from engines.hosted import OpenOnStream, open_hosted
 from engines.plan import PORTABLE, targets
+from engines.profiles import USUAL_RANGES, Range
+from engines.reference import Reference, hold_to
 from engines.session import Array, Place, Session
 from engines.switching import Say, SwitchingSession
 from engines.tensorrt import ModuleName, TensorRtSession, load_module
@@ -122,13 +125,15 @@ def open_on_gpu(
     seat: Seat,
     *,
     name: str = "model",
+    pixels: Sequence[Range] = USUAL_RANGES,
     on_progress: OnProgress = lambda _: None,
     say: Say = _LOG.info,
 ) -> Session:
     """The network on the GPU: in TensorRT if its plan is there, else in what is ready sooner.
 
     Without a plan one is built beside the running engine. Meanwhile the network runs in ONNX
-    Runtime on the GPU, or else as the seat says, and goes over when the plan is ready.
+    Runtime on the GPU, or else as the seat says, and goes over when the plan is ready and has
+    computed what ONNX Runtime does in float32.
 
     Args:
         model: a serialised ONNX model.
@@ -136,6 +141,7 @@ def open_on_gpu(
         cache: where plans are kept.
         seat: where the buffers lie.
         name: what messages call the network.
+        pixels: what it may take black and white as, for the same check.
         on_progress: told how far the build is, on a thread of its own or on this one.
         say: told when the network goes over.
 
@@ -147,7 +153,7 @@ def open_on_gpu(
     module = next((one for one in _TENSORRT if one in usable), None)
     if module is None:
         return seat.take(in_onnx_runtime, name)
-    recipe = Recipe(module=module, targets=(_target(module),))
+    recipe = Recipe(module=module, targets=(_target(module),), pixels=tuple(pixels))
     key = key_of(model, recipe, *recipe.targets)
 
     def prepare(is_wanted: IsWanted) -> Session:
@@ -158,7 +164,8 @@ def open_on_gpu(
         except ModelError:
             on_progress(BuildProgress(name, "failed", 1.0, None))
             raise
-        return seat.take(lambda _: _in_tensorrt(built.data, module, cache, key, name), name)
+        in_tensorrt = partial(_in_tensorrt, built.data, module, cache, key, name)
+        return _held_to(Reference.from_bytes(built.reference), seat, in_tensorrt, name)
 
     first = seat.meanwhile
     if "onnxruntime:CUDA" in usable:
@@ -196,9 +203,36 @@ def usable_on_gpu(name: str) -> tuple[RuntimeName, ...]:
     return usable
 
 
+def _held_to(reference: Reference, seat: Seat, in_tensorrt: OpenOnStream, name: str) -> Session:
+    """The plan in its seat, once it has computed there what the network is known to compute.
+
+    Raises:
+        ModelError: it cannot be opened, or computes something else.
+    """
+    if seat.stream is None:
+        session = open_hosted(in_tensorrt, name=name)
+        try:
+            hold_to(session, reference, name=name)
+        except ModelError:
+            session.close()
+            raise
+        return session
+    if reference.samples:
+        # Only with buffers in main memory there is something to compare.
+        with closing(open_hosted(in_tensorrt, name=name)) as hosted:
+            hold_to(hosted, reference, name=name)
+    return seat.take(in_tensorrt, name)
+
+
 def _in_tensorrt(
-    plan: bytes, module: ModuleName, cache: PlanCache, key: PlanKey, name: str
+    plan: bytes,
+    module: ModuleName,
+    cache: PlanCache,
+    key: PlanKey,
+    name: str,
+    stream: int,  # noqa: ARG001
 ) -> Session:
+    """The plan; it runs on whichever stream each call names."""
     return TensorRtSession(
         plan,
         module=module,

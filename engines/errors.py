@@ -1,4 +1,4 @@
-"""Errors of the model side; the command line turns them into one line and exit code 5."""
+"""Errors of the model side; the command line turns them into one line and an exit code."""
 
 from typing import ClassVar
 
@@ -10,6 +10,12 @@ class ModelError(Exception):
     """
 
     exit_code: ClassVar[int] = 5
+
+
+class UnknownNameError(ModelError):
+    """A name stands for no model or family, so what was asked for makes no sense: exit code 2."""
+
+    exit_code: ClassVar[int] = 2
 
 
 def one_line(error: Exception) -> str:

@@ -12,6 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from engines.buffers import bind_changed, device_region, expect_threads, host_region
 from engines.errors import ModelError, one_line
+from engines.memory_file import as_file
 from engines.session import Array, Buffer, Place, TensorSpec
 
 CPU_PROVIDER = "CPUExecutionProvider"
@@ -241,10 +242,12 @@ def _load(model: bytes, threads: int, name: str, stream: int) -> Any:
 
 def _open(model: bytes, options: Any, providers: list[Any], name: str) -> Any:
     try:
-        # Without enable_fallback=0 a failure would be printed and the CPU taken in silence.
-        return onnxruntime.InferenceSession(
-            model, sess_options=options, providers=providers, enable_fallback=0
-        )
+        # Of a path it keeps no copy. Without enable_fallback=0 a failure would be printed and the
+        # CPU taken in silence.
+        with as_file(model) as path:
+            return onnxruntime.InferenceSession(
+                path or model, sess_options=options, providers=providers, enable_fallback=0
+            )
     except RUNTIME_ERRORS as error:
         raise ModelError(
             f"{name}: ONNX Runtime must be able to load the model, got {one_line(error)}. "

@@ -9,6 +9,7 @@ from engines.cache import PlanCache
 from engines.choose import Seat, open_on_cpu, open_on_gpu, usable_on_gpu
 from engines.errors import ModelError
 from engines.gpu import compute_capability
+from engines.profiles import USUAL_RANGES, Range
 from engines.session import Array, Session
 from engines.switching import Say
 
@@ -18,7 +19,15 @@ DeviceKind = Literal["auto", "cpu", "cuda"]
 class OpenNetwork(Protocol):
     """Opens networks; the buffers of what it opens lie in main memory."""
 
-    def __call__(self, model: bytes, *, threads: int, name: str, exact: bool) -> Session:
+    def __call__(
+        self,
+        model: bytes,
+        *,
+        threads: int,
+        name: str,
+        exact: bool,
+        pixels: Sequence[Range] = USUAL_RANGES,
+    ) -> Session:
         """Opens a network.
 
         Args:
@@ -27,6 +36,7 @@ class OpenNetwork(Protocol):
             name: what messages call the network.
             exact: whether its numbers are needed in full, as points and vectors are; those of a
                 picture are rounded to 256 levels anyhow.
+            pixels: what it may take black and white as, for checks of a form in 16 bits.
 
         Raises:
             ModelError: the network cannot be opened.
@@ -34,7 +44,14 @@ class OpenNetwork(Protocol):
         ...
 
 
-def open_exactly(model: bytes, *, threads: int, name: str, exact: bool = True) -> Session:  # noqa: ARG001
+def open_exactly(
+    model: bytes,
+    *,
+    threads: int,
+    name: str,
+    exact: bool = True,  # noqa: ARG001
+    pixels: Sequence[Range] = USUAL_RANGES,  # noqa: ARG001
+) -> Session:
     """Every network in ONNX Runtime on the processor, in its own precision."""
     # The runtime costs a noticeable part of a second to import.
     from engines.onnxruntime import OnnxRuntimeSession
@@ -64,7 +81,15 @@ class BestOpener:
     on_progress: OnProgress = lambda _: None
     cache: PlanCache = field(default_factory=PlanCache)
 
-    def __call__(self, model: bytes, *, threads: int, name: str, exact: bool) -> Session:
+    def __call__(
+        self,
+        model: bytes,
+        *,
+        threads: int,
+        name: str,
+        exact: bool,
+        pixels: Sequence[Range] = USUAL_RANGES,
+    ) -> Session:
         """Opens a network; see ``OpenNetwork``.
 
         Raises:
@@ -72,11 +97,11 @@ class BestOpener:
         """
         if exact:
             return open_exactly(model, threads=threads, name=name)
-        session = self._on_best(model, threads, name)
+        session = self._on_best(model, threads, name, pixels)
         self.say(f"{name}: runs in {session.provider}")
         return session
 
-    def _on_best(self, model: bytes, threads: int, name: str) -> Session:
+    def _on_best(self, model: bytes, threads: int, name: str, pixels: Sequence[Range]) -> Session:
         def on_cpu() -> Session:
             return open_on_cpu(model, threads=threads, name=name)
 
@@ -89,6 +114,7 @@ class BestOpener:
                 self.cache,
                 Seat(meanwhile=on_cpu),
                 name=name,
+                pixels=pixels,
                 on_progress=self.on_progress,
                 say=self.say,
             )

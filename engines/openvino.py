@@ -3,13 +3,13 @@
 import ctypes
 import sys
 from collections.abc import Mapping
-from io import BytesIO
 from typing import Any, Literal
 
 import numpy as np
 
 from engines.buffers import bind_changed, expect_threads, host_array
 from engines.errors import ModelError, one_line
+from engines.memory_file import as_file
 from engines.session import Array, Buffer, Place, TensorSpec
 from engines.signal_stack import signal_stack_kept
 
@@ -189,7 +189,10 @@ def _compile(model: bytes, threads: int, name: str, *, is_bf16: bool) -> Any:
         # it reinstalls one that is gone (OpenVINO 2026.4).
         with signal_stack_kept():
             core = openvino.Core()
-            return core.compile_model(core.read_model(BytesIO(model)), _DEVICE, settings)
+            with as_file(model) as path:
+                # Bytes not through a stream, which would be copied once more.
+                read = core.read_model(path or model, weights="" if path else b"")
+            return core.compile_model(read, _DEVICE, settings)
     except RuntimeError as error:
         raise ModelError(
             f"{name}: OpenVINO must be able to load the model, got {one_line(error)}. "

@@ -62,6 +62,20 @@ class TensorSpec:
         return "NHWC" if is_last else "NCHW"
 
 
+class HasTensors(Protocol):
+    """What can say which tensors a network takes and gives."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """The network's inputs in graph order."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """The network's outputs in graph order."""
+        ...
+
+
 class Session(Protocol):
     """A loaded network. Buffers belong to the caller; nothing is allocated per call.
 

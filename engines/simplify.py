@@ -22,12 +22,14 @@ class Simplified:
         error: against the original, as ``engines.self_check`` measures it.
         num_nodes: how many there are now.
         num_nodes_before: how many there were.
+        outputs: what the original gives for each of the samples, arrays by name.
     """
 
     model: bytes
     error: float
     num_nodes: int
     num_nodes_before: int
+    outputs: tuple[Mapping[str, Array], ...]
 
 
 def simplify(
@@ -58,8 +60,9 @@ def simplify(
         proto = parse_model(model, name)
     drop_unused(proto)
     result = write_model(proto, name)
+    wanted = compute(model, samples, threads=threads, name=name)
     comparison = compare(
-        compute(model, samples, threads=threads, name=name),
+        wanted,
         compute(result, samples, threads=threads, name=name),
         max_error=MAX_ERROR,
     )
@@ -68,4 +71,5 @@ def simplify(
             f"{name}: must compute the same when simplified, got: {comparison.fault}. "
             "Check the network with ONNX Runtime."
         )
-    return Simplified(result, comparison.error, len(proto.graph.node), len(original.graph.node))
+    counts = len(proto.graph.node), len(original.graph.node)
+    return Simplified(result, comparison.error, *counts, tuple(wanted))

@@ -15,6 +15,7 @@ from realtime.config import Config
 from realtime.consent import ConsentKind, ConsentLog, default_consent_path, require_consent
 from realtime.contact_sheet import Moments
 from realtime.control import SwapControl
+from realtime.detectors import OpenFinder, finder_opener
 from realtime.device import choose_device, limit_threads
 from realtime.face_mesh import load_face_mesh
 from realtime.face_zones import draw_zones
@@ -151,6 +152,7 @@ def build_plan(
     def open_session(name: str) -> Session:
         return library.session(name, threads=config.device.threads)
 
+    open_finder = finder_opener(config, library, open_session)
     connections = library.path(CONNECTIONS).read_text(encoding="utf-8")
     switch = Switch(open_swapper(job.people, config, library, connections))
     chooser = open_chooser(job.maps, config, library, has_default=job.faces is not None)
@@ -159,7 +161,7 @@ def build_plan(
     session = draw_session() if record is None else record.session
     finding = (
         *content_checks(job),
-        *build_finding(config, connections, open_session, library.open_network),
+        *build_finding(config, connections, open_session, library.open_network, open_finder),
         *((chooser,) if chooser else ()),
     )
     live = job.mode == "live"
@@ -191,10 +193,11 @@ def build_finding(
     connections: str,
     open_session: Callable[[str], Session],
     open_network: OpenNetwork,
+    open_finder: OpenFinder,
 ) -> tuple[Stage, ...]:
     """The stages that find out what is in the picture."""
     mesh = load_face_mesh(connections)
-    stages: list[Stage] = [Track(config.track, open_session)]
+    stages: list[Stage] = [Track(config.track, open_session, open_finder)]
     if config.fuse.enabled:
         flow = partial(open_flow, config, mesh, open_network)
         stages.append(Align(config.fuse.align, mesh.neutral, flow))

@@ -23,6 +23,7 @@ from realtime.engine_commands import bench_app, build_models
 from realtime.errors import RtSwapError, UsageError
 from realtime.job import is_picture, plan_job
 from realtime.model_commands import models_app
+from realtime.plain_text import plain_line, printable
 from realtime.signals import StopSignals, catch_stop_signals
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def program() -> NoReturn:
 
 
 def _say(text: str) -> None:
-    print(f"rt-swap: {' '.join(text.split())}", file=sys.stderr)
+    print(f"rt-swap: {plain_line(text)}", file=sys.stderr)
 
 
 def _say_traceback(args: Sequence[str]) -> None:
@@ -310,7 +311,7 @@ def verify(
     from realtime.marking import verify_target
 
     findings = verify_target(target)
-    print(findings.as_json() if as_json else "\n".join(findings.lines()))
+    print(findings.as_json() if as_json else "\n".join(map(printable, findings.lines())))
     return findings.exit_code
 
 

@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engines.models.library import ModelLibrary
+from realtime.aside import call_aside
 from realtime.config import Config
 from realtime.consent import ConsentKind
 from realtime.errors import UsageError
 from realtime.job import FaceChoice
 from realtime.stages.neural_swap import NeuralSwap
 from realtime.stages.switch import Switch
-from realtime.swappers import open_swapper, read_faces
+from realtime.swappers import Likeness, make_swapper, read_faces
 
 SeeConsent = Callable[[Sequence[Path], ConsentKind | None], None]
 """Makes sure that faces may be used, given what was said of them, or raises ``ConsentError``."""
@@ -19,8 +20,9 @@ SeeConsent = Callable[[Sequence[Path], ConsentKind | None], None]
 class SwapControl:
     """The handle on a running swap. Calls may come from any thread, one at a time.
 
-    Pictures are read and networks loaded on the caller's thread; the engine goes on meanwhile
-    and changes over between two frames. If anything fails, all stays as it was.
+    Pictures are read in a process of its own and networks loaded on the caller's thread; the
+    engine goes on meanwhile and changes over between two frames. If anything fails, all stays as
+    it was.
     """
 
     def __init__(
@@ -74,13 +76,17 @@ class SwapControl:
                 f"{len(people)}. Start again with another --map."
             )
         self._see_consent([face.path for person in people for face in person], consent)
+        given = tuple(tuple(pictures) for pictures in people)
         stage = self._switch.stage
         if isinstance(stage, NeuralSwap):
             # The network stays; only what it is told of the people changes.
-            stage.give(read_faces(people, self._config, self._library))
-            self._people = tuple(tuple(pictures) for pictures in people)
+            likeness = self._read(given, self._config)
+            if not isinstance(likeness, tuple):
+                raise TypeError("SwapControl: a network must be told vectors or pictures.")
+            stage.give(likeness)
+            self._people = given
         else:
-            self._change(tuple(tuple(pictures) for pictures in people), self._config)
+            self._change(given, self._config)
 
     def change_swapper(self, name: str) -> None:
         """Draws with another network, or with none, from the next frame on.
@@ -95,6 +101,10 @@ class SwapControl:
         self._change(self._people, self._config.model_copy(update={"swapper": name}))
 
     def _change(self, people: tuple[tuple[FaceChoice, ...], ...], config: Config) -> None:
-        stage = open_swapper(people, config, self._library, self._connections)
+        stage = make_swapper(self._read(people, config), config, self._library)
         self._switch.replace(stage)
         self._people, self._config = people, config
+
+    def _read(self, people: tuple[tuple[FaceChoice, ...], ...], config: Config) -> Likeness:
+        """What the swapper is told of the people; none of the work is done in this process."""
+        return call_aside(read_faces, people, config, self._library.place, self._connections)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from realtime.errors import UsageError
+from realtime.plain_text import printable
 
 if TYPE_CHECKING:
     from engines.bench import Skipped, Timing
     from engines.build import Built
+    from engines.profiles import Range
 
 bench_app = typer.Typer(
     no_args_is_help=False,
@@ -21,8 +23,6 @@ bench_app = typer.Typer(
 )
 
 TWINS_NAME = "twins"
-_LARGE = ("swapper", "swapper_half")
-"""Twins of hundreds of megabytes, measured only where they are asked for."""
 
 
 class TensorRt(StrEnum):
@@ -54,7 +54,8 @@ def build_models(
         str | None,
         typer.Option(
             metavar="LOW,HIGH",
-            help="What the networks take black and white as, like 0,255; not given: 0,1 and -1,1.",
+            help="What the networks take black and white as, like 0,255; not given: as their "
+            "family says, else 0,1 and -1,1.",
         ),
     ] = None,
     module: Annotated[TensorRt, typer.Option(help="What builds the plan, and will run it.")] = (
@@ -67,7 +68,6 @@ def build_models(
     """Builds networks for an NVIDIA GPU ahead of time; none needs to be in this machine."""
     from engines.build import Recipe, build
     from engines.cache import PlanCache
-    from engines.profiles import USUAL_RANGES
     from realtime.face_crops import face_crops
     from realtime.terminal import Terminal
 
@@ -77,12 +77,14 @@ def build_models(
         module=module.value,
         targets=targets,
         precision="fp16" if half else "fp32",
-        pixels=USUAL_RANGES if pixels is None else (parse_range(pixels),),
         threads=threads,
     )
+    given = None if pixels is None else (parse_range(pixels),)
     for name in _expanded(models):
+        model = load_network(name)
+        own = replace(recipe, pixels=given or pixels_of(name))
         with terminal.building() as show:
-            plans = build(load_network(name), crops, recipe, cache, name=name, on_progress=show)
+            plans = build(model, crops, own, cache, name=name, on_progress=show)
         for built in plans:
             terminal.line(describe_plan(name, built))
     return 0
@@ -94,33 +96,38 @@ def bench_engines(
         list[str] | None,
         typer.Argument(
             metavar="NETWORK…",
-            help="ONNX files, names from 'rt-swap models list' or of twins; none: the twins but "
-            "the largest two, and the networks that are here.",
+            help="ONNX files, names from 'rt-swap models list' or of twins; none: all twins and "
+            "the networks that are here, which takes several minutes.",
         ),
     ] = None,
     threads: Annotated[str, typer.Option(metavar="N,…", help="Numbers of threads.")] = "1,2",
     seconds: Annotated[
         float, typer.Option(metavar="N", min=0.0, help="Time for each network and number.")
     ] = 1.0,
-    int8: Annotated[bool, typer.Option("--int8", help="Measure 8-bit forms too.")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8/--no-int8", help="Measure 8-bit forms, which are made first.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> int:
     """Times networks in every runtime of the processor, with the error of each."""
     from engines.bench import measure
     from realtime.face_crops import face_crops
     from realtime.machine import machine_facts
+    from realtime.terminal import Terminal
 
     counts = parse_counts(threads)
-    crops = face_crops()
+    crops, terminal = face_crops(), Terminal()
     timings: list[Timing] = []
     skipped: list[Skipped] = []
-    for name in networks or _networks_here():
+    names = networks or _networks_here()
+    for number, name in enumerate(names, start=1):
         data = load_network(name)
+        terminal.line(f"measuring {name}, {number} of {len(names)}")
         done, left_out = measure(name, data, crops, threads=counts, seconds=seconds, with_int8=int8)
         timings += done
         skipped += left_out
         if not as_json:
-            print("\n".join(map(describe_timing, done)), flush=True)
+            print("\n".join(printable(describe_timing(one)) for one in done), flush=True)
     if as_json:
         result = {
             "timings": [asdict(one) for one in timings],
@@ -130,7 +137,7 @@ def bench_engines(
         print(json.dumps(result, indent=2))
         return 0
     for one in skipped:
-        print(f"left out: {one.network}, {one.runtime}: {one.reason}")
+        print(printable(f"left out: {one.network}, {one.runtime}: {one.reason}"))
     return 0
 
 
@@ -155,6 +162,20 @@ def load_network(name: str) -> bytes:
     if name in TWINS:
         return TWINS[name].make()
     return ModelLibrary().load(name)
+
+
+def pixels_of(name: str) -> "tuple[Range, ...]":
+    """What a network that ``load_network`` takes may want black and white as.
+
+    Raises:
+        ModelError: there is no such network.
+    """
+    from engines.models.library import ModelLibrary
+    from engines.profiles import USUAL_RANGES
+    from engines.twins import TWINS
+
+    is_listed = Path(name).suffix != ".onnx" and name not in TWINS
+    return ModelLibrary().pixels(name) if is_listed else USUAL_RANGES
 
 
 def parse_counts(text: str) -> tuple[int, ...]:
@@ -217,4 +238,4 @@ def _networks_here() -> list[str]:
     from engines.twins import TWINS
 
     here = [one.name for one in ModelLibrary().list() if one.is_cached and one.entry.is_model]
-    return [name for name in TWINS if name not in _LARGE] + here
+    return [*TWINS, *here]

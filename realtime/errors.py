@@ -28,6 +28,11 @@ class ConfigError(UsageError):
     def __init__(self, key: str, message: str) -> None:
         super().__init__(f"{key}: {message}")
         self.key = key
+        self._message = message
+
+    def __reduce__(self) -> tuple[type["ConfigError"], tuple[str, str]]:
+        """What it is made anew from, in another process."""
+        return ConfigError, (self.key, self._message)
 
 
 class ConsentError(RtSwapError):

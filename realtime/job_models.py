@@ -11,6 +11,7 @@ from engines.models.library import ModelLibrary
 from engines.opener import BestOpener, OpenNetwork
 from engines.session import Session
 from realtime.config import Config
+from realtime.detectors import needed_detectors
 from realtime.face_crops import face_crops
 from realtime.face_mesh import FaceMesh
 from realtime.flow import DisFlow, FlowProvider, MeshFlow, NetworkFlow
@@ -63,10 +64,12 @@ def network_names(job: Job, config: Config, library: ModelLibrary) -> tuple[str,
     """Names of the networks that a job needs.
 
     Raises:
-        ConfigError: what was chosen as swapper is none.
+        ConfigError: what was chosen as swapper or detector is none.
     """
     hands = HAND_NETWORKS if config.occlude.enabled and config.occlude.hands else ()
-    return (*FACE_NETWORKS, *hands, *needed_models(config, library, mapped=bool(job.maps)))
+    detectors = needed_detectors(config, library)
+    swapping = needed_models(config, library, mapped=bool(job.maps))
+    return (*FACE_NETWORKS, *detectors, *hands, *swapping)
 
 
 def has_picture_networks(config: Config) -> bool:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from realtime.plain_text import printable
+
 if TYPE_CHECKING:
     from engines.models.catalogue import Entry, KnownFile
     from engines.models.library import Description
@@ -22,13 +24,22 @@ def list_models() -> int:
     """Lists everything that can be used, and whether it is here already."""
     from engines.models.library import ModelLibrary, default_cache_dir
 
+    library, damaged = ModelLibrary(), []
     # What the program cannot do without comes first.
-    for description in sorted(ModelLibrary().list(), key=lambda item: not item.entry.default):
-        entry = description.entry
+    for description in sorted(library.list(), key=lambda item: not item.entry.default):
+        entry, state = description.entry, _state(description)
+        is_there = description.is_cached or description.is_imported
+        if is_there and library.state(description.name) != "here":
+            state = "damaged"
+            damaged.append(description)
         size = f"{entry.bytes / 1e6:.1f} MB" if entry.bytes else "?"
         about = f"{entry.title} ({entry.licence})"
-        print(f"{description.name:28} {_state(description):8} {size:>8}  {about}")
+        print(f"{description.name:28} {state:8} {size:>8}  {printable(about)}")
     print(f"kept in {default_cache_dir()}")
+    for description in damaged:
+        print(f"{description.name} is damaged or was changed. {_cure(description)}")
+    for name in library.orphans():
+        print(printable(f"{name}: an imported file of no use. Run: rt-swap models remove {name}"))
     return 0
 
 
@@ -95,8 +106,11 @@ def show_models(names: Names) -> int:
             ]
         if not entry.files:
             facts.append(("source", _import_hint(description.name, entry)))
-        facts.append(("here", "yes" if description.is_cached else "no"))
-        print("\n".join(f"{key:12} {value}" for key, value in facts))
+        state = library.state(description.name)
+        facts.append(("here", {"here": "yes", "missing": "no"}.get(state, state)))
+        if state == "damaged" or (state == "missing" and description.is_imported):
+            facts.append(("cure", _cure(description)))
+        print("\n".join(f"{key:12} {printable(value)}" for key, value in facts))
     return 0
 
 
@@ -121,6 +135,14 @@ def _state(description: "Description") -> str:
     if description.entry.default:
         return "default"
     return "-" if description.entry.can_be_pulled else "import"
+
+
+def _cure(description: "Description") -> str:
+    """What mends a file that is not what it was."""
+    name = description.name
+    if description.entry.can_be_pulled:
+        return f"Run: rt-swap models pull {name}"
+    return f"Run: rt-swap models remove {name}, then import the file again"
 
 
 def _origin(file: "KnownFile") -> str:

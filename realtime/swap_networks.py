@@ -2,17 +2,20 @@
 
 import difflib
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import TypeVar
 
 from engines.errors import ModelError
 from engines.families.deepface import DeepFace
+from engines.families.landmarks import LandmarkNetwork
 from engines.families.mask import MaskNetwork
 from engines.families.specs import (
     ConverterFamily,
     DeepFaceFamily,
     Family,
+    LandmarkFamily,
     MaskFamily,
     RecogniserFamily,
     SwapperFamily,
@@ -32,7 +35,10 @@ MESH = "mesh"
 
 NeuralFamily = SwapperFamily | DeepFaceFamily
 
-F = TypeVar("F", ConverterFamily, MaskFamily, RecogniserFamily)
+F = TypeVar("F", ConverterFamily, LandmarkFamily, MaskFamily, RecogniserFamily)
+
+_HEAVY_BYTES = 32_000_000
+"""Of a network's file: the smallest of this size take several of a camera's periods on a core."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -77,6 +83,10 @@ def open_networks(config: Config, library: ModelLibrary) -> Iterator[Networks]:
     name, threads = config.swapper, config.device.threads
     family = neural_family(name, library)
     with ExitStack() as opened:
+
+        def load(helper: str) -> Session:
+            return opened.enter_context(closing(library.session(helper, threads=threads)))
+
         halves = _open_halves(config, library, family)
         session: Session = halves or _open_whole(config, library, family)
         opened.enter_context(closing(session))
@@ -85,14 +95,35 @@ def open_networks(config: Config, library: ModelLibrary) -> Iterator[Networks]:
             swapper = Swapper(session, family, boost=config.neural.boost)
         else:
             swapper = DeepFace(session, family)
-        mask = None
+        mask = landmarks = None
         if config.neural.mask is not None:
-            mask_family = expect_family(
-                config.neural.mask, library.family(config.neural.mask), MaskFamily, "mask"
-            )
-            mask_session = library.session(config.neural.mask, threads=threads)
-            mask = MaskNetwork(opened.enter_context(closing(mask_session)), mask_family)
-        yield Networks(swapper, mask, halves)
+            named = config.neural.mask
+            mask_family = expect_family(named, library.family(named), MaskFamily, "mask")
+            mask = MaskNetwork(load(named), mask_family)
+        if config.neural.landmarks is not None:
+            named = config.neural.landmarks
+            points = expect_family(named, library.family(named), LandmarkFamily, "landmarks")
+            landmarks = LandmarkNetwork(load(named), points)
+        yield Networks(swapper, mask, halves, landmarks)
+
+
+def swapper_threads(config: Config, library: ModelLibrary) -> int:
+    """Processor threads for one run of the configured swapper.
+
+    A network that cannot keep up with a camera gets every core where there are two, and all but one
+    where there are more: while it works the other stages wait for it, and only the camera and the
+    output need a little time. A light one must not take what the other stages work with.
+
+    Args:
+        config: may say how many.
+        library: knows how large the network is.
+    """
+    if config.neural.threads != "auto":
+        return config.neural.threads
+    threads, cores = config.device.threads, os.cpu_count() or 1
+    if library.num_bytes(config.swapper) < _HEAVY_BYTES:
+        return threads
+    return max(threads, min(cores, 2), cores - 1)
 
 
 def _open_whole(config: Config, library: ModelLibrary, family: NeuralFamily) -> Session:
@@ -101,7 +132,7 @@ def _open_whole(config: Config, library: ModelLibrary, family: NeuralFamily) -> 
     Raises:
         ModelError: it is missing or unusable.
     """
-    name, threads = config.swapper, config.device.threads
+    name, threads = config.swapper, swapper_threads(config, library)
     if config.neural.boost == 1 or not isinstance(family, SwapperFamily):
         return library.session(name, threads=threads)
     # onnx is slow to import, and only this needs it.
@@ -110,9 +141,10 @@ def _open_whole(config: Config, library: ModelLibrary, family: NeuralFamily) -> 
     from engines.profiles import Limits, samples_of
 
     model = library.load(name)
-    samples = samples_of(inputs_of(model, name), face_crops(), Limits())
+    ranges = library.pixels(name)
+    samples = samples_of(inputs_of(model, name), face_crops(), Limits(), ranges=ranges)
     model = with_open_batch(model, samples, threads=threads, name=name)
-    return library.open_network(model, threads=threads, name=name, exact=False)
+    return library.open_network(model, threads=threads, name=name, exact=False, pixels=ranges)
 
 
 def _open_halves(
@@ -140,7 +172,11 @@ def _open_halves(
         return open_split(
             halves,
             lambda model, half: library.open_network(
-                model, threads=config.device.threads, name=half, exact=False
+                model,
+                threads=swapper_threads(config, library),
+                name=half,
+                exact=False,
+                pixels=library.pixels(name),
             ),
             name=name,
             most_px=family.size_px // 2,
@@ -159,6 +195,7 @@ def expect_family(name: str, family: Family, kind: type[F], key: str) -> F:
     if not isinstance(family, kind):
         raise ConfigError(
             f"neural.{key}",
-            f"must be the name of a {key}, got {name!r}, a {family.role}. See: rt-swap models list",
+            f"must be the name of a {key} network, got {name!r}, a {family.role}. "
+            "See: rt-swap models list",
         )
     return family

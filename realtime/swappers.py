@@ -18,13 +18,15 @@ from engines.families.specs import (
     ConverterFamily,
     DeepFaceFamily,
     EmbeddingSource,
+    LandmarkFamily,
+    MaskFamily,
     PictureSource,
     RecogniserFamily,
     SwapperFamily,
 )
 from engines.families.templates import fit_template
 from engines.models.face_finder import open_face_finder
-from engines.models.library import ModelLibrary
+from engines.models.library import LibraryPlace, ModelLibrary
 from realtime.config import Config
 from realtime.errors import ConfigError
 from realtime.five_points import five_points
@@ -33,7 +35,7 @@ from realtime.identity import Portrait, find_portraits, prepare_identity
 from realtime.job import FaceChoice
 from realtime.stage import Stage
 from realtime.stages.neural_swap import NeuralSwap, NeuralSwapConfig, Source
-from realtime.stages.swap import MeshSwap
+from realtime.stages.swap import Identity, MeshSwap
 from realtime.swap_networks import MESH, NeuralFamily, expect_family, neural_family, open_networks
 
 
@@ -48,7 +50,8 @@ def needed_models(
         mapped: whether people must be told apart.
 
     Raises:
-        ConfigError: what was chosen is no swapper.
+        ConfigError: what was chosen is no swapper, or a helper is of another kind.
+        UnknownNameError: there is no such helper.
     """
     names = [config.choose.recogniser] if mapped else []
     if config.swapper == MESH:
@@ -57,8 +60,15 @@ def needed_models(
     names.append(config.swapper)
     if isinstance(family, SwapperFamily) and isinstance(family.source, EmbeddingSource):
         names += _helpers(family.source, config.neural)
-    if config.neural.mask is not None:
-        names.append(config.neural.mask)
+    neural = config.neural
+    if neural.landmarks is not None:
+        expect_family(
+            neural.landmarks, library.family(neural.landmarks), LandmarkFamily, "landmarks"
+        )
+        names.append(neural.landmarks)
+    if neural.mask is not None:
+        expect_family(neural.mask, library.family(neural.mask), MaskFamily, "mask")
+        names.append(neural.mask)
     return tuple(names)
 
 
@@ -78,7 +88,51 @@ def open_swapper(
         ConfigError: what was chosen is no swapper.
         ModelError: a network is missing or unusable.
     """
+    return make_swapper(read_faces(faces, config, library.place, connections), config, library)
 
+
+Likeness = Identity | tuple[Source, ...]
+"""What a swapper is told of the people: the mesh is drawn with one person's looks, a network is
+told a vector or a picture of each."""
+
+
+def make_swapper(likeness: Likeness, config: Config, library: ModelLibrary) -> Stage:
+    """The stage that puts in people whose pictures have been read; nothing slow happens here.
+
+    Args:
+        likeness: what ``read_faces`` gave for the same configuration.
+        config: names the swapper.
+        library: has its networks.
+    """
+    if isinstance(likeness, Identity):
+        return MeshSwap(config.swap, likeness)
+    networks = partial(open_networks, config, library)
+    return NeuralSwap(
+        networks, likeness, max_faces=config.track.max_faces, remember=config.fuse.memory
+    )
+
+
+def read_faces(
+    faces: Sequence[Sequence[FaceChoice]], config: Config, place: LibraryPlace, connections: str
+) -> Likeness:
+    """What the configured swapper is told about each person; takes a second or two.
+
+    All that goes in and comes out can be pickled, so another process can do it.
+
+    Args:
+        faces: pictures of each person; no picture for the face that comes with the program.
+        config: names the swapper.
+        place: where its networks are.
+        connections: text of the landmark model's list of connections.
+
+    Raises:
+        MediaError: a picture cannot be read, or shows no usable face.
+        ConfigError: the name is not that of a swapper, or the mesh is to draw several people.
+        ModelError: a network is missing or unusable.
+    """
+    # The networks that read faces compute exactly, so on the processor, wherever they are opened.
+    library = ModelLibrary.at(place)
+    open_session = partial(library.session, threads=config.device.threads)
     if config.swapper == MESH:
         if len(faces) > 1:
             raise ConfigError(
@@ -86,32 +140,9 @@ def open_swapper(
                 f"several people need a swapping network, got {MESH!r}. "
                 "Choose one with --swapper, see rt-swap models list.",
             )
-        open_session = partial(library.session, threads=config.device.threads)
-        return MeshSwap(config.swap, prepare_identity(faces[0], connections, open_session))
-    people = read_faces(faces, config, library)
-    networks = partial(open_networks, config, library)
-    return NeuralSwap(
-        networks, people, max_faces=config.track.max_faces, remember=config.fuse.memory
-    )
-
-
-def read_faces(
-    faces: Sequence[Sequence[FaceChoice]], config: Config, library: ModelLibrary
-) -> tuple[Source, ...]:
-    """What the configured swapping network is told about each person.
-
-    Args:
-        faces: pictures of each person; no picture for the face that comes with the program.
-        config: names the network.
-        library: has it and its helpers.
-
-    Raises:
-        MediaError: a picture cannot be read, or shows no usable face.
-        ConfigError: the name is not that of a swapping network.
-        ModelError: a network is missing or unusable.
-    """
+        return prepare_identity(faces[0], connections, open_session)
     family = neural_family(config.swapper, library)
-    with open_face_finder(partial(library.session, threads=config.device.threads)) as finder:
+    with open_face_finder(open_session) as finder:
         portraits = [find_portraits(choices, finder) for choices in faces]
     return read_people(config.swapper, family, portraits, config, library)
 

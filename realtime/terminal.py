@@ -27,6 +27,7 @@ from rich.text import Text
 
 from realtime.consent import ConsentKind
 from realtime.errors import ConsentError
+from realtime.plain_text import plain_line, printable
 
 if TYPE_CHECKING:
     from engines.build import BuildProgress
@@ -55,7 +56,7 @@ class Terminal:
 
     def line(self, text: str) -> None:
         """Prints one line under the program's name, above whatever is moving."""
-        self._console.print(f"{PROGRAM}: {' '.join(text.split())}", markup=False)
+        self._console.print(f"{PROGRAM}: {plain_line(text)}", markup=False)
 
     @contextmanager
     def logging_from(self, packages: Iterable[str], level: int) -> Iterator[None]:
@@ -80,7 +81,9 @@ class Terminal:
             ConsentError: the person gives no reason.
         """
         kinds = tuple(ConsentKind)
-        self._console.print(f"May the face in {escape(str(face))} be used?", style="bold")
+        self._console.print(
+            f"May the face in {escape(printable(str(face)))} be used?", style="bold"
+        )
         for number, kind in enumerate(kinds, start=1):
             self._console.print(f"  {number}  {kind.value:10} {kind.meaning}", markup=False)
         try:

@@ -8,15 +8,16 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from engines.build import Built, Recipe, build
 from engines.cache import PlanCache
 from engines.errors import ModelError
 from engines.models.library import ModelLibrary
-from engines.profiles import USUAL_RANGES
+from engines.profiles import Range
 from engines.twins import TWINS
-from realtime.engine_commands import describe_plan, load_network, parse_range
+from realtime.engine_commands import describe_plan, load_network, parse_range, pixels_of
 from realtime.face_crops import face_crops
 
 
@@ -26,13 +27,16 @@ def default_networks() -> list[str]:
     return [*TWINS, *ours]
 
 
-def build_ahead(networks: Iterable[str], recipe: Recipe, folder: Path) -> list[str]:
+def build_ahead(
+    networks: Iterable[str], recipe: Recipe, folder: Path, pixels: Range | None = None
+) -> list[str]:
     """Builds networks and says how it went.
 
     Args:
         networks: twins, names of the catalogue or ONNX files.
         recipe: for which GPUs and how.
         folder: where the plans go.
+        pixels: what they take black and white as; None: as their families say.
 
     Returns:
         What went wrong, a line each: a network that cannot be built, or whose 16-bit form does not
@@ -41,7 +45,8 @@ def build_ahead(networks: Iterable[str], recipe: Recipe, folder: Path) -> list[s
     cache, crops, faults = PlanCache(folder), face_crops(), list[str]()
     for name in networks:
         try:
-            plans: Sequence[Built] = build(load_network(name), crops, recipe, cache, name=name)
+            own = replace(recipe, pixels=pixels_of(name) if pixels is None else (pixels,))
+            plans: Sequence[Built] = build(load_network(name), crops, own, cache, name=name)
         except ModelError as error:
             faults.append(str(error))
             continue
@@ -63,11 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     recipe = Recipe(
         targets=tuple(options.target.split(",")),
-        pixels=(parse_range(options.pixels),) if options.pixels else USUAL_RANGES,
         threads=options.threads,
     )
     with tempfile.TemporaryDirectory(prefix="rt-swap-") as folder:
-        faults = build_ahead(options.networks or default_networks(), recipe, Path(folder))
+        networks, pixels = options.networks or default_networks(), options.pixels
+        faults = build_ahead(
+            networks, recipe, Path(folder), parse_range(pixels) if pixels else None
+        )
     for fault in faults:
         print(f"build_ahead: {fault}", file=sys.stderr)
     return ModelError.exit_code if faults else 0

@@ -1,6 +1,9 @@
 """Whether a network has the tensors of a family."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from engines.errors import ModelError
 from engines.families.deepface import bind_deepface
@@ -9,10 +12,13 @@ from engines.families.landmarks import bind_landmarks
 from engines.families.mask import bind_mask
 from engines.families.recogniser import bind_converter, bind_recogniser
 from engines.families.restorer import bind_restorer
+from engines.families.signature import expect_count
 from engines.families.specs import (
+    BlazeFaceFamily,
     ConverterFamily,
     DeepFaceFamily,
     DetectorFamily,
+    FaceMeshFamily,
     Family,
     LandmarkFamily,
     MaskFamily,
@@ -21,7 +27,17 @@ from engines.families.specs import (
     SwapperFamily,
 )
 from engines.families.swapper import bind_swapper
+from engines.models.blazeface import bind_blazeface
+from engines.models.face_landmark import bind_face_landmark
 from engines.session import TensorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensors:
+    """The tensors of a network that is not loaded."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
 
 
 def check_fit(
@@ -39,6 +55,10 @@ def check_fit(
             bind_deepface(inputs, outputs, where)
         case DetectorFamily():
             bind_detector(inputs, outputs, family, where)
+        case BlazeFaceFamily():
+            bind_blazeface(_as_floats(inputs, outputs, where))
+        case FaceMeshFamily():
+            bind_face_landmark(_as_floats(inputs, outputs, where))
         case RecogniserFamily():
             bind_recogniser(inputs, outputs, family, where)
         case LandmarkFamily():
@@ -63,3 +83,19 @@ def fitting(
             continue
         found.append(name)
     return tuple(found)
+
+
+def _as_floats(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], where: str) -> _Tensors:
+    """The tensors of a network whose adapter knows float32 only.
+
+    Raises:
+        ModelError: one is of another type, or there is no input.
+    """
+    expect_count(inputs, (1,), where=where, role="input")
+    other = next((one for one in (*inputs, *outputs) if one.dtype != np.float32), None)
+    if other is not None:
+        raise ModelError(
+            f"{where}: {other.name} must be float32, got {other.dtype.name}. "
+            "Use an export with float32 inputs and outputs."
+        )
+    return _Tensors(tuple(inputs), tuple(outputs))

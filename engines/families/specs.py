@@ -108,6 +108,25 @@ class DetectorFamily(BaseModel):
     colours: Colours = "rgb"
 
 
+class BlazeFaceFamily(BaseModel):
+    """Detectors of the BlazeFace kind for faces: a box and six points, RGB -1..1.
+
+    The range is read off the graph's input.
+    """
+
+    model_config = _STRICT
+
+    role: Literal["blazeface"]
+
+
+class FaceMeshFamily(BaseModel):
+    """Networks that place 468 points in a turned square around a face, RGB 0..1, channels last."""
+
+    model_config = _STRICT
+
+    role: Literal["face_mesh"]
+
+
 class RecogniserFamily(BaseModel):
     """Networks that turn an aligned face into a vector that stands for its identity."""
 
@@ -196,6 +215,8 @@ Family = Annotated[
     SwapperFamily
     | DeepFaceFamily
     | DetectorFamily
+    | BlazeFaceFamily
+    | FaceMeshFamily
     | RecogniserFamily
     | LandmarkFamily
     | MaskFamily

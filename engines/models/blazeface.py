@@ -16,7 +16,7 @@ from engines.errors import ModelError
 from engines.models.blaze_kinds import FACES, Kind, anchor_centres
 from engines.models.halving import halve, num_halvings
 from engines.models.point_tensors import crop_side
-from engines.session import Array, Session, TensorSpec
+from engines.session import Array, HasTensors, Session, TensorSpec
 
 _RAW_SCORE_LIMIT = 100.0
 
@@ -77,8 +77,7 @@ class BlazeFace:
         self._input_px = crop_side(session, kind.what, kind.cure)
         self._anchors = anchor_centres(self._input_px, kind)
         num, columns = len(self._anchors), 4 + 2 * kind.num_keypoints
-        regressor = _output_with_columns(session, num, columns, kind)
-        classifier = _output_with_columns(session, num, 1, kind)
+        regressor, classifier = bind_blazeface(session, kind)
         self._canvas = np.zeros((self._input_px, self._input_px, 3), np.uint8)
         self._rgb = np.zeros_like(self._canvas)
         self._input = np.zeros((1, self._input_px, self._input_px, 3), np.float32)
@@ -181,6 +180,21 @@ class BlazeFace:
         return points
 
 
+def bind_blazeface(session: HasTensors, kind: Kind = FACES) -> tuple[TensorSpec, TensorSpec]:
+    """Finds out which output holds the boxes with their points, and which the scores.
+
+    Args:
+        session: the network, or its tensors.
+        kind: what it is to find.
+
+    Raises:
+        ModelError: the tensors are not those of a BlazeFace.
+    """
+    num = len(anchor_centres(crop_side(session, kind.what, kind.cure), kind))
+    regressor = _output_with_columns(session, num, 4 + 2 * kind.num_keypoints, kind)
+    return regressor, _output_with_columns(session, num, 1, kind)
+
+
 def _suppress(
     points: NDArray[np.float64], scores: NDArray[np.float64], max_iou: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -244,7 +258,7 @@ def _logit(probability: float) -> float:
 
 
 def _output_with_columns(
-    session: Session, num_anchors: int, columns: int, kind: Kind
+    session: HasTensors, num_anchors: int, columns: int, kind: Kind
 ) -> TensorSpec:
     """The output with one row per anchor and so many columns; names differ between converters."""
     for spec in session.outputs:

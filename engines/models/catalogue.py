@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from engines.errors import ModelError
+from engines.errors import ModelError, UnknownNameError
 from engines.families.specs import Family, Name
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -193,10 +193,10 @@ class Catalogue(BaseModel):
         """What a family's networks expect and give.
 
         Raises:
-            ModelError: there is no such family, or none that can be chosen.
+            UnknownNameError: there is no such family, or none that can be chosen.
         """
         if name not in self.families:
-            raise ModelError(
+            raise UnknownNameError(
                 f"{name}: must be a family of networks ({', '.join(self.families)}). "
                 "Choose one of them."
             )

@@ -69,6 +69,11 @@ def examine(
             f"({', '.join(sorted(taken.hashes))}), got {sha256_of(data)}. Use the genuine file, "
             "or give yours another --name and its --family."
         )
+    if taken is not None and family not in (None, taken.family):
+        raise ModelError(
+            f"{path}: {name} is of the family {taken.family}, got {family}. Use --family "
+            f"{taken.family}, or give the file another --name."
+        )
     inspected = inspect_model(data, where=str(path), folder=path.parent)
     fit = fitting(catalogue.families, inspected.inputs, inspected.outputs)
     if family is None:

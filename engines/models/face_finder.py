@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,16 @@ class LocatedFace:
     score: float
 
 
+class FaceDetector(Protocol):
+    """What looks for faces in whole pictures."""
+
+    def detect(
+        self, image: NDArray[np.uint8], *, min_score: float, quarter_turns: int = 0
+    ) -> Detections:
+        """Finds faces; as ``BlazeFace.detect``."""
+        ...
+
+
 Candidate = tuple[Detections, int]
 """What a detector found, and the number of one face in it."""
 
@@ -60,11 +71,12 @@ class FaceFinder:
     """The detectors of both ranges and the landmark network as one.
 
     Not safe for use by two threads at once, for the networks' buffers are shared; only a ``glance``
-    with the full-range detector alone may run beside anything that leaves that detector alone.
+    with the full-range detector alone, or what is in its place, may run beside anything that leaves
+    that detector alone.
     """
 
     def __init__(
-        self, short_range: BlazeFace, full_range: BlazeFace, landmark: FaceLandmark
+        self, short_range: BlazeFace, full_range: FaceDetector, landmark: FaceLandmark
     ) -> None:
         """Takes the three networks, which stay the caller's."""
         self._short_range = short_range
@@ -174,7 +186,11 @@ class FaceFinder:
 
         A face may be there twice. Arguments are those of ``search``.
         """
-        detectors = [self._short_range] * near + [self._full_range] * far
+        detectors: list[FaceDetector] = []
+        if near:
+            detectors.append(self._short_range)
+        if far:
+            detectors.append(self._full_range)
         return _detect(detectors, image, min_detection, quarter_turns)
 
     def confirm(
@@ -241,24 +257,35 @@ class FaceFinder:
 
 
 @contextmanager
-def open_face_finder(open_session: Callable[[str], Session]) -> Iterator[FaceFinder]:
+def open_face_finder(
+    open_session: Callable[[str], Session],
+    *,
+    detector: FaceDetector | None = None,
+    landmark: str = FACE_NETWORKS[2],
+) -> Iterator[FaceFinder]:
     """A finder whose networks are loaded for as long as the block lasts.
 
     Args:
         open_session: loads a network of the catalogue by name.
+        detector: takes the place of the full-range detector, and stays the caller's.
+        landmark: name of the network that places the landmarks.
 
     Raises:
         ModelError: one of them is missing or unusable.
     """
     with ExitStack() as opened:
-        short_range, full_range, landmark = (
-            opened.enter_context(closing(open_session(name))) for name in FACE_NETWORKS
+
+        def load(name: str) -> Session:
+            return opened.enter_context(closing(open_session(name)))
+
+        near, far, _ = FACE_NETWORKS
+        yield FaceFinder(
+            BlazeFace(load(near)), detector or BlazeFace(load(far)), FaceLandmark(load(landmark))
         )
-        yield FaceFinder(BlazeFace(short_range), BlazeFace(full_range), FaceLandmark(landmark))
 
 
 def _detect(
-    detectors: Sequence[BlazeFace],
+    detectors: Sequence[FaceDetector],
     image: NDArray[np.uint8],
     min_detection: float,
     quarter_turns: int,

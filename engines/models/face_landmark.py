@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engines.models.point_tensors import crop_side, output_of_size
 from engines.models.square_crop import CropSquare, SquareCrop
-from engines.session import Array, Session
+from engines.session import Array, HasTensors, Session, TensorSpec
 
 NUM_LANDMARKS = 468
 CROP_SCALE = 1.5
@@ -75,8 +75,7 @@ class FaceLandmark:
         """
         self._session = session
         self._crop = SquareCrop(crop_side(session, _WHERE, _CURE))
-        points = output_of_size(session, NUM_LANDMARKS * 3, _WHERE, _CURE)
-        presence = output_of_size(session, 1, _WHERE, _CURE)
+        points, presence = bind_face_landmark(session)
         self._input = np.zeros(session.inputs[0].shape, np.float32)
         self._points = np.zeros(points.shape, np.float32)
         self._presence = np.zeros(presence.shape, np.float32)
@@ -114,6 +113,20 @@ class FaceLandmark:
         self._crop.to_image(self._points.reshape(NUM_LANDMARKS, 3), square, out=out)
         logit = float(np.clip(self._presence.reshape(-1)[0], -80.0, 80.0))
         return 1.0 / (1.0 + math.exp(-logit))
+
+
+def bind_face_landmark(session: HasTensors) -> tuple[TensorSpec, TensorSpec]:
+    """Finds out which output holds the points, and which the presence of a face.
+
+    Args:
+        session: the network, or its tensors.
+
+    Raises:
+        ModelError: the tensors are not those of the face landmark model.
+    """
+    crop_side(session, _WHERE, _CURE)
+    points = output_of_size(session, NUM_LANDMARKS * 3, _WHERE, _CURE)
+    return points, output_of_size(session, 1, _WHERE, _CURE)
 
 
 def _angle_rad(right_eye: NDArray[np.float32], left_eye: NDArray[np.float32]) -> float:

@@ -33,8 +33,16 @@ class ImportRecord(BaseModel):
     bytes: int = Field(gt=0)
     file_name: str
 
-    def entry(self) -> Entry:
-        """The record in the form of the catalogue; only its owner knows the licence."""
+    def entry(self, listed: Entry | None = None) -> Entry:
+        """The record in the form of the catalogue.
+
+        Args:
+            listed: what the catalogue says of the network whose name and family it has; None for
+                any other one, whose licence only its owner knows.
+        """
+        files = (KnownFile(sha256=self.sha256, bytes=self.bytes),)
+        if listed is not None:
+            return listed.model_copy(update={"files": files})
         return Entry(
             title=f"imported from {self.file_name}",
             family=self.family,
@@ -42,7 +50,7 @@ class ImportRecord(BaseModel):
             licence="Unknown; ask whoever made the file",
             licence_url="https://choosealicense.com/no-permission/",
             attribution="unknown",
-            files=(KnownFile(sha256=self.sha256, bytes=self.bytes),),
+            files=files,
         )
 
 
@@ -66,6 +74,11 @@ class ImportedModels:
         """The networks with a readable record, in alphabetical order."""
         found = sorted(path.stem for path in self._folder.glob("*.json"))
         return tuple(name for name in found if self.read(name) is not None)
+
+    def strays(self) -> tuple[str, ...]:
+        """Names of files without a readable record, as a crash or another hand leaves them."""
+        found = {path.stem for end in ("onnx", "json") for path in self._folder.glob(f"*.{end}")}
+        return tuple(sorted(name for name in found if self.read(name) is None))
 
     def path(self, name: str) -> Path:
         """Where the file of a network is."""

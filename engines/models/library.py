@@ -16,6 +16,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from engines.errors import ModelError
+from engines.families.pixels import pixel_ranges
 from engines.families.specs import Family
 from engines.models.cache_files import (
     Progress,
@@ -27,8 +28,9 @@ from engines.models.cache_files import (
 from engines.models.catalogue import Catalogue, Entry, bundled_catalogue
 from engines.models.conversions import read_conversion, write_conversion
 from engines.models.imports import ImportedModels
-from engines.models.original_store import OriginalStore
+from engines.models.original_store import OriginalStore, State
 from engines.opener import OpenNetwork, open_exactly
+from engines.profiles import Range
 from engines.session import Session
 
 _PICTURE_ROLES = frozenset({"swapper", "deepface", "mask", "restorer"})
@@ -43,6 +45,21 @@ class Description:
     entry: Entry
     is_cached: bool
     is_imported: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryPlace:
+    """Where a library is; can be pickled, unlike the library.
+
+    Attributes:
+        cache_dir: the folder of its files.
+        catalogue: what it knows.
+        offline: whether it never fetches.
+    """
+
+    cache_dir: Path
+    catalogue: Catalogue
+    offline: bool
 
 
 def default_cache_dir() -> Path:
@@ -81,10 +98,21 @@ class ModelLibrary:
         self._progress = progress or _silent
         self._catalogue = catalogue or bundled_catalogue()
         self._open_network = open_network
+        self._offline = offline
         self._imported = ImportedModels(self._cache_dir / "imported")
         self._store = OriginalStore(
             self._cache_dir, self._catalogue, self._imported, self._progress, offline=offline
         )
+
+    @classmethod
+    def at(cls, place: LibraryPlace) -> "ModelLibrary":
+        """The library at a place, which opens every network on the processor, in full precision."""
+        return cls(place.cache_dir, offline=place.offline, catalogue=place.catalogue)
+
+    @property
+    def place(self) -> LibraryPlace:
+        """Where this library is, for another process."""
+        return LibraryPlace(self._cache_dir, self._catalogue, self._offline)
 
     def list(self) -> tuple[Description, ...]:
         """Every entry of the catalogue, in its order, then what was imported beside it."""
@@ -100,6 +128,15 @@ class ModelLibrary:
         entry = self._store.entry(name)
         is_cached = self._store.path(name).is_file()
         return Description(name, entry, is_cached, self._store.record(name) is not None)
+
+    def state(self, name: str) -> State:
+        """Whether a model's file is here, unchanged; hashes all of it.
+
+        Raises:
+            UnknownNameError: there is no such name.
+            ModelError: it cannot be read.
+        """
+        return self._store.state(name)
 
     @property
     def open_network(self) -> OpenNetwork:
@@ -118,6 +155,25 @@ class ModelLibrary:
             ModelError: there is no such name, or its family has no adapter to choose.
         """
         return self._catalogue.family(self._store.entry(name).family)
+
+    def num_bytes(self, name: str) -> int:
+        """Size of a model's file here; 0 where there is none.
+
+        Raises:
+            UnknownNameError: there is no such name.
+            ModelError: it cannot be read.
+        """
+        path = self._store.path(name)
+        with disk_errors(path):
+            return path.stat().st_size if path.is_file() else 0
+
+    def pixels(self, name: str) -> tuple[Range, ...]:
+        """What a network may take black and white as; for the checks of its faster forms.
+
+        Raises:
+            UnknownNameError: there is no such name.
+        """
+        return pixel_ranges(self.families.get(self._store.entry(name).family))
 
     def import_file(
         self, path: Path, *, family: str | None = None, name: str | None = None
@@ -154,18 +210,31 @@ class ModelLibrary:
         write_atomically(self._store.path(known), data)
         return self.describe(known)
 
+    def orphans(self) -> tuple[str, ...]:
+        """Names of imported files that nothing can use: without a record, or not needed any more.
+
+        The latter have the name of a model whose genuine files the catalogue has come to know.
+        """
+        replaced = [name for name in self._imported.names() if self._store.record(name) is None]
+        return tuple(sorted({*self._imported.strays(), *replaced}))
+
     def remove(self, name: str) -> None:
-        """Removes what the cache holds of a model or picture.
+        """Removes what the cache holds of a model or picture, and what was imported as it.
 
         Raises:
-            ModelError: there is no such name, or nothing of it is here.
+            UnknownNameError: there is no such name.
+            ModelError: nothing of it is here.
         """
+        is_orphan = name in self.orphans()
+        if is_orphan or self._store.record(name) is not None:
+            self._imported.remove(name)
+            if not is_orphan or name not in self._catalogue.models:
+                return
         original = self._store.path(name)
         if not original.is_file():
+            if is_orphan:
+                return
             raise ModelError(f"{name}: must be in {self._cache_dir}, got nothing of it there.")
-        if self._store.record(name) is not None:
-            self._imported.remove(name)
-            return
         for path in (original, *(self._cache_dir / f"{name}.{end}" for end in ("onnx", "json"))):
             with disk_errors(path):
                 path.unlink(missing_ok=True)
@@ -258,7 +327,9 @@ class ModelLibrary:
         """
         family = self.families.get(self._store.entry(name).family)
         exact = family is None or family.role not in _PICTURE_ROLES
-        return self._open_network(self.load(name), threads=threads, name=name, exact=exact)
+        return self._open_network(
+            self.load(name), threads=threads, name=name, exact=exact, pixels=self.pixels(name)
+        )
 
     def _convert(self, name: str) -> bytes:
         original = self._store.original(name)

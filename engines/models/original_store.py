@@ -2,18 +2,23 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from engines.errors import ModelError
+from engines.errors import ModelError, UnknownNameError
 from engines.models.cache_files import (
     ProgressCallback,
+    disk_errors,
     read_if_present,
     remove_stale_temporaries,
     sha256_of,
+    sha256_of_file,
 )
 from engines.models.catalogue import Catalogue, Entry
 from engines.models.imports import ImportedModels, ImportRecord
 from engines.models.originals import Wanted, fetch_originals
+
+State = Literal["missing", "here", "damaged"]
+"""Of a file in the cache: ``damaged`` is one that is there and has no known hash."""
 
 
 class Original(NamedTuple):
@@ -58,15 +63,18 @@ class OriginalStore:
     def entry(self, name: str) -> Entry:
         """What is known of a name.
 
+        An import under the catalogue's name, and as what it says, keeps the catalogue's licence.
+
         Raises:
-            ModelError: there is no such name.
+            UnknownNameError: there is no such name.
         """
-        record = self.record(name)
+        record, listed = self.record(name), self._catalogue.models.get(name)
         if record is not None:
-            return record.entry()
+            is_meant = listed is not None and listed.family == record.family
+            return record.entry(listed if is_meant else None)
         if name not in self._catalogue.models:
             known = (*self._catalogue.models, *self._imported.names())
-            raise ModelError(
+            raise UnknownNameError(
                 f"{name}: must be a name of the catalogue "
                 f"({', '.join(known)}). See: rt-swap models list"
             )
@@ -81,6 +89,19 @@ class OriginalStore:
         if self.record(name) is not None:
             return self._imported.path(name)
         return self._cache_dir / f"{name}.{self.entry(name).format}"
+
+    def state(self, name: str) -> State:
+        """Whether the original is here and what it must be; reads all of it.
+
+        Raises:
+            UnknownNameError: there is no such name.
+            ModelError: it cannot be read.
+        """
+        path = self.path(name)
+        with disk_errors(path):
+            if not path.is_file():
+                return "missing"
+            return "here" if sha256_of_file(path) in self.entry(name).hashes else "damaged"
 
     def read(self, name: str) -> Original | None:
         """The cached original; one that does not match its hash counts as missing."""

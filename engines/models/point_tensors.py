@@ -3,14 +3,14 @@
 import math
 
 from engines.errors import ModelError
-from engines.session import Session, TensorSpec
+from engines.session import HasTensors, TensorSpec
 
 
-def crop_side(session: Session, where: str, cure: str) -> int:
+def crop_side(session: HasTensors, where: str, cure: str) -> int:
     """Side in pixels of the one input, ``(1, S, S, 3)``.
 
     Args:
-        session: the network.
+        session: the network, or its tensors.
         where: what error messages call it.
         cure: what they say is to be done.
 
@@ -25,11 +25,11 @@ def crop_side(session: Session, where: str, cure: str) -> int:
     return int(shape[1])
 
 
-def output_of_size(session: Session, size: int, where: str, cure: str) -> TensorSpec:
+def output_of_size(session: HasTensors, size: int, where: str, cure: str) -> TensorSpec:
     """The first output with so many values; names and order differ between converters.
 
     Args:
-        session: the network.
+        session: the network, or its tensors.
         size: number of values.
         where: what error messages call the network.
         cure: what they say is to be done.

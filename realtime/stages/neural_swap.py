@@ -1,21 +1,25 @@
 """Redraws every face of the frame as another person's with a swapping network."""
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from engines.families.crops import cut_crop
+from engines.families.landmarks import LandmarkNetwork
+from engines.families.landmarks import five_points as five_of
 from engines.families.mask import MaskNetwork
 from engines.families.swapper import FaceNetwork
+from engines.models.five_detector import box_as_detected
 from engines.split_session import SplitSession
 from realtime.feature_memory import MemoryConfig
 from realtime.five_points import five_points
-from realtime.frame import FaceState, Frame, Image, Layer, PictureSpec
+from realtime.frame import Face, FaceState, Frame, Image, Layer, PictureSpec
 from realtime.memory import Memory
 from realtime.network_memory import NetworkMemory
 
@@ -32,9 +36,13 @@ class NeuralSwapConfig(BaseModel, frozen=True, extra="forbid"):
     Attributes:
         boost: the crop gets so many times the network's pixels along each side; time grows with
             its square. Without meaning for models of one person (``.dfm``).
+        threads: processor threads of the swapper. ``auto``: those of ``device.threads`` for a light
+            one, nearly every core for one that cannot keep up with a camera anyway.
         recogniser: the network that reads the identity; None for the one the swapper's family
             was trained on.
         converter: the network that translates the embedding; None for the family's own.
+        landmarks: a network of 68 or 106 points; the crop is placed by five of them. None for
+            those of the 468, which are steadier from picture to picture.
         mask: a network that says which pixels of the crop are face; None for the whole crop.
         fuse_features: ``auto`` averages the inner features of a swapper over time, as ``fuse``
             does with the drawn face: where its graph can be cut in two at a map smaller than the
@@ -43,8 +51,10 @@ class NeuralSwapConfig(BaseModel, frozen=True, extra="forbid"):
     """
 
     boost: int = Field(1, ge=1, le=8)
+    threads: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = "auto"
     recogniser: str | None = None
     converter: str | None = None
+    landmarks: str | None = None
     mask: str | None = None
     fuse_features: Literal["auto", "never"] = "never"
 
@@ -57,11 +67,13 @@ class Networks:
         swapper: puts the person into a crop.
         mask: limits what is replaced; None for the swapper's own edge.
         halves: what the swapper runs in, where its features are to be averaged.
+        landmarks: places the five points that the crop is fitted to; None for the stage's own.
     """
 
     swapper: FaceNetwork
     mask: MaskNetwork | None = None
     halves: SplitSession | None = None
+    landmarks: LandmarkNetwork | None = None
 
 
 OpenNetworks = Callable[[], AbstractContextManager[Networks]]
@@ -133,6 +145,8 @@ class NeuralSwap:
             noise = np.random.default_rng(0).integers(0, 256, buffers.crop.shape)
             buffers.crop[...] = noise
             self._swap(networks, buffers, self._people[0], buffers.layers[0][0])
+            if networks.landmarks is not None:
+                networks.landmarks.locate(buffers.crop, (0, 0, *buffers.crop.shape[:2]))
             self._memory = None
             if networks.halves is not None:
                 shape, crop_px = networks.halves.features_shape, networks.swapper.crop_px
@@ -157,7 +171,7 @@ class NeuralSwap:
         self._begin(frame, people)
         wanted = [face for face in frame.faces if face.state is FaceState.SEEN and face.chosen]
         for face, layer in zip(wanted, buffers.layers[self._turn], strict=False):
-            layer.crop_from_image = networks.swapper.fit(five_points(face.landmarks))
+            layer.crop_from_image = networks.swapper.fit(_five_points(networks, frame, face))
             cut_crop(frame.image, layer.crop_from_image, out=buffers.crop)
             if self._memory is not None and networks.halves is not None:
                 work = self._memory.work(face, layer.crop_from_image, frame.media_ns)
@@ -214,3 +228,14 @@ class NeuralSwap:
             memory.host((crop_px, crop_px), np.uint8),
             [[layer() for _ in range(self._max_faces)] for _ in range(_FRAMES_KEPT)],
         )
+
+
+def _five_points(networks: Networks, frame: Frame, face: Face) -> NDArray[np.float32]:
+    """The points that the crop is fitted to: ``(5, 2) f32`` image pixels."""
+    five = five_points(face.landmarks)
+    if networks.landmarks is None:
+        return five
+    right, left = five[:2]
+    angle_rad = math.atan2(float(left[1] - right[1]), float(left[0] - right[0]))
+    box = box_as_detected(face.box)
+    return five_of(networks.landmarks.locate(frame.image, box, angle_rad=angle_rad).points)

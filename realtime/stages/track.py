@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engines.models.face_finder import (
     CERTAIN_SCORE,
+    FACE_NETWORKS,
     Candidate,
     FaceFinder,
     LocatedFace,
@@ -32,6 +34,9 @@ from realtime.sighting import (
     is_steady,
 )
 
+BLAZEFACE = "blazeface"
+"""The detectors that come with the program, of both ranges."""
+
 # So many frames running make a newcomer beside known faces believed.
 _NUM_HIDDEN = 4
 """Faces beyond the limit that are tracked all the same."""
@@ -48,6 +53,8 @@ class TrackConfig(BaseModel):
     """How faces are found and kept.
 
     Attributes:
+        detector: what searches whole pictures: ``blazeface``, or a detector of the catalogue.
+        landmarks: the network that places the 468 points.
         max_faces: so many faces are chosen for the swap, the largest first; a few more are
             tracked, so that they can be hidden.
         redetect_interval_ms: how often newcomers are looked for while every known face is seen;
@@ -61,6 +68,8 @@ class TrackConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    detector: str = BLAZEFACE
+    landmarks: str = FACE_NETWORKS[2]
     max_faces: int = Field(4, ge=1, le=16)
     redetect_interval_ms: float = Field(300.0, gt=0.0)
     min_detection: float = Field(0.3, gt=0.0, lt=1.0)
@@ -99,15 +108,22 @@ class Track:
     frame. Time is ``Frame.media_ns``.
     """
 
-    def __init__(self, config: TrackConfig, open_session: Callable[[str], Session]) -> None:
+    def __init__(
+        self,
+        config: TrackConfig,
+        open_session: Callable[[str], Session],
+        open_finder: Callable[[], AbstractContextManager[FaceFinder]] | None = None,
+    ) -> None:
         """Takes its settings; nothing is loaded before ``open``.
 
         Args:
             config: settings.
             open_session: loads a network of the catalogue by name; the stage closes it.
+            open_finder: loads all the networks for as long as the context lasts; None for those
+                that come with the program.
         """
         self._config = config
-        self._open_session = open_session
+        self._open_finder = open_finder or partial(open_face_finder, open_session)
         self._opened = ExitStack()
         self._finder: FaceFinder | None = None
         self._next_id = 0
@@ -136,7 +152,7 @@ class Track:
         self._last_ns = self._searched_ns = self._turned_ns = None
         self._cuts.reset()
         self._glance = None
-        self._finder = self._opened.enter_context(open_face_finder(self._open_session))
+        self._finder = self._opened.enter_context(self._open_finder())
         self._aside = self._opened.enter_context(Afterwards("far"))
 
     def process(self, frame: Frame) -> None:

@@ -10,7 +10,9 @@ from engines.build import BuildProgress, Recipe, build, key_of
 from engines.build_worker import prepare
 from engines.cache import PlanCache
 from engines.errors import ModelError
+from engines.onnxruntime import OnnxRuntimeSession
 from engines.profiles import Extents, Limits
+from engines.reference import Reference, hold_to
 from engines.twins import enlarger
 
 rtx = pytest.mark.skipif(
@@ -67,7 +69,14 @@ def test_a_plan_is_built_once_and_found_again(crops, cache):
     (again,) = build(enlarger(1, 8), crops, recipe, cache)
     assert again.was_cached
     assert (again.data, again.facts["precision"]) == (first.data, "fp16")
-    assert sorted(path.suffix for path in cache.folder.iterdir()) == [".json", ".plan"]
+    kinds = sorted(path.suffix for path in cache.folder.iterdir())
+    assert kinds == [".json", ".plan", ".reference"]
+    # A session that computes what the network does passes; the plan itself needs a GPU.
+    model = enlarger(1, 8)
+    for built in (first, again):
+        reference = Reference.from_bytes(built.reference)
+        assert len(reference.samples) == 1
+        assert hold_to(OnnxRuntimeSession(model), reference, name="enlarger").error < 1e-6
 
 
 @rtx

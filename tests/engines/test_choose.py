@@ -12,9 +12,11 @@ from engines import openvino as openvino_adapter
 from engines.cache import PlanCache, PlanKey
 from engines.choose import Seat, open_on_cpu, open_on_gpu, runtimes
 from engines.errors import ModelError
-from engines.fake import FakeSession
+from engines.fake import FakeMemory, FakeSession
+from engines.hosted import open_hosted as open_on_memory
 from engines.onnxruntime import cuda_fault
 from engines.profiles import Limits
+from engines.reference import Reference
 from engines.session import TensorSpec
 from engines.switching import SwitchingSession
 
@@ -61,9 +63,10 @@ def cache(tmp_path):
     return PlanCache(tmp_path)
 
 
-def built_as(monkeypatch, text):
+def built_as(monkeypatch, text, known=b""):
     class Result:
         data = text
+        reference = known
         key = PlanKey("0", "tensorrt_rtx", "1", "sm_89", Limits(), ())
 
     monkeypatch.setattr(choose, "build", lambda *arguments, **options: (Result,))
@@ -210,6 +213,91 @@ def test_without_a_plan_it_starts_in_onnx_runtime_and_goes_over(machine, cache, 
     arrays = {"x": np.ones(1, np.float32)}
     session.enqueue(arrays, out=arrays, stream=0)
     assert session.provider == "plan new"
+
+
+REFERENCE = Reference(
+    samples=({"x": np.float32([3.0])},), outputs=({"x": np.float32([6.0])},)
+).to_bytes()
+
+
+class Plan(OnTheGpu):
+    """Multiplies on a GPU made of main memory."""
+
+    def __init__(self, memory, factor):
+        super().__init__("plan")
+        self.memory, self.factor = memory, factor
+
+    def enqueue(self, inputs, *, out, stream):
+        given, wanted = self.memory.contents(inputs["x"]), self.memory.contents(out["x"])
+        self.memory.queued.append(lambda: np.multiply(given, self.factor, out=wanted))
+
+
+@pytest.fixture
+def plan_that(machine, monkeypatch):
+    """Has a plan built that multiplies by a factor, while the network itself doubles."""
+    machine("tensorrt_rtx")
+    memories = []
+
+    def run(factor):
+        def hosted(open_network, *, name):
+            memories.append(FakeMemory())
+            return open_on_memory(open_network, name=name, take_memory=lambda: memories[-1])
+
+        monkeypatch.setattr(choose, "open_hosted", hosted)
+        monkeypatch.setattr(
+            choose, "TensorRtSession", lambda plan, **options: Plan(memories[-1], factor)
+        )
+        built_as(monkeypatch, b"new", REFERENCE)
+        return memories
+
+    return run
+
+
+def doubled():
+    spec = (TensorSpec("x", (1,), np.dtype(np.float32)),)
+    return FakeSession(spec, spec, lambda arrays: {"x": 2 * arrays["x"]})
+
+
+def ran(session):
+    out = {"x": np.zeros(1, np.float32)}
+    session.enqueue({"x": np.ones(1, np.float32)}, out=out, stream=0)
+    return out["x"][0]
+
+
+@pytest.mark.parametrize("factor", [2.0, 2.05, 1.95])
+def test_a_plan_that_computes_what_the_network_does_takes_over(plan_that, cache, factor):
+    plan_that(factor)
+    session = open_on_gpu(b"model", [], cache, Seat(meanwhile=doubled))
+    assert session.wait_until_ready(WAIT_S)
+    assert ran(session) == pytest.approx(factor)
+    assert session.provider == "plan"
+    session.close()
+
+
+@pytest.mark.parametrize(
+    ("factor", "fault"), [(2.2, "x is off by 0.1, more than 0.04"), (np.nan, "x holds NaN")]
+)
+def test_a_plan_that_computes_something_else_never_runs(plan_that, cache, caplog, factor, fault):
+    memories = plan_that(factor)
+    session = open_on_gpu(b"model", [], cache, Seat(meanwhile=doubled), name="swapper")
+    assert session.wait_until_ready(WAIT_S)
+    assert ran(session) == 2
+    assert session.provider == "fake:CPU"
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "swapper: stays in fake:CPU. swapper: the plan in plan must compute" in line
+    assert fault in line
+    assert not memories[-1].is_open
+    session.close()
+
+
+@pytest.mark.parametrize("factor", [2.0, 3.0])
+def test_a_plan_with_buffers_on_the_gpu_is_compared_in_main_memory_first(plan_that, cache, factor):
+    plan_that(factor)
+    if factor == 2.0:
+        assert open_on_gpu(b"model", [], cache, Seat(STREAM)).place == "cuda"
+    else:
+        with pytest.raises(ModelError, match="must compute what the network does"):
+            open_on_gpu(b"model", [], cache, Seat(STREAM))
 
 
 def test_without_onnx_runtime_on_the_gpu_it_waits_for_the_plan(machine, cache, monkeypatch):

@@ -75,6 +75,7 @@ def gpu(monkeypatch):
 def built(monkeypatch, outcome):
     class Result:
         data = b"plan"
+        reference = b""
 
     def build(*_, on_progress, is_wanted, **__):
         if isinstance(outcome, Exception):

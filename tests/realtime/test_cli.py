@@ -86,9 +86,9 @@ def test_a_command_line_that_makes_no_sense_is_one_line_and_exit_code_2(
     assert message in line
 
 
-def test_an_unknown_model_is_exit_code_5(capsys: pytest.CaptureFixture[str]):
+def test_an_unknown_model_is_exit_code_2(capsys: pytest.CaptureFixture[str]):
     code, line = error_of(capsys, "models", "show", "nobody")
-    assert code == 5
+    assert code == 2
     assert "nobody: must be a name of the catalogue" in line
 
 

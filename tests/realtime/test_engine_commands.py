@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 from engines.build import BuildProgress, Built
 from engines.cache import PlanKey
 from engines.errors import ModelError
-from engines.profiles import Limits
+from engines.profiles import USUAL_RANGES, Limits
 from engines.twins import TWINS, enlarger
 from realtime.cli import main
 from realtime.engine_commands import (
@@ -18,6 +18,7 @@ from realtime.engine_commands import (
     _networks_here,
     describe_plan,
     load_network,
+    pixels_of,
 )
 
 rtx = pytest.mark.skipif(
@@ -81,7 +82,7 @@ def test_a_module_that_is_missing_is_exit_code_5_and_says_how_to_get_it(
     ("arguments", "code", "message"),
     [
         (["build", "nowhere.onnx"], 2, "must be a readable file"),
-        (["build", "no_such_model"], 5, "must be a name of the catalogue"),
+        (["build", "no_such_model"], 2, "must be a name of the catalogue"),
         (["bench", "engines", "masker", "--threads", "1,0"], 2, "must be whole numbers like 1,2"),
         (["build", "masker", "--pixels", "255"], 2, "must be two numbers like 0,255"),
         (["build", "masker", "--pixels", "1,0"], 2, "must be two numbers like 0,255"),
@@ -153,8 +154,25 @@ def test_a_build_shows_its_phase_and_the_time_left():
     assert silent.getvalue() == ""
 
 
-def test_by_default_the_twins_are_measured_but_for_the_largest(cache: Path):
-    assert set(_networks_here()) == set(TWINS) - {"swapper", "swapper_half"}
+def test_by_default_every_twin_is_measured_with_what_is_here(cache: Path):
+    assert _networks_here() == list(TWINS)
+
+
+def test_eight_bits_are_measured_where_nobody_says_otherwise(
+    small_network: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["bench", "engines", str(small_network), "--threads", "1", "--seconds", "0"]) == 0
+    shown = capsys.readouterr()
+    assert "int8" in shown.out
+    assert f"measuring {small_network}, 1 of 1" in shown.err
+    command = ["bench", "engines", str(small_network), "--no-int8", "--seconds", "0"]
+    assert main(command) == 0
+    assert "int8" not in capsys.readouterr().out
+
+
+def test_a_network_is_checked_with_pixels_as_its_family_takes_them():
+    assert pixels_of("yunet") == ((0.0, 255.0),)
+    assert pixels_of("masker") == pixels_of("own.onnx") == USUAL_RANGES
 
 
 def test_all_twins_are_built_under_one_name():

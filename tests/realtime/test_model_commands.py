@@ -56,7 +56,6 @@ def test_a_file_is_called_what_it_is_to_be_called(said, file):
     [
         (("import", "none.onnx"), "must be a model file, got no such file"),
         (("remove", "inswapper_128"), "got nothing of it there"),
-        (("remove", "nobody"), "must be a name of the catalogue"),
         (("pull", "simswap_256"), "import FILE --family simswap_256 --name simswap_256"),
     ],
 )
@@ -65,6 +64,63 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_5(said, arguments, messag
     assert code == 5
     assert message in errors[-1]
     assert all(line.startswith("rt-swap: ") for line in errors)
+
+
+@pytest.mark.parametrize("command", ["remove", "show", "pull"])
+def test_a_name_of_nothing_makes_no_sense_and_is_exit_code_2(said, command):
+    code, _, errors = said(command, "nobody")
+    assert code == 2
+    assert "must be a name of the catalogue" in errors[-1]
+
+
+def test_a_family_of_nothing_makes_no_sense_either(said, file):
+    code, _, errors = said("import", file, "--family", "nobody")
+    assert code == 2
+    assert "must be a family of networks" in errors[-1]
+
+
+def test_a_file_that_was_changed_is_listed_as_damaged_with_what_mends_it(said, file, tmp_path):
+    said("import", file, "--family", "arcface")
+    (stored,) = (tmp_path / "cache").rglob("some_recogniser.onnx")
+    stored.write_bytes(stored.read_bytes()[:-1] + b"x")
+    (stored.parents[1] / "face_landmark.tflite").write_bytes(b"x")
+    _, listed, _ = said("list")
+    assert line_of(listed, "face_landmark").split()[1] == "damaged"
+    assert (
+        "face_landmark is damaged or was changed. Run: rt-swap models pull face_landmark" in listed
+    )
+    assert listed[-1].endswith("models remove some_recogniser, then import the file again")
+    facts = dict(line.split(maxsplit=1) for line in said("show", "some_recogniser")[1])
+    assert facts["here"] == "damaged"
+    assert facts["cure"].startswith("Run: rt-swap models remove some_recogniser")
+
+
+def test_an_import_whose_file_is_gone_is_listed_as_damaged_and_can_be_removed(said, file, tmp_path):
+    said("import", file, "--family", "arcface")
+    (stored,) = (tmp_path / "cache").rglob("some_recogniser.onnx")
+    stored.unlink()
+    _, listed, _ = said("list")
+    assert line_of(listed, "some_recogniser").split()[1] == "damaged"
+    assert said("remove", "some_recogniser")[0] == 0
+    assert list(stored.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("left", [".onnx", ".json"])
+def test_what_is_left_of_an_import_is_named_and_can_be_removed(said, file, tmp_path, left):
+    said("import", file, "--family", "arcface")
+    (stored,) = (tmp_path / "cache").rglob("some_recogniser.onnx")
+    record = stored.with_suffix(".json")
+    if left == ".onnx":
+        record.unlink()
+    else:
+        record.write_text("{}")
+        stored.unlink()
+    _, listed, _ = said("list")
+    assert listed[-1] == (
+        "some_recogniser: an imported file of no use. Run: rt-swap models remove some_recogniser"
+    )
+    assert said("remove", "some_recogniser")[0] == 0
+    assert list(stored.parent.iterdir()) == []
 
 
 def test_an_unknown_file_is_asked_about(said, file):

@@ -74,7 +74,7 @@ class GoesOver:
         self.sessions = []
         self._after_calls = after_calls
 
-    def __call__(self, model, *, threads, name, exact):
+    def __call__(self, model, *, threads, name, exact, pixels):
         first = open_exactly(model, threads=threads, name=name)
         if exact:
             return first

@@ -25,6 +25,7 @@ from realtime.job import FaceChoice
 from realtime.memory import Memory
 from realtime.stages.neural_swap import NeuralSwap
 from realtime.stages.swap import MeshSwap
+from realtime.swap_networks import swapper_threads
 from realtime.swappers import needed_models, neural_family, open_swapper, read_people
 
 pytestmark = pytest.mark.models
@@ -109,10 +110,17 @@ def test_mesh_is_the_swapper_without_a_network(library, connections, portrait):
         ("ghost_twin", {"converter": "mine"}, ("ghost_twin", "arc_twin", "mine")),
         ("uni_twin", {}, ("uni_twin",)),
         ("somebody", {"mask": "mask_twin"}, ("somebody", "mask_twin")),
+        ("somebody", {"landmarks": "2dfan4"}, ("somebody", "2dfan4")),
     ],
 )
 def test_what_a_swapper_needs_beside_itself_is_known_beforehand(library, name, neural, needed):
     assert needed_models(config(name, **neural), library) == needed
+
+
+@pytest.mark.parametrize("key", ["mask", "landmarks"])
+def test_a_helper_of_the_wrong_kind_is_refused_before_anything_is_fetched(library, key):
+    with pytest.raises(ConfigError, match=f"neural.{key}: .* 'arc_twin', a recogniser"):
+        needed_models(config("somebody", **{key: "arc_twin"}), library)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +129,7 @@ def test_what_a_swapper_needs_beside_itself_is_known_beforehand(library, name, n
         ("in_twim", {}, "swapper: must be 'mesh' or .*, got 'in_twim'. Did you mean in_twin?"),
         ("meshh", {}, "Did you mean mesh?"),
         ("arc_twin", {}, "got 'arc_twin', a recogniser"),
-        ("face_landmark", {}, "got 'face_landmark'. See: rt-swap models list"),
+        ("face_landmark", {}, "got 'face_landmark', a face_mesh. See: rt-swap models list"),
         ("in_twin", {"recogniser": "mask_twin"}, "neural.recogniser: .* 'mask_twin', a mask"),
         ("ghost_twin", {"converter": "arc_twin"}, "neural.converter: .* 'arc_twin', a recogniser"),
     ],
@@ -223,7 +231,7 @@ def test_features_are_averaged_where_a_swapper_can_be_cut_at_a_smaller_map(
 ):
     seen = []
 
-    def opener(model, *, threads, name, exact):
+    def opener(model, *, threads, name, exact, pixels):
         if not exact:
             seen.append(name)
         return open_exactly(model, threads=threads, name=name)
@@ -246,7 +254,7 @@ def test_with_boost_the_crops_go_through_the_network_in_one_batch(library, conne
             runs.append([array.shape[0] for array in inputs.values()])
             super().enqueue(inputs, out=out, stream=stream)
 
-    def opener(model, *, threads, name, exact):
+    def opener(model, *, threads, name, exact, pixels):
         return Counted(model, name=name)
 
     own = ModelLibrary(portrait.parent, offline=True, open_network=opener)
@@ -261,7 +269,7 @@ def test_on_a_gpu_a_swapper_runs_whole(library, connections, portrait, monkeypat
     monkeypatch.setattr(swap_networks, "settled_device", lambda kind, name: "cuda")
     seen = []
 
-    def opener(model, *, threads, name, exact):
+    def opener(model, *, threads, name, exact, pixels):
         seen.append(name)
         return open_exactly(model, threads=threads, name=name)
 
@@ -276,3 +284,35 @@ def test_files_of_the_library_stay_as_they_are(library):
     assert sorted(Path(library._cache_dir, "imported").glob("*.onnx"))
     for name in TWINS:
         assert library.describe(name).is_cached
+
+
+class Sized:
+    """A library that knows only how large its network is."""
+
+    def __init__(self, num_bytes):
+        self._num_bytes = num_bytes
+
+    def num_bytes(self, name):
+        assert name == "somebody"
+        return self._num_bytes
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "cores", "settings", "threads"),
+    [
+        (5_000_000, 2, [], 1),
+        (5_000_000, 2, ["device.threads=2"], 2),
+        (500_000_000, 1, [], 1),
+        (500_000_000, 2, [], 2),
+        (500_000_000, 8, [], 7),
+        (500_000_000, 2, ["device.threads=4"], 4),
+        (500_000_000, 8, ["neural.threads=3"], 3),
+        (5_000_000, 8, ["neural.threads=3"], 3),
+    ],
+)
+def test_a_heavy_network_gets_the_cores_that_wait_for_it(
+    monkeypatch, num_bytes, cores, settings, threads
+):
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    chosen = load_config(settings=settings, flags={"swapper": "somebody"})
+    assert swapper_threads(chosen, Sized(num_bytes)) == threads

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from engines.errors import ModelError
-from engines.models.catalogue import Catalogue, bundled_catalogue
+from engines.models.catalogue import Catalogue, Entry, bundled_catalogue
 from engines.models.library import ModelLibrary
 
 
@@ -100,6 +100,23 @@ def test_a_name_without_known_files_may_be_given_to_an_import(library, write, tw
     found = library.import_file(path, family="simswap_256")
     assert (found.name, found.is_imported) == ("simswap_256", True)
     assert [item.name for item in library.list()] == ["inswapper_128", "simswap_256"]
+    assert (found.entry.title, found.entry.licence) == ("Tiny", "Non-commercial")
+    assert found.entry.hashes == {hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def test_a_name_of_the_catalogue_stands_for_its_own_family_only(library, write, twins):
+    path = write(twins.swapper(256))
+    message = refused(library, path, family="hyperswap", name="simswap_256")
+    assert "simswap_256 is of the family simswap_256, got hyperswap" in message
+
+
+def test_an_import_of_another_family_than_the_name_s_has_nobody_s_licence(library, write, twins):
+    """As one may lie in the cache from before the catalogue knew the name."""
+    path = write(twins.swapper(256))
+    library.import_file(path, family="simswap_256", name="simswap_256")
+    record = next(library._cache_dir.rglob("simswap_256.json"))
+    record.write_text(record.read_text().replace('"simswap_256"', '"hyperswap"'))
+    assert library.describe("simswap_256").entry.licence.startswith("Unknown")
 
 
 def test_another_file_cannot_take_the_name_of_a_known_one(library, write, twins):
@@ -159,6 +176,23 @@ def test_an_import_that_was_changed_afterwards_is_never_loaded(library, write, t
     stored.write_bytes(twins.recogniser(dimensions=128))
     with pytest.raises(ModelError, match="must be the file that was imported as mine"):
         library.load("mine")
+
+
+def test_an_import_makes_way_for_genuine_files_and_can_be_removed(library, write, twins):
+    path = write(twins.swapper(256), "simswap_256.onnx")
+    library.import_file(path, family="simswap_256")
+    assert library.orphans() == ()
+    models = library._catalogue.models | {
+        "simswap_256": Entry.model_validate(entry("simswap_256", b"the genuine one"))
+    }
+    newer = Catalogue(families=library.families, models=models)
+    later = ModelLibrary(library._cache_dir, offline=True, catalogue=newer)
+    assert later.orphans() == ("simswap_256",)
+    assert not later.describe("simswap_256").is_cached
+    later.remove("simswap_256")
+    assert later.orphans() == ()
+    with pytest.raises(ModelError, match="got nothing of it there"):
+        later.remove("simswap_256")
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"family": "arcface"}'])

@@ -179,6 +179,15 @@ def test_the_list_says_what_is_cached(offline, cache):
     ]
 
 
+def test_what_is_here_has_a_size_and_a_state(offline, cache):
+    (cache / "picture.png").unlink()
+    size = (cache / "rectifier.tflite").stat().st_size
+    assert (offline.num_bytes("rectifier"), offline.num_bytes("picture")) == (size, 0)
+    assert (offline.state("rectifier"), offline.state("picture")) == ("here", "missing")
+    (cache / "rectifier.tflite").write_bytes(b"something else")
+    assert offline.state("rectifier") == "damaged"
+
+
 def test_an_unknown_name_is_answered_with_the_known_ones(offline):
     with pytest.raises(ModelError, match=r"must be a name of the catalogue \(rectifier, picture\)"):
         offline.describe("nobody")
@@ -211,8 +220,10 @@ class Recorder:
 
     def __init__(self):
         self.opened = []
+        self.pixels = None
 
-    def __call__(self, model, *, threads, name, exact):
+    def __call__(self, model, *, threads, name, exact, pixels):
+        self.pixels = pixels
         self.opened.append((model, threads, name, exact))
         return open_exactly(model, threads=threads, name=name)
 
@@ -242,13 +253,22 @@ def test_a_file_that_was_tampered_with_reaches_no_runtime(cache, catalogue, twin
 
 
 @pytest.mark.parametrize(
-    ("family", "exact"),
-    [("inswapper", False), ("xseg", False), ("arcface", True), ("scrfd", True), ("fan_68", True)],
+    ("family", "exact", "pixels"),
+    [
+        ("inswapper", False, (0.0, 1.0)),
+        ("xseg", False, (0.0, 1.0)),
+        ("arcface", True, (-1.0, 1.0)),
+        ("yunet", True, (0.0, 255.0)),
+        ("fan_68", True, (0.0, 1.0)),
+    ],
 )
-def test_points_and_vectors_are_exact_and_pictures_need_not_be(cache, tflite_model, family, exact):
+def test_points_and_vectors_are_exact_and_pictures_need_not_be(
+    cache, tflite_model, family, exact, pixels
+):
     values = entry(tflite_model, "tflite") | {"family": family}
     families = {family: bundled_catalogue().families[family].model_dump()}
     one = Catalogue.model_validate({"models": {"rectifier": values}, "families": families})
     opener = Recorder()
     ModelLibrary(cache, offline=True, catalogue=one, open_network=opener).session("rectifier")
     assert [found for *_, found in opener.opened] == [exact]
+    assert opener.pixels == (pixels,)

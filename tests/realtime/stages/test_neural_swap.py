@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from engines.errors import ModelError
+from engines.families.landmarks import Landmarks
+from engines.families.landmarks import five_points as five_of
 from engines.families.mask import MaskNetwork
 from engines.families.swapper import Swapper
 from engines.families.templates import fit_template, template_points
 from engines.models.catalogue import bundled_catalogue
+from engines.models.five_detector import box_as_detected
 from engines.onnxruntime import OnnxRuntimeSession
 from engines.split import split
 from engines.split_session import open_split
@@ -55,7 +58,7 @@ def open_stage(twins):
     """Gives a function that opens a stage around an inswapper twin."""
     closed = []
 
-    def run(people=(SOURCE,), *, max_faces=4, mask=None, model=None, in_halves=False):
+    def run(people=(SOURCE,), *, max_faces=4, mask=None, model=None, in_halves=False, five=None):
         def open_part(part, name="whole"):
             return OnnxRuntimeSession(part, name=name)
 
@@ -65,7 +68,7 @@ def open_stage(twins):
             halves = open_split(split(whole), open_part, most_px=64) if in_halves else None
             session = halves or open_part(whole)
             try:
-                yield Networks(Swapper(session, FAMILIES["inswapper"]), mask, halves)
+                yield Networks(Swapper(session, FAMILIES["inswapper"]), mask, halves, five)
             finally:
                 session.close()
                 closed.append(session)
@@ -97,6 +100,31 @@ def bilinear(image, x, y):
                 np.clip(top + dy, 0, image.shape[0] - 1), np.clip(left + dx, 0, image.shape[1] - 1)
             ].astype(np.float64)
     return value
+
+
+class SixtyEight:
+    """Places 68 points that do not move; notes where it was to look."""
+
+    def __init__(self):
+        self.points = np.random.default_rng(6).uniform(80, 160, (68, 2)).astype(np.float32)
+        self.asked = []
+
+    def locate(self, image, box, *, angle_rad=0.0):
+        self.asked.append((image.shape, np.asarray(box), angle_rad))
+        return Landmarks(self.points, 1.0)
+
+
+def test_the_crop_is_placed_by_another_network_s_points_where_that_is_asked_for(open_stage):
+    network, frame = SixtyEight(), frame_of(face_at(lean=0.2))
+    stage = open_stage(five=network)
+    stage.process(frame)
+    wanted = fit_template(five_of(network.points), "arcface_128", 128)
+    np.testing.assert_allclose(frame.faces[0].layer.crop_from_image, wanted, atol=1e-9)
+    # Once for the warm-up, then in a square around the face, turned with it.
+    (_, (shape, box, angle_rad)) = network.asked
+    assert shape == frame.image.shape
+    np.testing.assert_allclose(box, box_as_detected(frame.faces[0].box))
+    assert angle_rad == pytest.approx(0.2, abs=0.01)
 
 
 def test_the_layer_is_the_face_s_crop_through_the_network(twins, open_stage):

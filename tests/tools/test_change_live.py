@@ -1,0 +1,75 @@
+"""Counting what a change costs."""
+
+import threading
+
+import pytest
+
+from engines.errors import ModelError
+from tools.change_live import SETTLE_S, Span, describe, main, span, watch
+
+
+def counts(captured, stale, overrun=0, failed=0):
+    return {
+        "captured": captured,
+        "dropped_stale": stale,
+        "dropped_overrun": overrun,
+        "failed": failed,
+    }
+
+
+class FakePipeline:
+    """Counts that move on with each look, and with each change."""
+
+    def __init__(self):
+        self.now = counts(100, 7)
+
+    def stats(self):
+        frames = dict(self.now)
+        self.now["captured"] += 30
+        return {"frames": frames}
+
+
+class InstantStop(threading.Event):
+    """Notes how long it was waited for, and does not wait."""
+
+    def __init__(self):
+        super().__init__()
+        self.waits = []
+
+    def wait(self, timeout=None):
+        self.waits.append(timeout)
+        return False
+
+
+def test_every_end_but_delivery_is_a_loss():
+    assert span(counts(10, 1, 2, 3), counts(40, 2, 4, 6), 1.0) == Span(1.0, 30, 6)
+
+
+def test_losses_are_told_apart_by_whether_there_was_a_change():
+    pipeline, stop = FakePipeline(), InstantStop()
+
+    def change():
+        pipeline.now["dropped_stale"] += 4
+
+    quiet, changed = watch(pipeline, change, 0.0, stop)
+    assert (quiet.captured, quiet.lost) == (30, 0)
+    assert (changed.captured, changed.lost) == (30, 4)
+    assert stop.waits[0] == SETTLE_S
+    assert stop.is_set()
+    assert describe(quiet, changed).splitlines()[1].endswith("30 captured    4 lost   13.3%")
+
+
+def test_a_change_that_fails_ends_the_run_all_the_same():
+    stop = InstantStop()
+
+    def change():
+        raise ModelError("gone")
+
+    with pytest.raises(ModelError, match="gone"):
+        watch(FakePipeline(), change, 0.0, stop)
+    assert stop.is_set()
+
+
+def test_a_swapper_that_is_none_is_one_line(capsys):
+    assert main(["--to", "nothing"]) == 2
+    assert capsys.readouterr().err.startswith("swapper: must be 'mesh'")
