@@ -27,6 +27,7 @@ from engines.models.face_finder import open_face_finder
 from engines.models.library import ModelLibrary
 from realtime.config import Config
 from realtime.errors import ConfigError
+from realtime.face_mesh import load_face_mesh
 from realtime.five_points import five_points
 from realtime.geometry import fit_head, head_pose
 from realtime.identity import Portrait, find_portraits, prepare_identity
@@ -91,7 +92,12 @@ def open_swapper(
     people = read_faces(faces, config, library)
     networks = partial(open_networks, config, library)
     return NeuralSwap(
-        networks, people, max_faces=config.track.max_faces, remember=config.fuse.memory
+        networks,
+        people,
+        max_faces=config.track.max_faces,
+        remember=config.fuse.memory,
+        config=config.neural,
+        mesh=load_face_mesh(connections),
     )
 
 

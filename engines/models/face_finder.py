@@ -60,7 +60,7 @@ class FaceFinder:
     """The detectors of both ranges and the landmark network as one.
 
     Not safe for use by two threads at once, for the networks' buffers are shared; only a ``glance``
-    with the full-range detector alone may run beside anything that leaves that detector alone.
+    may run beside anything that leaves its detectors alone.
     """
 
     def __init__(
