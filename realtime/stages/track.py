@@ -29,6 +29,7 @@ from realtime.sighting import (
     distance_px,
     is_same_place,
     is_steady,
+    right_way_up,
 )
 
 # So many frames running make a newcomer beside known faces believed.
@@ -169,7 +170,7 @@ class Track:
                 doubtful = []
         elif newcomers:
             faces = self._confirmed(finder, image, newcomers, min_score=self._config.min_score)
-            self._take_in(faces, image, now_ns, alone=False)
+            self._take_in(finder, faces, image, now_ns, alone=False)
         for track, sighting in doubtful:
             self._see(track, sighting, now_ns)
         self._tracks = self._kept(now_ns)
@@ -310,7 +311,7 @@ class Track:
             faces = self._confirmed(finder, image, turned, min_score=CERTAIN_SCORE)
             if not faces and not self._is_alone:
                 glances.begin_turned(image, now_ns)
-        return self._take_in(faces, image, now_ns, alone=not num_known)
+        return self._take_in(finder, faces, image, now_ns, alone=not num_known)
 
     def _known(self) -> NDArray[np.float32]:
         """``(N, 4)`` boxes of the faces seen in this frame."""
@@ -329,11 +330,23 @@ class Track:
             min_score=min_score,
         )
 
-    def _take_in(self, faces: list[LocatedFace], image: Image, now_ns: int, *, alone: bool) -> bool:
+    def _take_in(
+        self,
+        finder: FaceFinder,
+        faces: list[LocatedFace],
+        image: Image,
+        now_ns: int,
+        *,
+        alone: bool,
+    ) -> bool:
         """Gives believable faces their tracks; True for any."""
         sightings = [found for face in faces if (found := _sighting(face, image)) is not None]
         for sighting in sightings:
-            self._associate(sighting, now_ns, alone=alone)
+            over = finder.turn_over(
+                image, sighting.landmarks, min_score=max(sighting.score, self._config.min_score)
+            )
+            upright = right_way_up(sighting, _sighting(over, image))
+            self._associate(upright, now_ns, alone=alone)
         return bool(sightings)
 
     def _associate(self, sighting: Sighting, now_ns: int, *, alone: bool) -> None:
