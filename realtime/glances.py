@@ -67,8 +67,9 @@ class Glances:
         self._glance = _Glance(found, is_turned=True)
 
     def look_all_round(self, image: Image) -> list[Candidate]:
-        """Looks for turned heads at all quarter turns, and waits for it."""
-        return [candidate for turns in TURNS for candidate in self._look_turned(image, turns)]
+        """Looks for turned heads at all quarter turns, and waits for it; the surest come first."""
+        found = [candidate for turns in TURNS for candidate in self._look_turned(image, turns)]
+        return sorted(found, key=lambda item: -float(item[0].scores[item[1]]))
 
     def take(self) -> tuple[list[Candidate], list[Candidate]]:
         """Newcomers and turned heads of the frame before; waits for them where it must."""

@@ -99,18 +99,18 @@ def can_be_same(a: Sighting, b: Sighting) -> bool:
     return large <= _MAX_GROWTH * small and distance_px(a, b) <= _MAX_MOVE * large
 
 
-def right_way_up(found: Sighting, over: Sighting | None) -> Sighting:
-    """Which of two sightings of one face, one the other way up, is the right one.
+def right_way_up(found: Sighting, turned: Sighting | None) -> Sighting:
+    """Which of two sightings of one face, leaning differently, is the right one.
 
-    The other one must look more like a face and be more like a head in shape.
+    The second one must look more like a face and be more like a head in shape.
 
     Args:
         found: as the face was found.
-        over: as it looks when it is taken to be the other way up, if it looks like one then.
+        turned: as it looks when it is taken to lean otherwise, if it looks like one then.
     """
-    if over is None or over.score <= found.score or over.misfit >= found.misfit:
+    if turned is None or turned.score <= found.score or turned.misfit >= found.misfit:
         return found
-    return over
+    return turned
 
 
 def distance_px(a: Sighting, b: Sighting) -> float:

@@ -97,21 +97,27 @@ class FaceFinder:
             landmarks = face.landmarks
         return face
 
-    def turn_over(
-        self, image: NDArray[np.uint8], landmarks: NDArray[np.float32], *, min_score: float
+    def look_turned(
+        self,
+        image: NDArray[np.uint8],
+        landmarks: NDArray[np.float32],
+        *,
+        quarter_turns: int,
+        min_score: float,
     ) -> LocatedFace | None:
-        """The same face taken to be the other way up; None where it does not look like one.
+        """The same face taken to be another way up; None where it does not look like one.
 
         A face upside down looks enough like one to be found as such, with its chin for a brow.
 
         Args:
             image: ``(H, W, 3) u8 BGR``.
             landmarks: ``(468, 3)`` where the face was found.
+            quarter_turns: by how many it leans more, clockwise.
             min_score: what the landmark network must say at least.
         """
         square = square_from_landmarks(landmarks)
-        over = replace(square, angle_rad=square.angle_rad + np.pi)
-        face = self._best(image, (over,), min_score)
+        turned = replace(square, angle_rad=square.angle_rad + quarter_turns * np.pi / 2)
+        face = self._best(image, (turned,), min_score)
         return None if face is None else self.follow(image, face.landmarks, min_score=min_score)
 
     def recover(

@@ -40,6 +40,9 @@ _TIMES_TO_CONFIRM = 3
 # After a loss the whole picture is searched in every frame for so long, then at the slow cadence.
 _LOSING_MS = 100.0
 
+_GOOD_MISFIT = 0.04
+"""Misfit of a head up to which there is no doubt which way up it is."""
+
 
 class TrackConfig(BaseModel):
     """How faces are found and kept.
@@ -342,12 +345,19 @@ class Track:
         """Gives believable faces their tracks; True for any."""
         sightings = [found for face in faces if (found := _sighting(face, image)) is not None]
         for sighting in sightings:
-            over = finder.turn_over(
-                image, sighting.landmarks, min_score=max(sighting.score, self._config.min_score)
-            )
-            upright = right_way_up(sighting, _sighting(over, image))
-            self._associate(upright, now_ns, alone=alone)
+            self._associate(self._right_way_up(finder, sighting, image), now_ns, alone=alone)
         return bool(sightings)
+
+    def _right_way_up(self, finder: FaceFinder, found: Sighting, image: Image) -> Sighting:
+        """The face as it looks when it is taken to lean as it most likely does."""
+        best = found
+        if found.misfit > _GOOD_MISFIT:
+            for turns in TURNS:
+                turned = finder.look_turned(
+                    image, found.landmarks, quarter_turns=turns, min_score=best.score
+                )
+                best = right_way_up(best, _sighting(turned, image))
+        return best
 
     def _associate(self, sighting: Sighting, now_ns: int, *, alone: bool) -> None:
         """Gives a face found in the whole picture to the nearest missing track, or to a new one."""

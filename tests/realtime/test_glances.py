@@ -1,9 +1,17 @@
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
 from realtime.glances import TURNS, Glances
 
 MS_NS = 1_000_000
+
+
+class Found(NamedTuple):
+    """Detections, of which only the scores are asked for."""
+
+    scores: tuple[float, ...]
 
 
 class Finder:
@@ -15,7 +23,7 @@ class Finder:
     def glance(self, image, *, min_detection, quarter_turns=0, near=True):
         self.asked.append((min_detection, quarter_turns, near))
         image[:] = 0
-        return [("found", quarter_turns)]
+        return [(Found((0.7, 0.6, 0.8, 0.9)), quarter_turns)]
 
 
 @pytest.fixture
@@ -41,7 +49,9 @@ def test_without_a_look_nothing_is_found(glances):
 
 def test_newcomers_are_looked_for_with_the_slow_detector_in_a_copy(glances, finder, image):
     glances.begin(image)
-    assert glances.take() == ([("found", 0)], [])
+    newcomers, turned = glances.take()
+    assert [number for _, number in newcomers] == [0]
+    assert turned == []
     assert glances.take() == ([], [])
     assert finder.asked == [(0.3, 0, False)]
     assert (image == 9).all()
@@ -76,4 +86,5 @@ def test_another_scene_is_looked_at_at_once(glances, finder, image):
 
 
 def test_a_picture_that_comes_alone_is_looked_at_all_round(glances, finder, image):
-    assert [turns for _, turns in glances.look_all_round(image.copy())] == list(TURNS)
+    # The one of three turns is the surest, then those of two and of one.
+    assert [turns for _, turns in glances.look_all_round(image.copy())] == [3, 2, 1]
