@@ -25,6 +25,7 @@ from realtime.job import FaceChoice
 from realtime.memory import Memory
 from realtime.stages.neural_swap import NeuralSwap
 from realtime.stages.swap import MeshSwap
+from realtime.swap_networks import open_networks
 from realtime.swappers import needed_models, neural_family, open_swapper, read_people
 
 pytestmark = pytest.mark.models
@@ -276,3 +277,24 @@ def test_files_of_the_library_stay_as_they_are(library):
     assert sorted(Path(library._cache_dir, "imported").glob("*.onnx"))
     for name in TWINS:
         assert library.describe(name).is_cached
+
+
+@pytest.mark.parametrize(
+    ("name", "boost", "sides_px"),
+    [
+        ("in_twin", "auto", [128, 256]),
+        ("in_twin", "3", [384]),
+        ("hyper_twin", "auto", [256, 512]),
+        ("somebody", "auto", [224]),
+    ],
+)
+def test_close_ups_get_crops_of_up_to_512_pixels(library, name, boost, sides_px):
+    with open_networks(config(name, boost=boost), library) as networks:
+        swappers = (networks.swapper, *networks.boosted)
+        assert [swapper.crop_px for swapper in swappers] == sides_px
+
+
+def test_networks_that_were_trained_on_five_alignments_have_them(library):
+    for name, count in (("ghost_twin", 5), ("in_twin", 1), ("somebody", 1)):
+        with open_networks(config(name), library) as networks:
+            assert networks.swapper.templates.shape == (count, 5, 2)
