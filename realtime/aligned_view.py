@@ -47,6 +47,11 @@ class AlignedView:
         return float(self.crop_from_image[0, 0])
 
 
+def view_extent_px(landmarks: Points) -> float:
+    """Side of the square that a view shows, in pixels of the picture; at least 1."""
+    return max(_SIZE * float(np.ptp(landmarks[:, :2], axis=0).max()), 1.0)
+
+
 def view_scale(landmarks: Points, side_px: int, before: float | None = None) -> float:
     """View pixels per image pixel.
 
@@ -55,8 +60,7 @@ def view_scale(landmarks: Points, side_px: int, before: float | None = None) -> 
         side_px: side of the view.
         before: the scale of the frame before, kept while it fits.
     """
-    extent = np.ptp(landmarks[:, :2], axis=0).max()
-    wanted = min(_MAX_SCALE, side_px / (_SIZE * max(float(extent), 1.0)))
+    wanted = min(_MAX_SCALE, side_px / view_extent_px(landmarks))
     if before is not None and 1 / _RESCALE < wanted / before < _RESCALE:
         return before
     return wanted
@@ -83,11 +87,11 @@ def look(image: Image, landmarks: Points, side_px: int, scale: float) -> Aligned
     return AlignedView(crop_from_image, picture, _grey(picture), placed)
 
 
-def rescaled(view: AlignedView, scale: float) -> AlignedView:
-    """The same view at another scale, about its middle."""
-    side_px = len(view.grey)
+def rescaled(view: AlignedView, scale: float, side_px: int | None = None) -> AlignedView:
+    """The same view at another scale about its middle, with another side where one is given."""
+    side_px = side_px or len(view.grey)
     factor = scale / view.scale
-    shift = (1.0 - factor) * (side_px - 1) / 2
+    shift = (side_px - 1) / 2 - factor * (len(view.grey) - 1) / 2
     new_from_old = np.array([[factor, 0.0, shift], [0.0, factor, shift]])
     picture = _warped(view.picture, new_from_old, side_px)
     return AlignedView(

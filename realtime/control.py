@@ -101,7 +101,7 @@ class SwapControl:
         self._change(self._people, self._config.model_copy(update={"swapper": name}))
 
     def _change(self, people: tuple[tuple[FaceChoice, ...], ...], config: Config) -> None:
-        stage = make_swapper(self._read(people, config), config, self._library)
+        stage = make_swapper(self._read(people, config), config, self._library, self._connections)
         self._switch.replace(stage)
         self._people, self._config = people, config
 

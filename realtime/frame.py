@@ -134,6 +134,7 @@ class Face:
         motion: set by the align stage from the second frame of a track on.
         occluder: set by the occlude stage where something stands in front.
         layer: set by the swap stage; laid over the picture by the composite stage.
+        worked_px: set by the swap stage: longer side of the crop it was drawn in; 0 before.
     """
 
     track_id: int
@@ -149,6 +150,7 @@ class Face:
     motion: Motion | None = None
     occluder: Occluder | None = None
     layer: Layer | None = None
+    worked_px: int = 0
 
 
 @dataclass(slots=True)

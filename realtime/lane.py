@@ -107,6 +107,9 @@ class Lane:
         if not failed_before:
             failure = self._first_failure(self._stages, frame)
         if self._guard is not None:
+            for face in frame.faces:
+                if face.worked_px:
+                    self._tally.note_worked(face.worked_px)
             guard_failure = self._first_failure((self._guard,), frame)
             if guard_failure is not None:
                 # The last defence has failed, so nothing of the picture may be seen.

@@ -40,6 +40,9 @@ _EYE_SHADE = (0.5, 1.6)
 """How far an eye may be darkened or lightened towards the source's."""
 
 
+_CROWN, _CHIN = 10, 152
+"""Landmarks at the upper and lower end of the face."""
+
 EyeShades = tuple[float, float]
 """Factors on the brightness of the target's right and left eye."""
 
@@ -178,7 +181,7 @@ class MeshPainter:
         cv2.cvtColor(four_tones, cv2.COLOR_BGRA2BGR, tone)
         cover = _plane(self._cover, crop.half, 4)
         cv2.remap(texture.four_covers, *at_half, cv2.INTER_LINEAR, cover)
-        alpha = self._alpha(crop, seen, tone, cover, width_px)
+        alpha = self._alpha(crop, seen, tone, cover, width_px, _quarter_turns(points))
         covered = int(np.count_nonzero(alpha > 127)) / max(int(np.count_nonzero(seen > 0.5)), 1)
         layer = _layer(crop, out)
         self._colour(crop, surface, texture, width_px, out=layer.face)
@@ -251,6 +254,7 @@ class MeshPainter:
         tone: NDArray[np.float32],
         cover: NDArray[np.uint8],
         width_px: float,
+        turns: int,
     ) -> NDArray[np.uint8]:
         """How far the texture covers each pixel of the half-sized crop, ``(h/2, w/2) u8``."""
         # The silhouette of a turned head is where the surface ends; it gets a soft edge too.
@@ -261,7 +265,13 @@ class MeshPainter:
         gain, rest = (2 * reach + 1) / reach, 255.0 * (reach + 1) / reach
         solid = cv2.addWeighted(solid, gain, solid, 0.0, -rest)
         alpha = cv2.min(cv2.extractChannel(cover, _COVERED), solid)
-        foreign = _foreign(_plane(self._half, crop.half, 3), seen, tone, cover)
+        half = _plane(self._half, crop.half, 3)
+        if turns:
+            # Hair hangs in from above as the head has it.
+            upright = (np.ascontiguousarray(np.rot90(a, turns)) for a in (half, seen, tone, cover))
+            foreign = np.ascontiguousarray(np.rot90(_foreign(*upright), -turns))
+        else:
+            foreign = _foreign(half, seen, tone, cover)
         return np.asarray(cv2.multiply(alpha, cv2.bitwise_not(foreign), scale=1 / 255), np.uint8)
 
     def match_eyes(
@@ -430,6 +440,12 @@ def _ramp(values: NDArray[np.float32], none: float, full: float) -> NDArray[np.u
     return np.asarray(
         cv2.addWeighted(values, gain, values, 0.0, -gain * none, dtype=cv2.CV_8U), np.uint8
     )
+
+
+def _quarter_turns(points: Points) -> int:
+    """How many quarter turns against the clock put a head nearest to upright, 0..3."""
+    across, down = (points[_CROWN, :2] - points[_CHIN, :2]).tolist()
+    return round(math.atan2(across, -down) / (math.pi / 2)) % 4
 
 
 def _width_px(points: Points) -> float:

@@ -6,12 +6,13 @@ frame counts in an order that never shows more frames ended than captured.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from realtime.machine import Facts
 from realtime.ring import Policy, Ring
+from realtime.work_size import step_for
 
 SECOND_NS = 1_000_000_000
 MS_NS = 1_000_000
@@ -71,12 +72,18 @@ class Histogram:
 
 @dataclass(slots=True)
 class Tally:
-    """One thread's own counts of frames."""
+    """One thread's own counts of frames, and of faces by the size they were worked on in."""
 
     captured: int = 0
     delivered: int = 0
     failed: int = 0
     repeated: int = 0
+    worked_px: dict[int, int] = field(default_factory=dict)
+
+    def note_worked(self, side_px: int) -> None:
+        """Counts one face of one frame under the step that has so many pixels."""
+        step = step_for(side_px)
+        self.worked_px[step] = self.worked_px.get(step, 0) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +271,17 @@ class Metrics:
             return 0.0
         return (self._num_sent - 1) * SECOND_NS / (self._last_sent_ns - self._first_sent_ns)
 
+    def worked_px(self) -> dict[int, int]:
+        """How many faces were swapped at each step of size, over all frames; rising steps."""
+        counts: dict[int, int] = {}
+        for tally in self._tallies:
+            for step, count in dict(tally.worked_px).items():
+                counts[step] = counts.get(step, 0) + count
+        return dict(sorted(counts.items()))
+
     def as_dict(self, machine: Facts) -> Json:
         """The statistics as they are written to a file."""
+        worked_px = {str(step): count for step, count in self.worked_px().items()}
         return {
             "frames": self.counts().as_dict(),
             "fps": round(self.fps(), 2),
@@ -276,6 +292,8 @@ class Metrics:
                 "max": round(self.latency.max_ns / MS_NS, 3),
             },
             "stages": {name: times.as_dict() for name, times in self.stages.items()},
+            # A run that swapped nothing has no sizes to tell.
+            **({"worked_px": worked_px} if worked_px else {}),
             "memory_mb": {"peak": round(self._peak_bytes / 1_000_000, 1)},
             "machine": machine,
         }

@@ -64,7 +64,8 @@ class Report:
 
     Attributes:
         reason: why it ended.
-        stats: ``frames, fps, latency_ms, stages, memory_mb, machine, states``, ready for JSON.
+        stats: ``frames, fps, latency_ms, stages, worked_px, memory_mb, machine, states``, ready
+            for JSON.
     """
 
     reason: Reason

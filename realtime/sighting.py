@@ -99,6 +99,20 @@ def can_be_same(a: Sighting, b: Sighting) -> bool:
     return large <= _MAX_GROWTH * small and distance_px(a, b) <= _MAX_MOVE * large
 
 
+def right_way_up(found: Sighting, turned: Sighting | None) -> Sighting:
+    """Which of two sightings of one face, leaning differently, is the right one.
+
+    The second one must look more like a face and be more like a head in shape.
+
+    Args:
+        found: as the face was found.
+        turned: as it looks when it is taken to lean otherwise, if it looks like one then.
+    """
+    if turned is None or turned.score <= found.score or turned.misfit >= found.misfit:
+        return found
+    return turned
+
+
 def distance_px(a: Sighting, b: Sighting) -> float:
     """Distance between the middles of two faces."""
     return float(np.linalg.norm(a.box[:2] + a.box[2:] - b.box[:2] - b.box[2:])) / 2

@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from engines.errors import ModelError
 from engines.families.deepface import DeepFace
@@ -32,6 +32,10 @@ from realtime.stages.neural_swap import Networks
 
 MESH = "mesh"
 """The swapper that needs no network of its own."""
+
+_AUTO_BOOSTS, _MOST_PX = (1, 2), 512
+"""What a close-up may get by itself: times the network's pixels, and largest side of a crop. More
+tiles than four go through no network at once that was built for a GPU ahead of time."""
 
 NeuralFamily = SwapperFamily | DeepFaceFamily
 
@@ -91,8 +95,11 @@ def open_networks(config: Config, library: ModelLibrary) -> Iterator[Networks]:
         session: Session = halves or _open_whole(config, library, family)
         opened.enter_context(closing(session))
         swapper: FaceNetwork
+        boosted: list[FaceNetwork] = []
         if isinstance(family, SwapperFamily):
-            swapper = Swapper(session, family, boost=config.neural.boost)
+            boost, *boosts = _boosts(config.neural.boost, family)
+            swapper = Swapper(session, family, boost=boost)
+            boosted += [Swapper(session, family, boost=more) for more in boosts]
         else:
             swapper = DeepFace(session, family)
         mask = landmarks = None
@@ -104,7 +111,14 @@ def open_networks(config: Config, library: ModelLibrary) -> Iterator[Networks]:
             named = config.neural.landmarks
             points = expect_family(named, library.family(named), LandmarkFamily, "landmarks")
             landmarks = LandmarkNetwork(load(named), points)
-        yield Networks(swapper, mask, halves, landmarks)
+        yield Networks(swapper, mask, halves, landmarks, tuple(boosted))
+
+
+def _boosts(boost: int | Literal["auto"], family: SwapperFamily) -> tuple[int, ...]:
+    """How many times the network's pixels a crop may have along each side, rising."""
+    if boost != "auto":
+        return (boost,)
+    return tuple(times for times in _AUTO_BOOSTS if times * family.size_px <= _MOST_PX) or (1,)
 
 
 def swapper_threads(config: Config, library: ModelLibrary) -> int:
@@ -133,7 +147,8 @@ def _open_whole(config: Config, library: ModelLibrary, family: NeuralFamily) -> 
         ModelError: it is missing or unusable.
     """
     name, threads = config.swapper, swapper_threads(config, library)
-    if config.neural.boost == 1 or not isinstance(family, SwapperFamily):
+    is_boosted = isinstance(family, SwapperFamily) and _boosts(config.neural.boost, family) != (1,)
+    if not is_boosted:
         return library.session(name, threads=threads)
     # onnx is slow to import, and only this needs it.
     from engines.batching import with_open_batch
@@ -159,7 +174,9 @@ def _open_halves(
     """
     neural, fuse, name = config.neural, config.fuse, config.swapper
     is_wanted = neural.fuse_features == "auto" and fuse.enabled and fuse.memory.enabled
-    if not is_wanted or neural.boost > 1 or not isinstance(family, SwapperFamily):
+    if not is_wanted or not isinstance(family, SwapperFamily):
+        return None
+    if _boosts(neural.boost, family) != (1,):
         return None
     if settled_device(config.device.kind, name) == "cuda":
         # The memory computes on the processor: on a GPU the way there and back costs too much.

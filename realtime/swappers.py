@@ -29,6 +29,7 @@ from engines.models.face_finder import open_face_finder
 from engines.models.library import LibraryPlace, ModelLibrary
 from realtime.config import Config
 from realtime.errors import ConfigError
+from realtime.face_mesh import load_face_mesh
 from realtime.five_points import five_points
 from realtime.geometry import fit_head, head_pose
 from realtime.identity import Portrait, find_portraits, prepare_identity
@@ -88,7 +89,8 @@ def open_swapper(
         ConfigError: what was chosen is no swapper.
         ModelError: a network is missing or unusable.
     """
-    return make_swapper(read_faces(faces, config, library.place, connections), config, library)
+    likeness = read_faces(faces, config, library.place, connections)
+    return make_swapper(likeness, config, library, connections)
 
 
 Likeness = Identity | tuple[Source, ...]
@@ -96,19 +98,27 @@ Likeness = Identity | tuple[Source, ...]
 told a vector or a picture of each."""
 
 
-def make_swapper(likeness: Likeness, config: Config, library: ModelLibrary) -> Stage:
+def make_swapper(
+    likeness: Likeness, config: Config, library: ModelLibrary, connections: str
+) -> Stage:
     """The stage that puts in people whose pictures have been read; nothing slow happens here.
 
     Args:
         likeness: what ``read_faces`` gave for the same configuration.
         config: names the swapper.
         library: has its networks.
+        connections: text of the landmark model's list of connections.
     """
     if isinstance(likeness, Identity):
         return MeshSwap(config.swap, likeness)
     networks = partial(open_networks, config, library)
     return NeuralSwap(
-        networks, likeness, max_faces=config.track.max_faces, remember=config.fuse.memory
+        networks,
+        likeness,
+        max_faces=config.track.max_faces,
+        remember=config.fuse.memory,
+        config=config.neural,
+        mesh=load_face_mesh(connections),
     )
 
 

@@ -12,7 +12,17 @@ OWN = ("realtime", "engines", "cuda_kernels", "configs", "tools")
 
 PURE = tuple(
     f"realtime.{name}"
-    for name in ("errors", "frame", "geometry", "machine", "memory", "metrics", "pacing", "ring")
+    for name in (
+        "errors",
+        "frame",
+        "geometry",
+        "machine",
+        "memory",
+        "metrics",
+        "pacing",
+        "ring",
+        "work_size",
+    )
 )
 """Modules below everything else: they import each other only."""
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from engines.errors import ModelError
 from engines.families.crops import feathered_box
 from engines.families.signature import ANY, buffer_for, expect_count, filled, find, shown
 from engines.families.specs import DeepFaceFamily
-from engines.families.templates import Matrix, fit_template
+from engines.families.templates import Templates, template_points
 from engines.families.tensors import Picture, PictureWriter
 from engines.session import Session, TensorSpec
 
@@ -99,9 +99,10 @@ class DeepFace:
         """Side of the crops it works on."""
         return self._size_px
 
-    def fit(self, points: ArrayLike) -> Matrix:
-        """Where the crop for a face lies: ``(2, 3) f64`` from ``(5, 2)`` image pixels."""
-        return fit_template(points, self._family.template, self._size_px)
+    @property
+    def templates(self) -> Templates:
+        """Where five points of a face lie in the crop: ``(1, 5, 2) f64``."""
+        return template_points(self._family.template, self._size_px)[None]
 
     def swap(
         self,

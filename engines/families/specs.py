@@ -4,9 +4,9 @@ The values stand in the catalogue. A picture becomes a tensor as ``(x / 255 - me
 each of the channels in the order of ``colours``.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from engines.families.templates import TemplateName
 
@@ -61,6 +61,8 @@ class SwapperFamily(BaseModel):
     Attributes:
         size_px: side of the crop.
         template: how the crop is aligned.
+        yaw_templates: whether it was trained on five alignments, one for each of five yaws; the
+            one for the front is then arcface_112_v1.
         mean, std: RGB normalisation of the crop.
         denormalise: whether the output is in the input's normalised range; else it is 0..1.
         source: what it is told about the person.
@@ -71,10 +73,17 @@ class SwapperFamily(BaseModel):
     role: Literal["swapper"]
     size_px: Pixels
     template: TemplateName
+    yaw_templates: bool = False
     mean: Triple = _ZERO
     std: Spread = _ONE
     denormalise: bool = False
     source: Annotated[EmbeddingSource | PictureSource, Field(discriminator="kind")]
+
+    @model_validator(mode="after")
+    def _front_is_the_template(self) -> Self:
+        if self.yaw_templates and self.template != "arcface_112_v1":
+            raise ValueError("yaw_templates need template: arcface_112_v1")
+        return self
 
 
 class DeepFaceFamily(BaseModel):

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from engines.errors import ModelError
 from engines.families.crops import feathered_box
 from engines.families.signature import ANY, buffer_for, expect_count, filled, find
 from engines.families.specs import EmbeddingSource, SwapperFamily
-from engines.families.templates import Matrix, fit_template
+from engines.families.templates import Templates, template_points, yaw_template_points
 from engines.families.tensors import Picture, PictureReader, PictureWriter
 from engines.session import Session, TensorSpec
 
@@ -24,8 +24,9 @@ class FaceNetwork(Protocol):
         """Side of the crops it works on."""
         ...
 
-    def fit(self, points: ArrayLike) -> Matrix:
-        """The ``(2, 3) f64`` map from the picture to the crop for ``(5, 2)`` image pixels."""
+    @property
+    def templates(self) -> Templates:
+        """Where five points of a face may lie in the crop, see ``templates``."""
         ...
 
     def swap(
@@ -117,6 +118,11 @@ class Swapper:
         mean, std = (family.mean, family.std) if family.denormalise else ((0.0,) * 3, (1.0,) * 3)
         self._reader = PictureReader(mean, std, size_px)
         self._alpha = feathered_box(self.crop_px)
+        self._templates = (
+            yaw_template_points(family.size_px, boost=boost)
+            if family.yaw_templates
+            else template_points(family.template, family.size_px, boost=boost)[None]
+        )
         tiles = [
             (slice(row, None, boost), slice(column, None, boost))
             for row in range(boost)
@@ -135,17 +141,10 @@ class Swapper:
         """Shape of one identity: ``(512,)`` or ``(3, s, s)``."""
         return tuple(self._source.shape[1:])
 
-    def fit(self, points: ArrayLike) -> Matrix:
-        """Where the crop for a face lies.
-
-        Args:
-            points: ``(5, 2)`` image pixels, see ``templates``.
-
-        Returns:
-            ``(2, 3) f64``, crop pixels from image pixels.
-        """
-        family = self._family
-        return fit_template(points, family.template, family.size_px, boost=self._boost)
+    @property
+    def templates(self) -> Templates:
+        """Where five points of a face lie in the crop: one place, or one for each of five yaws."""
+        return self._templates
 
     def swap(
         self,

@@ -24,6 +24,10 @@ TemplateName = Literal[
     "mtcnn_512",
 ]
 
+Templates = NDArray[np.float64]
+"""``(T, 5, 2)`` crop pixels: one template, or those for a head turned from the left of the
+picture over the front, which lies in the middle, to the right."""
+
 _Five = tuple[tuple[float, float], ...]
 
 # arcface_112_v2 is InsightFace's ``arcface_dst`` over 112 pixels, arcface_128 the same moved by
@@ -75,6 +79,48 @@ _TEMPLATES: Mapping[str, _Five] = MappingProxyType(
     }
 )
 
+# InsightFace's early ``src_map`` in pixels of 112, from a head that looks to the left of the
+# picture to one that looks to the right; the one in the middle is arcface_112_v1. SimSwap and
+# Ghost were trained on crops that lie on whichever of these fits best.
+_YAW_PX = 112
+_YAW_TEMPLATES: tuple[_Five, ...] = (
+    (
+        (51.642, 50.115),
+        (57.617, 49.990),
+        (35.740, 69.007),
+        (51.157, 89.050),
+        (57.025, 89.702),
+    ),
+    (
+        (45.031, 50.118),
+        (65.568, 50.872),
+        (39.677, 68.111),
+        (45.177, 86.190),
+        (64.246, 86.758),
+    ),
+    (
+        (39.730, 51.138),
+        (72.270, 51.138),
+        (56.000, 68.493),
+        (42.463, 87.010),
+        (69.537, 87.010),
+    ),
+    (
+        (46.845, 50.872),
+        (67.382, 50.118),
+        (72.737, 68.111),
+        (48.167, 86.758),
+        (67.236, 86.190),
+    ),
+    (
+        (54.796, 49.990),
+        (60.771, 50.115),
+        (76.673, 69.007),
+        (55.388, 89.702),
+        (61.257, 89.050),
+    ),
+)
+
 
 def template_points(name: TemplateName, size_px: int, *, boost: int = 1) -> NDArray[np.float64]:
     """The five points of a template in the pixels of a crop.
@@ -92,12 +138,21 @@ def template_points(name: TemplateName, size_px: int, *, boost: int = 1) -> NDAr
     return np.asarray((points + 0.5) * boost - 0.5)
 
 
+def yaw_template_points(size_px: int, *, boost: int = 1) -> Templates:
+    """The five templates for heads turned to the side, in the pixels of a crop.
+
+    Args:
+        size_px, boost: as for ``template_points``.
+
+    Returns:
+        ``(5, 5, 2) f64``, from looking to the left edge of the picture to looking to the right.
+    """
+    points = np.array(_YAW_TEMPLATES) / _YAW_PX * size_px
+    return np.asarray((points + 0.5) * boost - 0.5)
+
+
 def fit_template(points: ArrayLike, name: TemplateName, size_px: int, *, boost: int = 1) -> Matrix:
     """The similarity that lays a face onto a template with the least squared error.
-
-    In complex numbers the template is ``turn * point + shift``, and least squares has a closed
-    solution (Umeyama 1991, without reflection). It moves smoothly with the points, which an
-    estimate that drops outliers does not.
 
     Args:
         points: ``(5, 2)`` image pixels.
@@ -109,15 +164,35 @@ def fit_template(points: ArrayLike, name: TemplateName, size_px: int, *, boost: 
     Raises:
         ValueError: all points coincide.
     """
+    return fit_points(points, template_points(name, size_px, boost=boost))
+
+
+def fit_points(points: ArrayLike, wanted: NDArray[np.float64]) -> Matrix:
+    """The similarity that lays five points onto five others with the least squared error.
+
+    In complex numbers the template is ``turn * point + shift``, and least squares has a closed
+    solution (Umeyama 1991, without reflection). It moves smoothly with the points, which an
+    estimate that drops outliers does not.
+
+    Args:
+        points: ``(5, 2)`` image pixels.
+        wanted: ``(5, 2) f64`` crop pixels.
+
+    Returns:
+        ``(2, 3) f64``, crop pixels from image pixels.
+
+    Raises:
+        ValueError: all points coincide.
+    """
     given = np.asarray(points, np.float64)
     if given.shape != (5, 2):
-        raise ValueError(f"fit_template: points must be (5, 2), got {given.shape}.")
+        raise ValueError(f"fit_points: points must be (5, 2), got {given.shape}.")
     image = given[:, 0] + 1j * given[:, 1]
-    wanted = template_points(name, size_px, boost=boost) @ np.array([1.0, 1j])
+    target = wanted @ np.array([1.0, 1j])
     spread = image - image.mean()
     power = float(np.vdot(spread, spread).real)
     if not power > 0.0:
-        raise ValueError("fit_template: the points must not all coincide.")
-    turn = np.vdot(spread, wanted - wanted.mean()) / power
-    shift = wanted.mean() - turn * image.mean()
+        raise ValueError("fit_points: the points must not all coincide.")
+    turn = np.vdot(spread, target - target.mean()) / power
+    shift = target.mean() - turn * image.mean()
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])

@@ -71,8 +71,7 @@ class FaceFinder:
     """The detectors of both ranges and the landmark network as one.
 
     Not safe for use by two threads at once, for the networks' buffers are shared; only a ``glance``
-    with the full-range detector alone, or what is in its place, may run beside anything that leaves
-    that detector alone.
+    may run beside anything that leaves its detectors alone.
     """
 
     def __init__(
@@ -108,6 +107,29 @@ class FaceFinder:
                 break
             landmarks = face.landmarks
         return face
+
+    def look_turned(
+        self,
+        image: NDArray[np.uint8],
+        landmarks: NDArray[np.float32],
+        *,
+        quarter_turns: int,
+        min_score: float,
+    ) -> LocatedFace | None:
+        """The same face taken to be another way up; None where it does not look like one.
+
+        A face upside down looks enough like one to be found as such, with its chin for a brow.
+
+        Args:
+            image: ``(H, W, 3) u8 BGR``.
+            landmarks: ``(468, 3)`` where the face was found.
+            quarter_turns: by how many it leans more, clockwise.
+            min_score: what the landmark network must say at least.
+        """
+        square = square_from_landmarks(landmarks)
+        turned = replace(square, angle_rad=square.angle_rad + quarter_turns * np.pi / 2)
+        face = self._best(image, (turned,), min_score)
+        return None if face is None else self.follow(image, face.landmarks, min_score=min_score)
 
     def recover(
         self,

@@ -11,19 +11,24 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, model_validator
 
 from cuda_kernels.flow_confidence import flow_confidence
-from realtime.aligned_view import AlignedView, look, rescaled, view_scale
+from realtime.aligned_view import AlignedView, look, rescaled, view_extent_px, view_scale
 from realtime.flow import FlowProvider, calm_motion
 from realtime.frame import Face, FaceState, Frame, Image, Motion, PictureSpec, Points
 from realtime.geometry import apply, bounding_box, fit_head, fit_similarity, head_pose, invert
 from realtime.memory import Memory
 from realtime.steady import SteadyConfig, SteadyLandmarks, nearness
 from realtime.tracks import GAP_NS, of_present
+from realtime.work_size import STEPS_PX, WorkSize
 
 _TOLERANCE_PX, _NOISE, _CONTRAST = 1.0, 3.0, 16.0
 """When a flow is doubted, see ``flow_confidence``."""
 
 _ROUNDS = 2
 """Steps in which a flow is turned around at single points; it is smooth, so two are enough."""
+
+_ENLARGED = 1.75
+"""Pixels of a view for each pixel of the picture, with which the motion of small faces is still
+measured as well as with more; with fewer, lids and lips trail behind."""
 
 _MIN_CARRIED = 0.35
 """A lost face is carried on while so much of the flow around its landmarks can be trusted."""
@@ -35,7 +40,8 @@ class AlignConfig(BaseModel, frozen=True, extra="forbid"):
     Attributes:
         flow: ``dis`` looks at the picture, ``mesh`` only at the landmarks, ``network`` asks one.
         network: file of a two-picture flow network in ONNX, for ``flow: network``.
-        view_px: side of the square on which motion is measured.
+        view_px: largest side of the square on which motion is measured; smaller faces take less,
+            but not with a network, whose input is of one size.
         steady: how landmarks are kept steady.
     """
 
@@ -58,6 +64,7 @@ class _Track:
     seen_ns: int
     view: AlignedView
     steady: SteadyLandmarks
+    size: WorkSize
 
 
 class Align:
@@ -82,6 +89,8 @@ class Align:
         """
         self._config = config
         self._near = nearness(neutral)
+        smaller = () if config.flow == "network" else STEPS_PX
+        self._sizes_px = (*(step for step in smaller if step < config.view_px), config.view_px)
         self._open_flow = open_flow
         self._flow: FlowProvider | None = None
         self._tracks: dict[int, _Track] = {}
@@ -122,11 +131,12 @@ class Align:
     def _follow(self, flow: FlowProvider, face: Face, image: Image, now_ns: int) -> None:
         """Moves a face's landmarks to where flow and measurement together say."""
         track = self._tracks.get(face.track_id)
-        view = self._look(image, face.landmarks, track)
+        size = WorkSize(self._sizes_px) if track is None else track.size
+        view = self._look(image, face.landmarks, track, size)
         elapsed_ns = now_ns - track.seen_ns if track is not None else 0
         if track is None or not 0 < elapsed_ns <= GAP_NS:
             steady = SteadyLandmarks(self._config.steady, self._near, face.landmarks)
-            self._tracks[face.track_id] = _Track(now_ns, view, steady)
+            self._tracks[face.track_id] = _Track(now_ns, view, steady, size)
             return
         face.motion = self._measure(flow, track.view, view)
         if self._config.steady.enabled:
@@ -142,7 +152,7 @@ class Align:
         if track is None:
             return
         landmarks = track.steady.landmarks
-        motion = self._measure(flow, track.view, self._look(image, landmarks, track))
+        motion = self._measure(flow, track.view, self._look(image, landmarks, track, track.size))
         carried, trust = _carried(motion, landmarks)
         if float(trust.mean()) < _MIN_CARRIED:
             del self._tracks[face.track_id]
@@ -150,19 +160,22 @@ class Align:
         moved = _moved_as_a_whole(landmarks, carried, trust)
         face.motion = motion
         track.steady = SteadyLandmarks(self._config.steady, self._near, moved)
-        track.view, track.seen_ns = self._look(image, moved, track), now_ns
+        track.view, track.seen_ns = self._look(image, moved, track, track.size), now_ns
         face.landmarks, face.box = moved, bounding_box(moved)
 
-    def _look(self, image: Image, landmarks: Points, track: _Track | None) -> AlignedView:
-        """The view of a face, at the scale of its track as long as that fits."""
-        before = None if track is None else track.view.scale
-        scale = view_scale(landmarks, self._config.view_px, before)
-        return look(image, landmarks, self._config.view_px, scale)
+    def _look(
+        self, image: Image, landmarks: Points, track: _Track | None, size: WorkSize
+    ) -> AlignedView:
+        """The view of a face, at the size and scale of its track as long as those fit."""
+        side_px = size.follow(_ENLARGED * view_extent_px(landmarks))
+        is_same = track is not None and len(track.view.grey) == side_px
+        before = track.view.scale if track is not None and is_same else None
+        return look(image, landmarks, side_px, view_scale(landmarks, side_px, before))
 
     def _measure(self, flow: FlowProvider, before: AlignedView, now: AlignedView) -> Motion:
         """The motion between two views; its arrays go with the frame."""
-        if before.scale != now.scale:
-            before = rescaled(before, now.scale)
+        if (before.scale, before.grey.shape) != (now.scale, now.grey.shape):
+            before = rescaled(before, now.scale, len(now.grey))
         backward, forward = flow.measure(before, now)
         calm_motion(before, now, backward, forward)
         confidence = np.empty(now.grey.shape, np.float32)

@@ -136,6 +136,7 @@ class MeshSwap:
             face.swapped = True
             return None
         carry_openings(image, face.landmarks, drawn, face.occluder)
+        face.worked_px = max(crop.size)
         share = 1.0 if is_new else self._share(elapsed_ns)
         lit = track.follow_light(light.measure(*painter.look(crop, face.landmarks)), share)
         layer, covered = painter.paint(crop, drawn, lit, texture, out=buffer)

@@ -1,8 +1,7 @@
 """The stage that finds the faces of a frame and knows which person is which from frame to frame."""
 
 from collections.abc import Callable
-from concurrent.futures import Future
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,10 +18,10 @@ from engines.models.face_finder import (
     open_face_finder,
 )
 from engines.session import Session
-from realtime.afterwards import Afterwards
 from realtime.cuts import CutDetector
 from realtime.frame import Face, FaceState, Frame, Image, PictureSpec
 from realtime.geometry import box_area
+from realtime.glances import TURNS, Glances
 from realtime.memory import Memory
 from realtime.metrics import MS_NS
 from realtime.sighting import (
@@ -32,6 +31,7 @@ from realtime.sighting import (
     distance_px,
     is_same_place,
     is_steady,
+    right_way_up,
 )
 
 BLAZEFACE = "blazeface"
@@ -44,9 +44,9 @@ _NUM_HIDDEN = 4
 _TIMES_TO_CONFIRM = 3
 # After a loss the whole picture is searched in every frame for so long, then at the slow cadence.
 _LOSING_MS = 100.0
-# Heads on their side and upside down are rare, and things that look like them are not.
-_TURNS = (1, 3, 2)
-_MIN_TURNED_DETECTION = 0.6
+
+_GOOD_MISFIT = 0.04
+"""Misfit of a head up to which there is no doubt which way up it is."""
 
 
 class TrackConfig(BaseModel):
@@ -128,14 +128,12 @@ class Track:
         self._finder: FaceFinder | None = None
         self._next_id = 0
         self._is_far_turn = False
-        self._num_turns = 0
         self._tracks: list[_Track] = []
         self._last_ns: int | None = None
         self._searched_ns: int | None = None
-        self._turned_ns: int | None = None
         self._cuts = CutDetector()
-        self._aside: Afterwards | None = None
-        self._glance: Future[list[Candidate]] | None = None
+        self._glances: Glances | None = None
+        self._is_alone = False
 
     @property
     def name(self) -> str:
@@ -145,28 +143,37 @@ class Track:
     def open(self, spec: PictureSpec, memory: Memory) -> None:  # noqa: ARG002
         """Loads the three networks.
 
+        A picture that comes alone is searched for turned heads at once, as no other follows.
+
         Raises:
             ModelError: one of them is missing or unusable.
         """
         self._tracks = []
-        self._last_ns = self._searched_ns = self._turned_ns = None
+        self._last_ns = self._searched_ns = None
         self._cuts.reset()
-        self._glance = None
-        self._finder = self._opened.enter_context(self._open_finder())
-        self._aside = self._opened.enter_context(Afterwards("far"))
+        self._is_alone = spec.num_frames == 1
+        finder = self._opened.enter_context(self._open_finder())
+        glances = Glances(
+            finder,
+            min_detection=self._config.min_detection,
+            turned_interval_ns=self._config.redetect_interval_ms * MS_NS / len(TURNS),
+        )
+        self._glances = self._opened.enter_context(closing(glances))
+        self._finder = finder
 
     def process(self, frame: Frame) -> None:
         """Sets ``frame.faces``, largest first."""
-        finder = self._finder
-        if finder is None:
+        finder, glances = self._finder, self._glances
+        if finder is None or glances is None:
             raise RuntimeError("track: open must be called before process.")
         now_ns, image = frame.media_ns, frame.image
-        newcomers = self._take_glance()
+        newcomers, turned = glances.take()
         is_cut = self._cuts.is_cut(image)
         if is_cut or (self._last_ns is not None and now_ns < self._last_ns):
             self._tracks.clear()
-            self._searched_ns = self._turned_ns = None
-            newcomers = []
+            self._searched_ns = None
+            glances.reset()
+            newcomers, turned = [], []
         self._last_ns = now_ns
         followed = [track for track in self._tracks if track.seen]
         for track in self._tracks:
@@ -177,11 +184,12 @@ class Track:
             self._follow(
                 finder, image, now_ns, [t for t in missing if t not in followed], thorough=False
             )
-            if self._search(finder, image, now_ns):
+            if self._search(finder, glances, image, now_ns, turned):
                 # The face is there; what was left at its old place was a trace of it.
                 doubtful = []
         elif newcomers:
-            self._confirm(finder, image, now_ns, newcomers)
+            faces = self._confirmed(finder, image, newcomers, min_score=self._config.min_score)
+            self._take_in(finder, faces, image, now_ns, alone=False)
         for track, sighting in doubtful:
             self._see(track, sighting, now_ns)
         self._tracks = self._kept(now_ns)
@@ -199,12 +207,12 @@ class Track:
 
     def rest(self) -> None:
         """Has the slow detector begin, where a frame asked for it."""
-        if self._aside is not None:
-            self._aside.begin()
+        if self._glances is not None:
+            self._glances.rest()
 
     def close(self) -> None:
         """Lets the networks go."""
-        self._finder = self._aside = self._glance = None
+        self._finder = self._glances = None
         self._opened.close()
 
     def _follow(
@@ -287,8 +295,22 @@ class Track:
             return True
         return now_ns - self._searched_ns >= self._config.redetect_interval_ms * MS_NS
 
-    def _search(self, finder: FaceFinder, image: Image, now_ns: int) -> bool:
-        """Looks for faces in the whole picture that are not followed already; True for any."""
+    def _search(
+        self,
+        finder: FaceFinder,
+        glances: Glances,
+        image: Image,
+        now_ns: int,
+        turned: list[Candidate],
+    ) -> bool:
+        """Looks for faces in the whole picture that are not followed already; True for any.
+
+        Args:
+            finder, glances: the networks, and their looks beside the frames.
+            image: the picture.
+            now_ns: its time.
+            turned: turned heads that may have been in the picture before.
+        """
         self._searched_ns = now_ns
         known = self._known()
         num_known = len(known)
@@ -296,7 +318,7 @@ class Track:
         in_turn = num_known > 0 and all(track.seen for track in self._tracks)
         self._is_far_turn = not self._is_far_turn
         if in_turn and self._is_far_turn:
-            self._begin_glance(finder, image)
+            glances.begin(image)
             return False
         faces = finder.search(
             image,
@@ -306,66 +328,57 @@ class Track:
             min_score=self._config.min_score,
             far=not in_turn,
         )
-        if not num_known and not faces and self._turn_is_due(now_ns):
-            faces = finder.search(
-                image,
-                known=known,
-                max_faces=self._config.max_faces + _NUM_HIDDEN,
-                min_detection=_MIN_TURNED_DETECTION,
-                min_score=CERTAIN_SCORE,
-                quarter_turns=self._next_turn(now_ns),
-            )
-        return self._take_in(faces, image, now_ns, alone=not num_known)
+        if not num_known and not faces:
+            # The last use of the finder in this frame: the detectors are left to the glance.
+            if self._is_alone:
+                turned = glances.look_all_round(image)
+            faces = self._confirmed(finder, image, turned, min_score=CERTAIN_SCORE)
+            if not faces and not self._is_alone:
+                glances.begin_turned(image, now_ns)
+        return self._take_in(finder, faces, image, now_ns, alone=not num_known)
 
     def _known(self) -> NDArray[np.float32]:
         """``(N, 4)`` boxes of the faces seen in this frame."""
         boxes = [track.last.box for track in self._tracks if track.seen]
         return np.array(boxes, np.float32).reshape(-1, 4)
 
-    def _begin_glance(self, finder: FaceFinder, image: Image) -> None:
-        """Has the slow detector look for newcomers beside the frames, in a copy of this one."""
-        if self._aside is not None:
-            self._glance = self._aside.submit(
-                finder.glance, image.copy(), min_detection=self._config.min_detection, near=False
-            )
-
-    def _take_glance(self) -> list[Candidate]:
-        """What the slow detector found in the frame before; waits for it where it must."""
-        # Where nobody lets the stage rest the detector begins now.
-        self.rest()
-        glance, self._glance = self._glance, None
-        return [] if glance is None else glance.result()
-
-    def _confirm(
-        self, finder: FaceFinder, image: Image, now_ns: int, newcomers: list[Candidate]
-    ) -> None:
-        """Takes in those newcomers that are faces."""
-        faces = finder.confirm(
+    def _confirmed(
+        self, finder: FaceFinder, image: Image, candidates: list[Candidate], *, min_score: float
+    ) -> list[LocatedFace]:
+        """Those candidates that are faces not seen already."""
+        return finder.confirm(
             image,
-            newcomers,
+            candidates,
             known=self._known(),
             max_faces=self._config.max_faces + _NUM_HIDDEN,
-            min_score=self._config.min_score,
+            min_score=min_score,
         )
-        self._take_in(faces, image, now_ns, alone=False)
 
-    def _take_in(self, faces: list[LocatedFace], image: Image, now_ns: int, *, alone: bool) -> bool:
+    def _take_in(
+        self,
+        finder: FaceFinder,
+        faces: list[LocatedFace],
+        image: Image,
+        now_ns: int,
+        *,
+        alone: bool,
+    ) -> bool:
         """Gives believable faces their tracks; True for any."""
         sightings = [found for face in faces if (found := _sighting(face, image)) is not None]
         for sighting in sightings:
-            self._associate(sighting, now_ns, alone=alone)
+            self._associate(self._right_way_up(finder, sighting, image), now_ns, alone=alone)
         return bool(sightings)
 
-    def _turn_is_due(self, now_ns: int) -> bool:
-        """Whether heads on their side are to be looked for; dear, so not in every frame."""
-        interval_ns = self._config.redetect_interval_ms * MS_NS / len(_TURNS)
-        return self._turned_ns is None or now_ns - self._turned_ns >= interval_ns
-
-    def _next_turn(self, now_ns: int) -> int:
-        """The quarter turns to try now, one after the other so that no frame takes long."""
-        self._turned_ns = now_ns
-        self._num_turns += 1
-        return _TURNS[self._num_turns % len(_TURNS)]
+    def _right_way_up(self, finder: FaceFinder, found: Sighting, image: Image) -> Sighting:
+        """The face as it looks when it is taken to lean as it most likely does."""
+        best = found
+        if found.misfit > _GOOD_MISFIT:
+            for turns in TURNS:
+                turned = finder.look_turned(
+                    image, found.landmarks, quarter_turns=turns, min_score=best.score
+                )
+                best = right_way_up(best, _sighting(turned, image))
+        return best
 
     def _associate(self, sighting: Sighting, now_ns: int, *, alone: bool) -> None:
         """Gives a face found in the whole picture to the nearest missing track, or to a new one."""

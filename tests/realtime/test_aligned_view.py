@@ -201,3 +201,13 @@ def test_a_rescaled_view_shows_the_same_places_at_its_new_scale(scale):
     np.testing.assert_allclose(
         *(apply(invert(view.crop_from_image), middle) for view in (new, old)), atol=1e-6
     )
+
+
+def test_a_view_of_another_size_has_the_same_middle():
+    old = look(ramps(), face(60, centre=(120.4, 99.2)), SIDE_PX, 0.6)
+    new = rescaled(old, 0.6, SIDE_PX // 2)
+    assert new.grey.shape == (SIDE_PX // 2,) * 2
+    middles = [
+        apply(invert(view.crop_from_image), [[(len(view.grey) - 1) / 2] * 2]) for view in (old, new)
+    ]
+    np.testing.assert_allclose(*middles, atol=1e-9)

@@ -222,6 +222,27 @@ def test_hair_that_hangs_in_from_above_stays_in_front(painter, mesh, sitter):
     assert 0.7 < covered < 0.95
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_hair_stays_in_front_of_heads_on_their_side_and_upside_down(painter, mesh, sitter, turns):
+    """Quarter turns against the clock."""
+    side, skin = 320, (120.0, 150.0, 200.0)
+    landmarks = sitter.landmarks(width_px=200)
+    upright = np.full((side, side, 3), skin, np.uint8)
+    hair_from(upright, slice(0, 80), slice(130, 190))
+    image = np.ascontiguousarray(np.rot90(upright, turns))
+    turned = landmarks.copy()
+    for _ in range(turns):
+        turned[:, :2] = np.column_stack([turned[:, 1], side - 1 - turned[:, 0]])
+    texture = texture_of(mesh, factor=1.2, above=255)
+    paint(painter, upright, landmarks, texture, skin)
+    paint(painter, image, turned, texture, skin)
+    assert (upright[:74, 136:184] == 12).all()
+    apart = np.abs(np.rot90(image, -turns).astype(int) - upright).max(axis=2)
+    # The crop's grid lies elsewhere by up to three pixels, so edges are not quite the same.
+    assert np.median(apart) == 0
+    assert (apart > 40).mean() < 0.01
+
+
 def test_a_dark_spot_with_skin_above_it_is_painted_over(painter, mesh, sitter):
     skin = (120.0, 150.0, 200.0)
     landmarks = sitter.landmarks(width_px=200)

@@ -142,3 +142,16 @@ def test_the_machine_is_described():
     assert facts["cpu"]
     assert facts["cores"] >= 1
     assert resident_bytes() > 1_000_000
+
+
+def test_faces_are_counted_by_the_step_of_size_they_were_worked_on_in():
+    metrics = Metrics(["swap"])
+    assert "worked_px" not in metrics.as_dict(machine_facts())
+    first, second = metrics.tally(), metrics.tally()
+    for side_px in (40, 64, 65, 376):
+        first.note_worked(side_px)
+    for side_px in (30, 5000):
+        second.note_worked(side_px)
+    assert metrics.worked_px() == {64: 3, 96: 1, 384: 1, 512: 1}
+    stats = json.loads(json.dumps(metrics.as_dict(machine_facts())))
+    assert stats["worked_px"] == {"64": 3, "96": 1, "384": 1, "512": 1}

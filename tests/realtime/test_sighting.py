@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from realtime import geometry
-from realtime.sighting import believable, can_be_same, distance_px, is_same_place, is_steady
+from realtime.sighting import (
+    believable,
+    can_be_same,
+    distance_px,
+    is_same_place,
+    is_steady,
+    right_way_up,
+)
 
 
 def landmarks(x=320.0, y=240.0, scale=60.0):
@@ -78,3 +85,14 @@ def test_a_face_within_another_is_at_the_same_place_and_a_neighbour_is_not():
     assert is_same_place(here, sighting(scale=30))
     assert not is_same_place(sighting(x=320 + 0.6 * here.side_px), here)
     assert distance_px(sighting(x=323, y=244), here) == pytest.approx(5)
+
+
+@pytest.mark.parametrize(
+    ("score", "misfit", "is_turned"),
+    [(0.99, 0.05, True), (0.99, 0.15, False), (0.9, 0.05, False), (0.95, 0.1, False)],
+)
+def test_a_face_is_turned_over_only_if_all_speaks_for_it(score, misfit, is_turned):
+    found = replace(sighting(), score=0.95, misfit=0.1)
+    over = replace(sighting(), score=score, misfit=misfit)
+    assert right_way_up(found, over) is (over if is_turned else found)
+    assert right_way_up(found, None) is found

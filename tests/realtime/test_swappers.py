@@ -25,7 +25,7 @@ from realtime.job import FaceChoice
 from realtime.memory import Memory
 from realtime.stages.neural_swap import NeuralSwap
 from realtime.stages.swap import MeshSwap
-from realtime.swap_networks import swapper_threads
+from realtime.swap_networks import open_networks, swapper_threads
 from realtime.swappers import needed_models, neural_family, open_swapper, read_people
 
 pytestmark = pytest.mark.models
@@ -316,3 +316,24 @@ def test_a_heavy_network_gets_the_cores_that_wait_for_it(
     monkeypatch.setattr("os.cpu_count", lambda: cores)
     chosen = load_config(settings=settings, flags={"swapper": "somebody"})
     assert swapper_threads(chosen, Sized(num_bytes)) == threads
+
+
+@pytest.mark.parametrize(
+    ("name", "boost", "sides_px"),
+    [
+        ("in_twin", "auto", [128, 256]),
+        ("in_twin", "3", [384]),
+        ("hyper_twin", "auto", [256, 512]),
+        ("somebody", "auto", [224]),
+    ],
+)
+def test_close_ups_get_crops_of_up_to_512_pixels(library, name, boost, sides_px):
+    with open_networks(config(name, boost=boost), library) as networks:
+        swappers = (networks.swapper, *networks.boosted)
+        assert [swapper.crop_px for swapper in swappers] == sides_px
+
+
+def test_networks_that_were_trained_on_five_alignments_have_them(library):
+    for name, count in (("ghost_twin", 5), ("in_twin", 1), ("somebody", 1)):
+        with open_networks(config(name), library) as networks:
+            assert networks.swapper.templates.shape == (count, 5, 2)

@@ -1,6 +1,8 @@
 import pytest
+from pydantic import ValidationError
 
 from engines.errors import ModelError
+from engines.families.specs import SwapperFamily
 from engines.models.catalogue import WheelMember, bundled_catalogue, parse_catalogue
 
 DEFAULTS = {
@@ -126,3 +128,10 @@ def test_text_that_is_not_yaml_is_refused_in_one_line():
     with pytest.raises(ModelError, match="must be YAML") as caught:
         parse_catalogue("models: [\n", where="test")
     assert "\n" not in str(caught.value)
+
+
+def test_five_yaw_templates_belong_to_the_alignment_they_turn_about():
+    family = bundled_catalogue().families["ghost"].model_dump()
+    assert family["yaw_templates"]
+    with pytest.raises(ValidationError, match="need template: arcface_112_v1"):
+        SwapperFamily.model_validate(family | {"template": "ffhq_512"})

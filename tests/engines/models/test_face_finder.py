@@ -207,3 +207,20 @@ def test_networks_loaded_before_a_missing_one_are_closed():
     with pytest.raises(ModelError, match="Pull it"), open_face_finder(load):
         pass
     assert all(refuses_to_run(networks[name]) for name in FACE_NETWORKS[:-1])
+
+
+def test_a_face_is_looked_at_as_if_it_leaned_otherwise():
+    landmarks = some_landmarks()
+    before = landmarks[263, :2] - landmarks[33, :2]
+    for turns in (1, 2, 3):
+        finder = finder_of(landmark_network([0.97]))
+        face = finder.look_turned(IMAGE, landmarks, quarter_turns=turns, min_score=0.5)
+        eyes = face.landmarks[263, :2] - face.landmarks[33, :2]
+        angle = np.degrees(np.arctan2(eyes[1], eyes[0]) - np.arctan2(before[1], before[0])) % 360
+        assert angle == pytest.approx(90 * turns, abs=1)
+        assert middle(face) == pytest.approx(landmarks[:, :2].mean(axis=0), abs=2)
+
+
+def test_a_face_that_does_not_look_like_one_when_turned_is_none():
+    finder = finder_of(landmark_network([0.4]))
+    assert finder.look_turned(IMAGE, some_landmarks(), quarter_turns=2, min_score=0.5) is None

@@ -384,3 +384,29 @@ def test_a_network_must_be_named_where_one_is_asked_for():
     with pytest.raises(ValidationError, match=r"fuse\.align\.network"):
         AlignConfig(flow="network")
     assert AlignConfig(flow="network", network=Path("flow.onnx")).network == Path("flow.onnx")
+
+
+def test_far_faces_are_measured_on_smaller_views(opened, sitter):
+    sides = {}
+    for width_px in (24.0, 40.0, 120.0):
+        start = sitter.landmarks(width_px=width_px, centre=(160.3, 160.4))
+        _, face = follow(opened(), start, [STILL, shifted(1.3, -0.6)])
+        sides[width_px] = len(face.motion.flow)
+        assert np.median(misses_px(face.motion, STILL, shifted(1.3, -0.6))) < 0.2
+    assert sides[24.0] < sides[40.0] < sides[120.0] == AlignConfig().view_px
+
+
+def test_motion_is_right_where_a_face_comes_near_and_its_view_grows(opened, sitter):
+    start = sitter.landmarks(width_px=30, centre=(160.3, 160.4))
+    path = [turned(0, 1.05**number) for number in range(16)]
+    faces = follow(opened(), start, path)
+    sides = [len(face.motion.flow) for face in faces[1:]]
+    assert len(set(sides)) > 1
+    assert sides == sorted(sides)
+    for before, now, face in zip(path, path[1:], faces[1:], strict=False):
+        assert np.median(misses_px(face.motion, before, now)) < 0.4
+
+
+def test_with_a_flow_network_views_keep_their_one_size(mesh):
+    config = AlignConfig(flow="network", network=Path("flow.onnx"))
+    assert Align(config, mesh.neutral, DisFlow)._sizes_px == (config.view_px,)

@@ -21,7 +21,9 @@ from engines.split import split
 from engines.split_session import open_split
 from realtime.frame import Face, FaceState, Frame, Motion, PictureSpec, Pose
 from realtime.geometry import bounding_box
+from realtime.head_motion import HeadState
 from realtime.memory import Memory
+from realtime.puppet_rig import rotation
 from realtime.stages.neural_swap import Networks, NeuralSwap
 
 FAMILIES = bundled_catalogue().families
@@ -346,3 +348,63 @@ def test_another_person_has_nothing_of_the_one_before(open_stage, narrow_swapper
             one.process(frame)
         faces = [frame.faces[0].layer.face for frame in frames]
         np.testing.assert_array_equal(*faces)
+
+
+class Unchanged:
+    """A swapper that gives the crop back, and counts its runs."""
+
+    def __init__(self, crop_px):
+        self.crop_px = crop_px
+        self.templates = template_points("arcface_128", crop_px)[None]
+        self.num_runs = 0
+
+    def swap(self, crop, source, *, face, alpha):
+        face[...] = crop
+        alpha[...] = 255
+        self.num_runs += 1
+
+
+def open_unchanged(mesh, *sides_px):
+    """An opened stage around swappers that change nothing, and these."""
+    swappers = tuple(Unchanged(side) for side in sides_px)
+
+    @contextmanager
+    def networks():
+        yield Networks(swappers[0], boosted=swappers[1:])
+
+    stage = NeuralSwap(networks, (SOURCE,), max_faces=1, mesh=mesh)
+    stage.open(SPEC, Memory())
+    return stage, swappers
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("yaw", [0.0, 40.0, -65.0])
+def test_a_network_that_changes_nothing_leaves_a_turned_head_in_its_place(mesh, yaw):
+    points = mesh.neutral @ rotation(HeadState(yaw=yaw, roll=20.0)).T * 40.0
+    landmarks = (points + np.array([160.0, 120.0, 0.0])).astype(np.float32)
+    face = Face(1, bounding_box(landmarks), landmarks, 0.99, Pose(0, 0, 0))
+    frame = frame_of(face)
+    stage, swappers = open_unchanged(mesh, 128)
+    stage.process(frame)
+    stage.close()
+    assert swappers[0].num_runs == 2
+    assert face.worked_px == 128
+    apart = np.abs(laid_over(frame.image, face.layer) - frame.image).mean(axis=2)
+    seen = mesh.facing(landmarks) > 0.55
+    columns, rows = np.rint(landmarks[seen, :2]).astype(int).T
+    assert np.median(apart[rows, columns]) < 1.5
+    assert np.percentile(apart[rows, columns], 95) < 6
+
+
+@pytest.mark.models
+def test_a_close_up_goes_through_the_larger_network(mesh):
+    faces = [face_at(width_px=width_px) for width_px in (30.0, 150.0)]
+    stage, swappers = open_unchanged(mesh, 64, 128)
+    # The larger one is not tried beforehand: that would take a slow one several times as long.
+    assert [swapper.num_runs for swapper in swappers] == [1, 0]
+    for number, face in enumerate(faces):
+        stage.process(Frame(smooth_picture(), faces=[face], media_ns=number * 33_000_000))
+    stage.close()
+    assert [face.worked_px for face in faces] == [64, 128]
+    assert [face.layer.face.shape[0] for face in faces] == [64, 128]
+    assert [swapper.num_runs for swapper in swappers] == [2, 1]
