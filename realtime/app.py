@@ -45,6 +45,7 @@ from realtime.sources.synthetic import SyntheticCamera
 from realtime.sources.video import VideoFile as VideoSource
 from realtime.stage import Sink, Source, Stage
 from realtime.stages.align import Align
+from realtime.stages.blend import Blend
 from realtime.stages.composite import Composite
 from realtime.stages.fuse import Fuse
 from realtime.stages.guard import Guard
@@ -209,7 +210,7 @@ def build_swapping(config: Config, swap: Stage) -> tuple[Stage, ...]:
     """The stages that make another picture of it."""
     fused = config.fuse.enabled and config.fuse.memory.enabled
     fuse: tuple[Stage, ...] = (Fuse(config.fuse.memory),) if fused else ()
-    return (swap, Match(config.match), *fuse, Composite())
+    return (swap, Match(config.match), Blend(config.composite), *fuse, Composite())
 
 
 def build_source(

@@ -1,0 +1,93 @@
+"""Soft masks of parts of a face, drawn from its landmarks."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.face_mesh import (
+    INNER_LIPS,
+    LEFT_BROW,
+    LEFT_EYE,
+    OUTER_LIPS,
+    RIGHT_BROW,
+    RIGHT_EYE,
+)
+from realtime.frame import Points
+
+_SHIFT = 4
+
+_SOFT = 0.012
+"""Half the width over which a mask fades, in face widths."""
+
+_EYE_REACH, _MOUTH_REACH = (0.2, 0.22), (0.08, 0.08)
+"""How far a kept region goes beyond its outline, across and down, in widths of the outline: lids
+and lashes go with an eye, the rim of the lips with a mouth."""
+
+_COLOURLESS = (RIGHT_EYE, LEFT_EYE, INNER_LIPS)
+
+Mask = NDArray[np.uint8]
+
+
+def without_skin(points: Points, size: tuple[int, int], *, brows: bool = True) -> Mask:
+    """255 on eyeballs, between the lips and on the brows, ``(h, w) u8``, with soft edges.
+
+    Args:
+        points: ``(468, 2 or 3)`` pixels.
+        size: width and height of the mask.
+        brows: whether they count.
+    """
+    mask = np.zeros(size[::-1], np.uint8)
+    for ring in _COLOURLESS:
+        _fill(mask, points[list(ring), :2])
+    for brow in (RIGHT_BROW, LEFT_BROW) if brows else ():
+        _fill(mask, cv2.convexHull(np.asarray(points[list(brow), :2], np.float32))[:, 0])
+    return _softened(mask, points)
+
+
+def kept_eyes(points: Points, size: tuple[int, int]) -> Mask:
+    """255 on both eyes with their lids and lashes, ``(h, w) u8``, with soft edges."""
+    return _kept((RIGHT_EYE, LEFT_EYE), _EYE_REACH, points, size)
+
+
+def kept_mouth(points: Points, size: tuple[int, int]) -> Mask:
+    """255 on the mouth with its lips, ``(h, w) u8``, with soft edges."""
+    return _kept((OUTER_LIPS,), _MOUTH_REACH, points, size)
+
+
+def face_width_px(points: Points) -> float:
+    """Size of a face in pixels, about its width, steady while it turns."""
+    return float(np.ptp(points[:, :2], axis=0).max())
+
+
+def _kept(
+    rings: Sequence[Sequence[int]],
+    reach: tuple[float, float],
+    points: Points,
+    size: tuple[int, int],
+) -> Mask:
+    mask = np.zeros(size[::-1], np.uint8)
+    for ring in rings:
+        corners = points[list(ring), :2].astype(np.float64)
+        # The first point and the one across the ring are the corners of the eye or the mouth.
+        along = corners[len(ring) // 2] - corners[0]
+        width = float(np.hypot(*along))
+        if width < 1e-6:
+            continue
+        axes = np.stack([along, (-along[1], along[0])]) / width
+        middle = (corners[0] + corners[len(ring) // 2]) / 2
+        placed = (corners - middle) @ axes.T
+        placed += np.sign(placed) * width * np.array(reach)
+        _fill(mask, cv2.convexHull((placed @ axes + middle).astype(np.float32))[:, 0])
+    return _softened(mask, points)
+
+
+def _fill(mask: Mask, corners: NDArray[np.floating]) -> None:
+    fixed_point = np.round(np.asarray(corners) * 2**_SHIFT).astype(np.int32)
+    cv2.fillPoly(mask, [fixed_point], (255,), cv2.LINE_AA, _SHIFT)
+
+
+def _softened(mask: Mask, points: Points) -> Mask:
+    side = 2 * max(1, round(_SOFT * face_width_px(points))) + 1
+    return np.asarray(cv2.blur(mask, (side, side)), np.uint8)
