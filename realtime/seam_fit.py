@@ -28,7 +28,7 @@ NEUTRAL = 128
 _COVERED = 96
 """Coverage from which a pixel of the small copy shows the face for sure."""
 
-_ALIKE = 42.0
+_ALIKE = 60.0
 """Grey levels of difference at which face and picture are no longer the same kind of surface, but
 for 1/e."""
 
@@ -38,8 +38,9 @@ _NEAR_PX, _FAR_PX = 5, 31
 _NEAR_TRUST, _FAR_TRUST = 0.02, 0.004
 """Shares of trusted pixels at which a neighbourhood counts for half."""
 
-_FADE = 0.04
-"""How far inside the rim the bands have their middle, in sides of the small copy."""
+_FADE, _GIVEN = 0.08, 0.03
+"""How far inside the rim the bands have their middle, and how far the difference is given to the
+membrane, in sides of the small copy."""
 
 _NUM_BANDS = 5
 _COLD_CYCLES, _WARM_CYCLES = 3, 1
@@ -93,12 +94,13 @@ class SeamFit:
         back = cv2.addWeighted(given, 1.0, given, 0.0, NEUTRAL, dtype=cv2.CV_8U)
         front = np.full_like(back, NEUTRAL)
         correction = np.empty_like(back)
+        share = _FADE if how == "multiband" else _GIVEN
+        mask = _shrunk(covered, max(1, round(share * max(covered.shape))))
         if how == "multiband":
-            reach = max(1, round(_FADE * max(covered.shape)))
             multiband_blend(
                 front,
                 np.asarray(back, np.uint8),
-                _shrunk(covered, reach),
+                mask,
                 num_bands=_NUM_BANDS,
                 scratch=self._scratch,
                 out=correction,
@@ -113,7 +115,7 @@ class SeamFit:
         poisson_blend(
             front,
             np.asarray(back, np.uint8),
-            _shrunk(covered, 1),
+            mask,
             is_warm=is_warm,
             num_cycles=_WARM_CYCLES if is_warm else _COLD_CYCLES,
             scratch=self._scratch,
@@ -167,17 +169,16 @@ def carried_on(
     Normalised convolution (Knutsson and Westin 1993) over a near neighbourhood, then a far one,
     then nothing at all.
     """
-    weighted = cv2.merge([*cv2.split(difference), np.ones_like(trust)])
-    weighted = cv2.multiply(weighted, cv2.merge([trust] * 4))
+    above = cv2.multiply(difference, cv2.merge([trust] * 3))
     near, far = (
-        np.asarray(cv2.blur(weighted, (side, side), borderType=cv2.BORDER_CONSTANT), np.float32)
+        [cv2.blur(v, (side, side), borderType=cv2.BORDER_CONSTANT) for v in (above, trust)]
         for side in (_NEAR_PX, _FAR_PX)
     )
-    around = far[..., :3] / (far[..., 3:] + np.float32(_FAR_TRUST))
-    around = near[..., :3] + np.float32(_NEAR_TRUST) * around
-    around /= near[..., 3:] + np.float32(_NEAR_TRUST)
-    around += trust[..., None] * (difference - around)
-    return np.asarray(around, np.float32)
+    # The nearer neighbourhood wins where enough of it is trusted.
+    around = cv2.divide(far[0], cv2.merge([far[1] + np.float32(_FAR_TRUST)] * 3))
+    around = cv2.scaleAdd(around, _NEAR_TRUST, near[0])
+    around = cv2.divide(around, cv2.merge([near[1] + np.float32(_NEAR_TRUST)] * 3))
+    return np.asarray(cv2.blendLinear(difference, around, trust, 1.0 - trust), np.float32)
 
 
 def enlarge_into(face: Image, correction: NDArray[np.uint8]) -> Image:

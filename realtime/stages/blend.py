@@ -13,6 +13,7 @@ from cuda_kernels.warp import warp
 from realtime.face_parts import kept_eyes, kept_mouth, without_skin
 from realtime.frame import Face, Frame, Image, Layer, Occluder, PictureSpec, Points
 from realtime.geometry import Matrix, apply, compose, invert
+from realtime.layer_pixels import same_pixels
 from realtime.memory import Memory
 from realtime.metrics import MS_NS
 from realtime.seam_fit import (
@@ -237,8 +238,12 @@ def _shrink(image: Image, face: Face, layer: Layer) -> _Small:
     across, down = alpha.shape[1] / width, alpha.shape[0] / height
     small_from_crop = np.array([[across, 0.0, across / 2 - 0.5], [0.0, down, down / 2 - 0.5]])
     small_from_image = compose(small_from_crop, layer.crop_from_image)
-    under = np.empty_like(drawn)
-    warp(image, small_from_image, out=under)
+    part = same_pixels(layer, image)
+    if part is not None:
+        under = halved(part, num)
+    else:
+        under = np.empty_like(drawn)
+        warp(image, small_from_image, out=under)
     hidden = None
     size = (alpha.shape[1], alpha.shape[0])
     for thing in (face.occluder, face.glasses):
