@@ -42,7 +42,7 @@ def without_skin(points: Points, size: tuple[int, int], *, brows: bool = True) -
     for ring in _COLOURLESS:
         _fill(mask, points[list(ring), :2])
     for brow in (RIGHT_BROW, LEFT_BROW) if brows else ():
-        _fill(mask, cv2.convexHull(np.asarray(points[list(brow), :2], np.float32))[:, 0])
+        _fill_hull(mask, points[list(brow), :2])
     return _softened(mask, points)
 
 
@@ -79,13 +79,17 @@ def _kept(
         middle = (corners[0] + corners[len(ring) // 2]) / 2
         placed = (corners - middle) @ axes.T
         placed += np.sign(placed) * width * np.array(reach)
-        _fill(mask, cv2.convexHull((placed @ axes + middle).astype(np.float32))[:, 0])
+        _fill_hull(mask, placed @ axes + middle)
     return _softened(mask, points)
 
 
 def _fill(mask: Mask, corners: NDArray[np.floating]) -> None:
-    fixed_point = np.round(np.asarray(corners) * 2**_SHIFT).astype(np.int32)
+    fixed_point = np.round(corners * 2**_SHIFT).astype(np.int32)
     cv2.fillPoly(mask, [fixed_point], (255,), cv2.LINE_AA, _SHIFT)
+
+
+def _fill_hull(mask: Mask, corners: NDArray[np.floating]) -> None:
+    _fill(mask, cv2.convexHull(corners.astype(np.float32))[:, 0].astype(np.float64))
 
 
 def _softened(mask: Mask, points: Points) -> Mask:

@@ -91,38 +91,40 @@ class SeamFit:
             ``(h, w, 3) u8``, what is to be added to the face, plus ``NEUTRAL``.
         """
         given = carried_on(difference, trust)
+        # Both need only the difference, so the front may be the same level all over.
         back = cv2.addWeighted(given, 1.0, given, 0.0, NEUTRAL, dtype=cv2.CV_8U)
-        front = np.full_like(back, NEUTRAL)
-        correction = np.empty_like(back)
+        away: NDArray[np.uint8] = np.asarray(back, np.uint8)
+        front = np.full(away.shape, NEUTRAL, np.uint8)
         share = _FADE if how == "multiband" else _GIVEN
-        mask = _shrunk(covered, max(1, round(share * max(covered.shape))))
+        mask = _drawn_in(covered, max(1, round(share * max(covered.shape))))
         if how == "multiband":
-            multiband_blend(
-                front,
-                np.asarray(back, np.uint8),
-                mask,
-                num_bands=_NUM_BANDS,
-                scratch=self._scratch,
-                out=correction,
-            )
-            return correction
-        is_warm = membrane.values is not None
-        if membrane.values is None:
-            membrane.values = np.zeros(difference.shape, np.float32)
-        elif membrane.values.shape != difference.shape:
-            size = (difference.shape[1], difference.shape[0])
-            membrane.values = np.asarray(cv2.resize(membrane.values, size), np.float32)
+            scratch, bands = self._scratch, _NUM_BANDS
+            multiband_blend(front, away, mask, num_bands=bands, scratch=scratch, out=front)
+        else:
+            self._solve(front, away, mask, membrane)
+        return front
+
+    def _solve(
+        self, front: NDArray[np.uint8], back: NDArray[np.uint8], mask: Plane, membrane: Membrane
+    ) -> None:
+        """Carries the difference inwards as a membrane; the front is written."""
+        values, size = membrane.values, (front.shape[1], front.shape[0])
+        is_warm = values is not None
+        if values is None:
+            values = np.zeros(front.shape, np.float32)
+        elif values.shape != front.shape:
+            values = np.asarray(cv2.resize(values, size), np.float32)
+        membrane.values = values
         poisson_blend(
             front,
-            np.asarray(back, np.uint8),
+            back,
             mask,
             is_warm=is_warm,
             num_cycles=_WARM_CYCLES if is_warm else _COLD_CYCLES,
             scratch=self._scratch,
-            membrane=membrane.values,
-            out=correction,
+            membrane=values,
+            out=front,
         )
-        return correction
 
 
 def num_halvings_of(height: int, width: int) -> int:
@@ -161,9 +163,7 @@ def rim_trust(
     return np.asarray(trust, np.float32)
 
 
-def carried_on(
-    difference: NDArray[np.float32], trust: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def carried_on(difference: NDArray[np.float32], trust: NDArray[np.float32]) -> NDArray[np.float32]:
     """The difference where it is trusted, and smoothly continued everywhere else.
 
     Normalised convolution (Knutsson and Westin 1993) over a near neighbourhood, then a far one,
@@ -188,7 +188,7 @@ def enlarge_into(face: Image, correction: NDArray[np.uint8]) -> Image:
     return np.asarray(cv2.addWeighted(face, 1.0, whole, 1.0, -NEUTRAL), np.uint8)
 
 
-def _shrunk(covered: Plane, reach_px: int) -> Plane:
+def _drawn_in(covered: Plane, reach_px: int) -> Plane:
     """The mask drawn in by so many pixels."""
     side = 2 * reach_px + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))

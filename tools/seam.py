@@ -89,8 +89,8 @@ def measure_seam(
         return None
     change = after.astype(np.float32) - before.astype(np.float32)
     smooth = cv2.GaussianBlur(change, (0, 0), max(_SIGMA * width_px, 0.5))
-    slopes = [cv2.Sobel(smooth, cv2.CV_32F, *order, ksize=1, scale=0.5) for order in ((1, 0), (0, 1))]
-    steep = np.sqrt(sum((slope**2).mean(axis=-1) for slope in slopes))
+    down, across = np.gradient(smooth, axis=(0, 1))
+    steep = np.sqrt((across**2 + down**2).mean(axis=-1))
     ring, sectors = _ring_distance(before, after, inwards, outwards)
     return SeamFigures(
         gradient=float(steep[rim].mean()) * width_px / 200.0,

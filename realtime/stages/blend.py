@@ -9,22 +9,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, Field
 
 from cuda_kernels.colour_match import shift_colours
-from cuda_kernels.warp import warp
-from realtime.face_parts import kept_eyes, kept_mouth, without_skin
-from realtime.frame import Face, Frame, Image, Layer, Occluder, PictureSpec, Points
-from realtime.geometry import Matrix, apply, compose, invert
-from realtime.layer_pixels import same_pixels
+from realtime.face_parts import kept_eyes, kept_mouth
+from realtime.frame import Face, Frame, Image, Layer, PictureSpec
+from realtime.geometry import apply
 from realtime.memory import Memory
 from realtime.metrics import MS_NS
-from realtime.seam_fit import (
-    NEUTRAL,
-    Membrane,
-    SeamFit,
-    enlarge_into,
-    halved,
-    num_halvings_of,
-    rim_trust,
-)
+from realtime.seam_fit import NEUTRAL, Membrane, SeamFit, enlarge_into, rim_trust
 from realtime.skin_tone import (
     How,
     ToneMemory,
@@ -34,10 +24,8 @@ from realtime.skin_tone import (
     skin_weights,
     without_colours,
 )
+from realtime.small_copy import SmallCopy, placed, small_copy
 from realtime.tracks import of_present
-
-_SKIN = 128
-"""Weight from which a pixel's colour counts as skin's."""
 
 
 def _spelled(value: object) -> object:
@@ -45,9 +33,7 @@ def _spelled(value: object) -> object:
     return "off" if value is False else value
 
 
-Colour = Annotated[
-    Literal["auto", "yuv_histogram", "mean_std", "off"], BeforeValidator(_spelled)
-]
+Colour = Annotated[Literal["auto", "yuv_histogram", "mean_std", "off"], BeforeValidator(_spelled)]
 Region = Literal["glasses", "mouth", "eyes"]
 
 
@@ -86,24 +72,6 @@ class _Track:
     membrane: Membrane = field(default_factory=Membrane)
 
 
-@dataclass(slots=True)
-class _Small:
-    """A layer and what lies under it, small.
-
-    Attributes:
-        face, under: ``(h, w, 3) u8 BGR``.
-        alpha: ``(h, w) u8``.
-        hidden: ``(h, w) u8``, what stands in front; None for nothing.
-        points: ``(468, 2) f32`` its pixels, the landmarks.
-    """
-
-    face: Image
-    under: Image
-    alpha: NDArray[np.uint8]
-    hidden: NDArray[np.uint8] | None
-    points: Points
-
-
 class Blend:
     """Changes each face's layer so that laying it over the picture shows no seam."""
 
@@ -132,7 +100,7 @@ class Blend:
         for face in frame.faces:
             if face.layer is not None:
                 track, rate = self._track(face, face.layer, frame.media_ns)
-                small = _shrink(frame.image, face, face.layer)
+                small = small_copy(frame.image, face, face.layer)
                 face.layer = self._blended(fit, face, face.layer, small, track, rate)
                 track.tone.is_new = False
 
@@ -154,65 +122,58 @@ class Blend:
         return track, 1.0 - 0.5 ** (elapsed_ns / half_life_ns) if half_life_ns > 0.0 else 1.0
 
     def _blended(
-        self, fit: SeamFit, face: Face, layer: Layer, small: _Small, track: _Track, rate: float
+        self, fit: SeamFit, face: Face, layer: Layer, small: SmallCopy, track: _Track, rate: float
     ) -> Layer:
         """The layer in the colours and the light of the picture, without what is kept."""
-        picture, how = layer.face, self._how(layer)
-        is_bare = layer.lit and how is None
-        size = (small.alpha.shape[1], small.alpha.shape[0])
-        guarded = None if is_bare else without_skin(small.points, size)
-        chroma = grey_chroma(small.under) if self._config.color != "off" else None
-        if chroma is not None:
-            picture = without_colours(picture, chroma)
-            small.face = without_colours(small.face, chroma)
-        elif how is not None:
-            picture = _toned(picture, small, guarded, track.tone, how, rate)
-        correction = self._correction(fit, layer, small, guarded, track, rate)
+        picture = self._toned(layer, small, track.tone, rate)
+        correction = self._correction(fit, layer, small, track, rate)
         if correction is not None:
             picture = enlarge_into(picture, correction)
         alpha = self._without_kept(face, layer)
         return Layer(picture, alpha, layer.crop_from_image, layer.origin, layer.lit)
 
-    def _how(self, layer: Layer) -> How | None:
-        """How a layer's colours are found; None to leave them."""
+    def _toned(self, layer: Layer, small: SmallCopy, memory: ToneMemory, rate: float) -> Image:
+        """The layer's face in the picture's colours; the small one follows."""
         color = self._config.color
-        if color == "auto":
-            return None if layer.lit else "yuv_histogram"
-        return None if color == "off" else color
+        if color == "off":
+            return layer.face
+        chroma = grey_chroma(small.under)
+        if chroma is not None:
+            small.face = without_colours(small.face, chroma)
+            return without_colours(layer.face, chroma)
+        if color == "auto" and layer.lit:
+            return layer.face
+        how: How = "yuv_histogram" if color == "auto" else color
+        skin = np.asarray(np.rint(small.skin() * np.float32(255)), np.uint8)
+        shift = follow_tone(memory, small.face, small.under, skin, how, rate)
+        weight = skin_weights(small.face, np.full_like(skin, 255)) * small.bare
+        small.face = _shifted(small.face, shift, weight)
+        size = (layer.face.shape[1], layer.face.shape[0])
+        return _shifted(layer.face, shift, np.asarray(cv2.resize(weight, size), np.float32))
 
     def _correction(
-        self,
-        fit: SeamFit,
-        layer: Layer,
-        small: _Small,
-        guarded: NDArray[np.uint8] | None,
-        track: _Track,
-        rate: float,
+        self, fit: SeamFit, layer: Layer, small: SmallCopy, track: _Track, rate: float
     ) -> NDArray[np.uint8] | None:
         """What is to be added to the face, small, plus ``NEUTRAL``; None for nothing."""
-        config, needs_light = self._config, self._config.light and not layer.lit
-        if config.blend == "feather" and not needs_light:
+        blend = self._config.blend
+        is_dark = self._config.light and not layer.lit
+        if blend == "feather" and not is_dark:
             return None
-        difference = np.asarray(cv2.subtract(small.under, small.face, dtype=cv2.CV_32F), np.float32)
-        light = None
-        if needs_light:
-            skin = _skin(small, guarded)
-            light = follow_light(track.tone, difference, skin, rate)
+        difference = small.difference()
+        light = np.zeros_like(difference)
+        if is_dark:
+            light = follow_light(track.tone, difference, small.skin(), rate)
             difference -= light
-        correction = None
-        if config.blend != "feather":
+        rim = None
+        if blend != "feather":
             trust = rim_trust(difference, small.alpha, small.hidden)
-            covered = _without_holes(small)
-            correction = fit.find(difference, trust, covered, config.blend, track.membrane)
-        if light is None:
-            return correction
-        total = light + np.float32(NEUTRAL)
-        if correction is not None:
-            total += correction.astype(np.float32) - np.float32(NEUTRAL)
-        if guarded is not None:
-            bare = np.float32(1.0) - guarded * np.float32(1 / 255)
-            total = (total - np.float32(NEUTRAL)) * bare[..., None] + np.float32(NEUTRAL)
-        return np.asarray(np.clip(np.rint(total), 0, 255), np.uint8)
+            rim = fit.find(difference, trust, small.without_holes(), blend, track.membrane)
+        if not is_dark:
+            return rim
+        if rim is not None:
+            light += rim.astype(np.float32) - np.float32(NEUTRAL)
+        level = light * small.bare[..., None] + np.float32(NEUTRAL)
+        return np.asarray(np.clip(np.rint(level), 0, 255), np.uint8)
 
     def _without_kept(self, face: Face, layer: Layer) -> NDArray[np.uint8]:
         """The layer's coverage without what stays of the person in front of the camera."""
@@ -224,84 +185,14 @@ class Blend:
         masks = [kept_eyes(points, size)] if "eyes" in keep else []
         masks += [kept_mouth(points, size)] if "mouth" in keep else []
         if "glasses" in keep and face.glasses is not None:
-            masks.append(_placed(face.glasses, layer.crop_from_image, size))
+            masks.append(placed(face.glasses, layer.crop_from_image, size))
         for mask in masks:
             alpha = np.asarray(cv2.multiply(alpha, cv2.bitwise_not(mask), scale=1 / 255), np.uint8)
         return alpha
 
 
-def _shrink(image: Image, face: Face, layer: Layer) -> _Small:
-    """A layer and what lies under it, small."""
-    height, width = layer.alpha.shape
-    num = num_halvings_of(height, width)
-    drawn, alpha = halved(layer.face, num), halved(layer.alpha, num)
-    across, down = alpha.shape[1] / width, alpha.shape[0] / height
-    small_from_crop = np.array([[across, 0.0, across / 2 - 0.5], [0.0, down, down / 2 - 0.5]])
-    small_from_image = compose(small_from_crop, layer.crop_from_image)
-    part = same_pixels(layer, image)
-    if part is not None:
-        under = halved(part, num)
-    else:
-        under = np.empty_like(drawn)
-        warp(image, small_from_image, out=under)
-    hidden = None
-    size = (alpha.shape[1], alpha.shape[0])
-    for thing in (face.occluder, face.glasses):
-        if thing is not None:
-            placed = _placed(thing, small_from_image, size)
-            hidden = placed if hidden is None else np.maximum(hidden, placed)
-    points = np.asarray(apply(small_from_image, face.landmarks[:, :2]), np.float32)
-    return _Small(drawn, under, alpha, hidden, points)
-
-
-def _placed(
-    thing: Occluder, crop_from_image: Matrix, size: tuple[int, int]
-) -> NDArray[np.uint8]:
-    """What stands in front, in the pixels of a crop of this size."""
-    crop_from_mask = compose(crop_from_image, invert(thing.crop_from_image))
-    return np.asarray(cv2.warpAffine(thing.mask, crop_from_mask, size), np.uint8)
-
-
-def _without_holes(small: _Small) -> NDArray[np.uint8]:
-    """The coverage with eyes and mouth filled: what shows in them is no rim."""
-    size = (small.alpha.shape[1], small.alpha.shape[0])
-    holes = cv2.dilate(without_skin(small.points, size, brows=False), np.ones((3, 3), np.uint8))
-    return np.asarray(cv2.max(small.alpha, holes), np.uint8)
-
-
-def _skin(small: _Small, guarded: NDArray[np.uint8] | None) -> NDArray[np.float32]:
-    """Where picture and face both show skin, ``(h, w) f32`` 0..1."""
-    allowed = small.alpha
-    for mask in (guarded, small.hidden):
-        if mask is not None:
-            bare = cv2.bitwise_not(mask)
-            allowed = np.asarray(cv2.multiply(allowed, bare, scale=1 / 255), np.uint8)
-    return skin_weights(small.under, allowed) * skin_weights(small.face, allowed)
-
-
-def _toned(
-    picture: Image,
-    small: _Small,
-    guarded: NDArray[np.uint8] | None,
-    memory: ToneMemory,
-    how: How,
-    rate: float,
-) -> Image:
-    """The face with its skin in the colours of the picture's; the small one follows in place."""
-    skin = np.asarray(np.rint(_skin(small, guarded) * np.float32(255)), np.uint8)
-    chosen = np.asarray(cv2.compare(skin, _SKIN, cv2.CMP_GE), np.uint8)
-    shift = follow_tone(memory, small.face, small.under, chosen, how, rate)
-    weight = skin_weights(small.face, np.full_like(skin, 255))
-    if guarded is not None:
-        weight *= np.float32(1.0) - guarded * np.float32(1 / 255)
-    small.face = _shifted(small.face, shift, weight)
-    size = (picture.shape[1], picture.shape[0])
-    return _shifted(picture, shift, np.asarray(cv2.resize(weight, size), np.float32))
-
-
-def _shifted(
-    face: Image, shift: NDArray[np.float32], weight: NDArray[np.float32]
-) -> Image:
+def _shifted(face: Image, shift: NDArray[np.float32], weight: NDArray[np.float32]) -> Image:
+    """A face whose colours are moved as far as the weight says."""
     moved = np.empty_like(face)
     shift_colours(face, shift, out=moved)
     return np.asarray(cv2.blendLinear(moved, face, weight, np.float32(1.0) - weight), np.uint8)
