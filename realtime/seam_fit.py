@@ -28,9 +28,9 @@ NEUTRAL = 128
 _COVERED = 96
 """Coverage from which a pixel of the small copy shows the face for sure."""
 
-_ALIKE = 60.0
+_ALIKE, _LEAST_TRUST = 56.0, 0.15
 """Grey levels of difference at which face and picture are no longer the same kind of surface, but
-for 1/e."""
+for 1/e; and the trust that is none. A weighted mean would make much of a little of it."""
 
 _NEAR_PX, _FAR_PX = 5, 31
 """Sides of the neighbourhoods from which the difference is carried on."""
@@ -42,7 +42,7 @@ _FADE, _GIVEN = 0.08, 0.03
 """How far inside the rim the bands have their middle, and how far the difference is given to the
 membrane, in sides of the small copy."""
 
-_NUM_BANDS = 5
+_NUM_BANDS = 4
 _COLD_CYCLES, _WARM_CYCLES = 3, 1
 
 How = Literal["multiband", "poisson"]
@@ -156,6 +156,7 @@ def rim_trust(
     blue, green, red = cv2.split(np.abs(difference))
     apart = cv2.blur(cv2.max(cv2.max(blue, green), red), (3, 3))
     trust = np.exp(np.square(np.asarray(apart, np.float32) * np.float32(1 / _ALIKE)) * -1)
+    trust = np.maximum((trust - _LEAST_TRUST) / np.float32(1.0 - _LEAST_TRUST), np.float32(0.0))
     trust *= np.clip(covered.astype(np.float32) * np.float32(1 / _COVERED), 0.0, 1.0)
     if hidden is not None:
         grown = cv2.dilate(hidden, np.ones((3, 3), np.uint8))
@@ -167,7 +168,7 @@ def carried_on(difference: NDArray[np.float32], trust: NDArray[np.float32]) -> N
     """The difference where it is trusted, and smoothly continued everywhere else.
 
     Normalised convolution (Knutsson and Westin 1993) over a near neighbourhood, then a far one,
-    then nothing at all.
+    then the whole face; nothing at all where nothing is trusted.
     """
     above = cv2.multiply(difference, cv2.merge([trust] * 3))
     near, far = (
@@ -175,7 +176,10 @@ def carried_on(difference: NDArray[np.float32], trust: NDArray[np.float32]) -> N
         for side in (_NEAR_PX, _FAR_PX)
     )
     # The nearer neighbourhood wins where enough of it is trusted.
-    around = cv2.divide(far[0], cv2.merge([far[1] + np.float32(_FAR_TRUST)] * 3))
+    total = float(trust.sum())
+    usual = np.divide(cv2.sumElems(above)[:3], max(total, 1.0)) if total else np.zeros(3)
+    around = cv2.add(far[0], (*(_FAR_TRUST * usual), 0.0))
+    around = cv2.divide(around, cv2.merge([far[1] + np.float32(_FAR_TRUST)] * 3))
     around = cv2.scaleAdd(around, _NEAR_TRUST, near[0])
     around = cv2.divide(around, cv2.merge([near[1] + np.float32(_NEAR_TRUST)] * 3))
     return np.asarray(cv2.blendLinear(difference, around, trust, 1.0 - trust), np.float32)

@@ -29,10 +29,11 @@ _SMOOTH_LEVELS = 17
 _GREY, _COLOURFUL = 1.2, 3.0
 """Deviation of the chroma, in levels, up to which a picture has none, and from which it has."""
 
-_LUMA_SPREAD, _CHROMA_SPREAD = 14.0, 9.0
-"""Deviations that skin may have at least."""
+_LEAST_SPREAD, _MOST_SPREAD = (14.0, 9.0, 9.0), (26.0, 12.0, 12.0)
+"""Deviations of luma and both chroma that skin may have at least and at most: the latter where much
+of what is looked at is none."""
 
-_WIDTH = 2.6
+_WIDTH = 2.2
 """Deviations from the middle at which a colour is no longer skin, but for 1/e."""
 
 _STEP = 3
@@ -82,7 +83,7 @@ def skin_weights(picture: Image, allowed: NDArray[np.uint8]) -> Weights:
         return np.asarray(weights, np.float32)
     middle = np.median(samples, axis=0)
     spread = 1.5 * np.median(np.abs(samples - middle), axis=0)
-    spread = np.maximum(spread, (_LUMA_SPREAD, _CHROMA_SPREAD, _CHROMA_SPREAD))
+    spread = np.clip(spread, _LEAST_SPREAD, _MOST_SPREAD)
     apart = np.abs((colours - middle.astype(np.float32)) / (_WIDTH * spread).astype(np.float32))
     return np.asarray(weights * np.exp(-(apart.max(axis=-1) ** 2)), np.float32)
 

@@ -1,7 +1,9 @@
 """Pictures to look at side by side: ``python -m tools.contact_sheet``.
 
-From a clip and its swapped output: one column for each of some evenly spaced frames, with the
-input, the output and four times their difference below one another.
+One column for each of some evenly spaced frames. From a clip and its swapped output: the input, the
+output and four times their difference below one another. From a clip and a face the engine runs,
+and the rows are the input, the mask, the swap as it was drawn, the composite and the difference,
+cut to the face.
 """
 
 import argparse
@@ -12,6 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from engines.errors import ModelError
+from realtime.consent import ConsentKind
 from realtime.contact_sheet import write_picture
 from realtime.errors import MediaError, RtSwapError
 from realtime.frame import Image
@@ -110,16 +114,19 @@ def draw_comparison(before: Path, after: Path, num_frames: int) -> Image:
             continue
         if index in wanted:
             seconds = f"{moment.media_ns / 1e9:.2f} s"
-            difference = cv2.absdiff(moment.before, moment.after).astype(np.uint16)
-            enlarged = np.minimum(difference * DIFFERENCE_GAIN, 255).astype(np.uint8)
             names = ("input", "output", f"difference x{DIFFERENCE_GAIN}")
-            images = (moment.before, moment.after, enlarged)
+            images = (moment.before, moment.after, difference(moment.before, moment.after))
             for row, name, image in zip(rows, names, images, strict=True):
                 row.append((f"{name} {seconds}", _shrink(image)))
         index += 1
     if num_common == 0:
         raise MediaError(f"{after}: must share a picture's time with {before}, got none in common.")
     return draw_grid(rows)
+
+
+def difference(before: Image, after: Image) -> Image:
+    """How two pictures differ, ``DIFFERENCE_GAIN`` times."""
+    return np.asarray(cv2.convertScaleAbs(cv2.absdiff(before, after), alpha=DIFFERENCE_GAIN))
 
 
 def _shrink(image: Image) -> Image:
@@ -133,16 +140,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Draws the sheet; returns the exit code."""
     parser = argparse.ArgumentParser(description="An input clip and its output side by side.")
     parser.add_argument("--input", type=Path, required=True, help="the clip before the swap")
-    parser.add_argument("--output", type=Path, required=True, help="the clip after it")
+    parser.add_argument("--output", type=Path, help="the clip after it")
+    parser.add_argument("--face", metavar="PICTURE[#N]", help="swap it in instead of --output")
     parser.add_argument("--sheet", type=Path, required=True, help="picture to write")
     parser.add_argument("--frames", type=int, default=8, help="number of columns")
+    parser.add_argument("--seconds", type=float, metavar="S", help="of the clip, with --face")
+    parser.add_argument("--consent", type=ConsentKind, choices=list(ConsentKind), metavar="KIND")
+    parser.add_argument("--config", metavar="FILE", help="of the engine, as rt-swap takes it")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE")
     options = parser.parse_args(arguments)
     if options.frames < 1:
         parser.error(f"--frames: must be at least 1, got {options.frames}")
+    if (options.output is None) == (options.face is None):
+        parser.error("give either --output or --face")
     try:
-        sheet = draw_comparison(options.input, options.output, options.frames)
+        if options.face is not None:
+            # The engine is slow to load, and two finished clips do not need it.
+            from tools.stage_sheet import draw_stages
+
+            sheet = draw_stages(options)
+        else:
+            sheet = draw_comparison(options.input, options.output, options.frames)
         write_picture(sheet, options.sheet)
-    except RtSwapError as error:
+    except (RtSwapError, ModelError) as error:
         print(error, file=sys.stderr)
         return error.exit_code
     return 0
