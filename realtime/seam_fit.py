@@ -177,8 +177,8 @@ def carried_on(difference: NDArray[np.float32], trust: NDArray[np.float32]) -> N
     )
     # The nearer neighbourhood wins where enough of it is trusted.
     total = float(trust.sum())
-    usual = np.divide(cv2.sumElems(above)[:3], max(total, 1.0)) if total else np.zeros(3)
-    around = cv2.add(far[0], (*(_FAR_TRUST * usual), 0.0))
+    usual = np.float32(cv2.sumElems(above)[:3]) / np.float32(max(total, 1.0))
+    around = np.asarray(far[0] + np.float32(_FAR_TRUST) * usual, np.float32)
     around = cv2.divide(around, cv2.merge([far[1] + np.float32(_FAR_TRUST)] * 3))
     around = cv2.scaleAdd(around, _NEAR_TRUST, near[0])
     around = cv2.divide(around, cv2.merge([near[1] + np.float32(_NEAR_TRUST)] * 3))

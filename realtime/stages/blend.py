@@ -1,6 +1,6 @@
 """The stage that makes a drawn face part of the picture: its colours, its light, its rim."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 import cv2
@@ -26,6 +26,9 @@ from realtime.skin_tone import (
 )
 from realtime.small_copy import SmallCopy, placed, small_copy
 from realtime.tracks import of_present
+
+_SAMPLES = 48
+"""Rows or columns of the picture that are looked at to tell whether it has colours."""
 
 
 def _spelled(value: object) -> object:
@@ -97,12 +100,23 @@ class Blend:
         if fit is None:
             raise RuntimeError("Blend.process: the stage must be open, got a closed one.")
         self._tracks = of_present(self._tracks, frame.faces)
-        for face in frame.faces:
-            if face.layer is not None:
-                track, rate = self._track(face, face.layer, frame.media_ns)
-                small = small_copy(frame.image, face, face.layer)
-                face.layer = self._blended(fit, face, face.layer, small, track, rate)
-                track.tone.is_new = False
+        drawn = [(face, face.layer) for face in frame.faces if face.layer is not None]
+        chroma = _chroma_of(frame.image) if drawn and self._config.color != "off" else None
+        for face, layer in drawn:
+            track, rate = self._track(face, layer, frame.media_ns)
+            small = small_copy(frame.image, face, layer)
+            picture = layer.face
+            if chroma is not None:
+                small.face = without_colours(small.face, chroma)
+                picture = without_colours(picture, chroma)
+            elif (how := self._how(layer)) is not None:
+                picture = _toned(picture, small, track.tone, how, rate)
+            correction = self._correction(fit, layer, small, track, rate)
+            if correction is not None:
+                picture = enlarge_into(picture, correction)
+            alpha = self._without_kept(face, layer)
+            face.layer = replace(layer, face=picture, alpha=alpha)
+            track.tone.is_new = False
 
     def close(self) -> None:
         """Forgets all faces."""
@@ -121,35 +135,12 @@ class Blend:
         track.seen_ns = now_ns
         return track, 1.0 - 0.5 ** (elapsed_ns / half_life_ns) if half_life_ns > 0.0 else 1.0
 
-    def _blended(
-        self, fit: SeamFit, face: Face, layer: Layer, small: SmallCopy, track: _Track, rate: float
-    ) -> Layer:
-        """The layer in the colours and the light of the picture, without what is kept."""
-        picture = self._toned(layer, small, track.tone, rate)
-        correction = self._correction(fit, layer, small, track, rate)
-        if correction is not None:
-            picture = enlarge_into(picture, correction)
-        alpha = self._without_kept(face, layer)
-        return Layer(picture, alpha, layer.crop_from_image, layer.origin, layer.lit)
-
-    def _toned(self, layer: Layer, small: SmallCopy, memory: ToneMemory, rate: float) -> Image:
-        """The layer's face in the picture's colours; the small one follows."""
+    def _how(self, layer: Layer) -> How | None:
+        """How a layer's colours are found; None to leave them."""
         color = self._config.color
-        if color == "off":
-            return layer.face
-        chroma = grey_chroma(small.under)
-        if chroma is not None:
-            small.face = without_colours(small.face, chroma)
-            return without_colours(layer.face, chroma)
-        if color == "auto" and layer.lit:
-            return layer.face
-        how: How = "yuv_histogram" if color == "auto" else color
-        skin = np.asarray(np.rint(small.skin() * np.float32(255)), np.uint8)
-        shift = follow_tone(memory, small.face, small.under, skin, how, rate)
-        weight = skin_weights(small.face, np.full_like(skin, 255)) * small.bare
-        small.face = _shifted(small.face, shift, weight)
-        size = (layer.face.shape[1], layer.face.shape[0])
-        return _shifted(layer.face, shift, np.asarray(cv2.resize(weight, size), np.float32))
+        if color == "auto":
+            return None if layer.lit else "yuv_histogram"
+        return None if color == "off" else color
 
     def _correction(
         self, fit: SeamFit, layer: Layer, small: SmallCopy, track: _Track, rate: float
@@ -189,6 +180,22 @@ class Blend:
         for mask in masks:
             alpha = np.asarray(cv2.multiply(alpha, cv2.bitwise_not(mask), scale=1 / 255), np.uint8)
         return alpha
+
+
+def _chroma_of(image: Image) -> tuple[float, float] | None:
+    """The one chroma of a picture that has no colours; None of any other."""
+    step = max(1, min(image.shape[:2]) // _SAMPLES)
+    return grey_chroma(np.ascontiguousarray(image[::step, ::step]))
+
+
+def _toned(face: Image, small: SmallCopy, memory: ToneMemory, how: How, rate: float) -> Image:
+    """A face with its skin in the picture's colours; the small one follows."""
+    skin = np.asarray(np.rint(small.skin() * np.float32(255)), np.uint8)
+    shift = follow_tone(memory, small.face, small.under, skin, how, rate)
+    weight = skin_weights(small.face, np.full_like(skin, 255)) * small.bare
+    small.face = _shifted(small.face, shift, weight)
+    size = (face.shape[1], face.shape[0])
+    return _shifted(face, shift, np.asarray(cv2.resize(weight, size), np.float32))
 
 
 def _shifted(face: Image, shift: NDArray[np.float32], weight: NDArray[np.float32]) -> Image:
