@@ -48,6 +48,7 @@ from realtime.stages.align import Align
 from realtime.stages.blend import Blend
 from realtime.stages.composite import Composite
 from realtime.stages.fuse import Fuse
+from realtime.stages.glasses import Glasses
 from realtime.stages.guard import Guard
 from realtime.stages.mark import Mark
 from realtime.stages.match import Match
@@ -203,6 +204,8 @@ def build_finding(
         zones = draw_zones(mesh)
         light = SkinLight(mesh, zones, LightScale())
         stages.append(Occlude(config.occlude, open_session, mesh, zones, light))
+    if "glasses" in config.composite.keep:
+        stages.append(Glasses())
     return tuple(stages)
 
 

@@ -38,11 +38,11 @@ _NEAR_PX, _FAR_PX = 5, 31
 _NEAR_TRUST, _FAR_TRUST = 0.02, 0.004
 """Shares of trusted pixels at which a neighbourhood counts for half."""
 
-_FADE, _GIVEN = 0.08, 0.03
+_FADE, _GIVEN = 0.04, 0.02
 """How far inside the rim the bands have their middle, and how far the difference is given to the
 membrane, in sides of the small copy."""
 
-_NUM_BANDS = 4
+_NUM_BANDS = 3
 _COLD_CYCLES, _WARM_CYCLES = 3, 1
 
 How = Literal["multiband", "poisson"]
@@ -176,12 +176,11 @@ def carried_on(difference: NDArray[np.float32], trust: NDArray[np.float32]) -> N
         for side in (_NEAR_PX, _FAR_PX)
     )
     # The nearer neighbourhood wins where enough of it is trusted.
-    total = float(trust.sum())
-    usual = np.float32(cv2.sumElems(above)[:3]) / np.float32(max(total, 1.0))
-    around = np.asarray(far[0] + np.float32(_FAR_TRUST) * usual, np.float32)
-    around = cv2.divide(around, cv2.merge([far[1] + np.float32(_FAR_TRUST)] * 3))
-    around = cv2.scaleAdd(around, _NEAR_TRUST, near[0])
-    around = cv2.divide(around, cv2.merge([near[1] + np.float32(_NEAR_TRUST)] * 3))
+    total = max(float(trust.sum()), 1.0)
+    usual = np.asarray(cv2.sumElems(above)[:3], np.float32) * np.float32(_FAR_TRUST / total)
+    level = cv2.divide(far[0] + usual, cv2.merge([far[1] + np.float32(_FAR_TRUST)] * 3))
+    level = cv2.scaleAdd(level, _NEAR_TRUST, near[0])
+    around = cv2.divide(level, cv2.merge([near[1] + np.float32(_NEAR_TRUST)] * 3))
     return np.asarray(cv2.blendLinear(difference, around, trust, 1.0 - trust), np.float32)
 
 
