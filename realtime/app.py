@@ -47,6 +47,7 @@ from realtime.stage import Sink, Source, Stage
 from realtime.stages.align import Align
 from realtime.stages.blend import Blend
 from realtime.stages.composite import Composite
+from realtime.stages.face_mask import FaceMask
 from realtime.stages.fuse import Fuse
 from realtime.stages.glasses import Glasses
 from realtime.stages.guard import Guard
@@ -56,6 +57,7 @@ from realtime.stages.occlude import Occlude
 from realtime.stages.switch import Switch
 from realtime.stages.track import Track
 from realtime.stats_file import StatsFile
+from realtime.swap_networks import open_mask
 from realtime.swappers import open_swapper
 from realtime.terminal import Terminal, summary
 
@@ -162,6 +164,7 @@ def build_plan(
     finding = (
         *content_checks(job),
         *build_finding(config, connections, open_session, library.open_network),
+        *build_masking(config, library),
         *((chooser,) if chooser else ()),
     )
     live = job.mode == "live"
@@ -204,6 +207,17 @@ def build_finding(
         zones = draw_zones(mesh)
         light = SkinLight(mesh, zones, LightScale())
         stages.append(Occlude(config.occlude, open_session, mesh, zones, light))
+    return tuple(stages)
+
+
+def build_masking(config: Config, library: ModelLibrary) -> tuple[Stage, ...]:
+    """The stages that find what else is to stay in front of a face."""
+    stages: list[Stage] = []
+    occlude = config.occlude
+    if occlude.enabled and occlude.network is not None:
+        open_network = partial(open_mask, occlude.network, config, library, key="occlude.network")
+        mask_px, every_ms = occlude.mask_px, occlude.network_ms
+        stages.append(FaceMask(open_network, mask_px=mask_px, every_ms=every_ms))
     if "glasses" in config.composite.keep:
         stages.append(Glasses())
     return tuple(stages)

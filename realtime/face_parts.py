@@ -18,10 +18,10 @@ from realtime.frame import Points
 
 _SHIFT = 4
 
-_SOFT = 0.012
-"""Half the width over which a mask fades, in face widths."""
+_SOFT, _KEPT_SOFT = 0.012, 0.025
+"""Half the width over which a mask fades, in face widths; that of what is kept is wider."""
 
-_EYE_REACH, _MOUTH_REACH = (0.2, 0.22), (0.08, 0.08)
+_EYE_REACH, _MOUTH_REACH = (0.25, 0.25), (0.12, 0.12)
 """How far a kept region goes beyond its outline, across and down, in widths of the outline: lids
 and lashes go with an eye, the rim of the lips with a mouth."""
 
@@ -80,7 +80,7 @@ def _kept(
         placed = (corners - middle) @ axes.T
         placed += np.sign(placed) * width * np.array(reach)
         _fill_hull(mask, placed @ axes + middle)
-    return _softened(mask, points)
+    return _softened(mask, points, _KEPT_SOFT)
 
 
 def _fill(mask: Mask, corners: NDArray[np.floating]) -> None:
@@ -92,6 +92,6 @@ def _fill_hull(mask: Mask, corners: NDArray[np.floating]) -> None:
     _fill(mask, cv2.convexHull(corners.astype(np.float32))[:, 0].astype(np.float64))
 
 
-def _softened(mask: Mask, points: Points) -> Mask:
-    side = 2 * max(1, round(_SOFT * face_width_px(points))) + 1
+def _softened(mask: Mask, points: Points, soft: float = _SOFT) -> Mask:
+    side = 2 * max(1, round(soft * face_width_px(points))) + 1
     return np.asarray(cv2.blur(mask, (side, side)), np.uint8)

@@ -1,8 +1,8 @@
-"""Finds the frames of glasses on a face, by what they look like: dark lines around the eyes.
+"""Finds the frames of glasses on a face, by what they look like: lines around the eyes.
 
-A frame is darker than the skin on both sides of it in some colour, thin against the face, long, and
-it crosses the root of the nose. Brows, lids and lashes lie in the same place and are left out by
-their landmarks. Rimless glasses and frames that shine brighter than the skin are not found.
+A frame is darker than the skin on both sides of it in some colour, or shines brighter; it is thin
+against the face, long, and crosses the root of the nose. Brows, lids and lashes lie in the same
+place and are left out by their landmarks. Rimless glasses are not found.
 """
 
 from collections.abc import Sequence
@@ -20,16 +20,21 @@ _AROUND_EYES = (127, 356, 70, 300, 105, 334, 50, 280, 123, 352)
 
 _INNER_CORNERS = (133, 362)
 
-_THICK = 0.1
+_NOSE = (197, 5, 4, 129, 358, 49, 279, 2)
+"""Landmarks whose hull is the nose below its root, which throws shadows."""
+
+_THICK = 0.06
 """Frames are thinner than this, in face widths."""
 
 _BLACK = 18.0
 """Added to colours, so that noise in the dark is no frame."""
 
-_DARKER = (0.1, 0.22)
-"""Share by which a frame is darker than what is around: from where on, and for sure."""
+_DARKER, _BRIGHTER = (0.06, 0.15), (0.12, 0.24)
+"""Share by which a frame is darker or brighter than what is around: from where on, and for sure."""
 
-_EYE_GROWTH = 1.3
+_EYE_GROWTH = (1.35, 1.9)
+"""Size of what is left out around an eye over that of the eye, across and down."""
+
 _LONG = 0.14
 """Lines shorter than this are wrinkles and shadows, in face widths."""
 
@@ -56,13 +61,23 @@ def find_frames(crop: Image, points: Points) -> tuple[Strength, float]:
     width_px = face_width_px(points)
     side = 2 * max(2, round(_THICK * width_px / 2)) + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    smooth = cv2.GaussianBlur(crop, (3, 3), 0)
-    around = np.asarray(cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, disc), np.float32)
-    darker = ((around - smooth) / (around + np.float32(_BLACK))).max(axis=-1)
-    low, high = _DARKER
-    strength = np.clip((darker - low) / (high - low), 0.0, 1.0) * _allowed(points, crop.shape[0])
-    bridge = _bridge(strength.astype(np.float32), points)
-    return _long_ones(strength.astype(np.float32), width_px), bridge
+    allowed = _allowed(points, crop.shape[0])
+    smooth: Image = np.asarray(cv2.GaussianBlur(crop, (3, 3), 0), np.uint8)
+    above, below = (
+        np.asarray(cv2.morphologyEx(smooth, kind, disc), np.uint8)
+        for kind in (cv2.MORPH_CLOSE, cv2.MORPH_OPEN)
+    )
+    darker = _apart(above, smooth, _DARKER) * allowed
+    brighter = _apart(smooth, below, _BRIGHTER) * allowed
+    frames = np.maximum(_long_ones(darker, width_px), _long_ones(brighter, width_px))
+    return frames, _bridge(darker, points)
+
+
+def _apart(high: Image, low: Image, limits: tuple[float, float]) -> Strength:
+    """How far one picture is brighter than another in some colour, 0..1 between the limits."""
+    above = np.asarray(cv2.subtract(high, low), np.float32)
+    share = (above / (high.astype(np.float32) + np.float32(_BLACK))).max(axis=-1)
+    return np.asarray(np.clip((share - limits[0]) / (limits[1] - limits[0]), 0, 1), np.float32)
 
 
 def _allowed(points: Points, side_px: int) -> Strength:
@@ -72,7 +87,8 @@ def _allowed(points: Points, side_px: int) -> Strength:
     for eye in (RIGHT_EYE, LEFT_EYE):
         corners = points[list(eye)]
         middle = corners.mean(axis=0)
-        _fill(mask, middle + _EYE_GROWTH * (corners - middle), 0)
+        _fill(mask, middle + (corners - middle) * np.asarray(_EYE_GROWTH, np.float32), 0)
+    _fill(mask, points[list(_NOSE)], 0)
     for brow in (RIGHT_BROW, LEFT_BROW):
         _fill(mask, points[list(brow)], 0)
     return np.asarray(cv2.blur(mask, (3, 3)) * np.float32(1 / 255), np.float32)

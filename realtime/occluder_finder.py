@@ -143,7 +143,7 @@ class OccluderFinder:
         memory.crop_from_image = crop_from_image
         if memory.mask is None:
             return None
-        share = _hidden_share(memory.mask, points)
+        share = hidden_share(memory.mask, points)
         return Occluder(memory.mask, crop_from_image, share) if share > 0.0 else None
 
     def _look_is_due(self, memory: OccluderMemory, now_ns: int, *, has_hand: bool) -> bool:
@@ -233,8 +233,13 @@ class OccluderFinder:
         return np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _hidden_share(mask: Mask, points: Points) -> float:
-    """Share of the face inside its outline that the mask hides, 0..1."""
+def hidden_share(mask: Mask, points: Points) -> float:
+    """Share of the face inside its outline that a mask hides, 0..1.
+
+    Args:
+        mask: ``(S, S) u8``.
+        points: ``(468, 2)`` its pixels, the landmarks.
+    """
     outline = np.zeros_like(mask)
     cv2.fillPoly(outline, [np.round(points[list(OVAL)] * 16).astype(np.int32)], (1,), shift=4)
     area = int(outline.sum())

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from engines.errors import ModelError
 from engines.families.deepface import DeepFace
-from engines.families.mask import MaskNetwork
+from engines.families.mask import FACE_REGIONS, MaskNetwork
 from engines.families.specs import (
     ConverterFamily,
     DeepFaceFamily,
@@ -74,7 +74,7 @@ def open_networks(config: Config, library: ModelLibrary) -> Iterator[Networks]:
         ConfigError: what was chosen is no swapper, or a helper is of another kind.
         ModelError: a network is missing or unusable.
     """
-    name, threads = config.swapper, config.device.threads
+    name = config.swapper
     family = neural_family(name, library)
     with ExitStack() as opened:
         halves = _open_halves(config, library, family)
@@ -87,12 +87,34 @@ def open_networks(config: Config, library: ModelLibrary) -> Iterator[Networks]:
             swapper = DeepFace(session, family)
         mask = None
         if config.neural.mask is not None:
-            mask_family = expect_family(
-                config.neural.mask, library.family(config.neural.mask), MaskFamily, "mask"
+            mask = opened.enter_context(
+                open_mask(config.neural.mask, config, library, key="neural.mask")
             )
-            mask_session = library.session(config.neural.mask, threads=threads)
-            mask = MaskNetwork(opened.enter_context(closing(mask_session)), mask_family)
         yield Networks(swapper, mask, halves)
+
+
+@contextmanager
+def open_mask(
+    name: str, config: Config, library: ModelLibrary, *, key: str
+) -> Iterator[MaskNetwork]:
+    """A network that says which pixels are face, loaded for as long as the block lasts.
+
+    Glasses count as face unless they are to be kept.
+
+    Args:
+        name: of the network.
+        config: says what is kept.
+        library: has it.
+        key: where the name stands in the configuration.
+
+    Raises:
+        ConfigError: the name stands for something else.
+        ModelError: the network is missing or unusable.
+    """
+    family = expect_family(name, library.family(name), MaskFamily, "mask", key=key)
+    regions = FACE_REGIONS if "glasses" in config.composite.keep else FACE_REGIONS | {"glasses"}
+    with closing(library.session(name, threads=config.device.threads)) as session:
+        yield MaskNetwork(session, family, regions=regions)
 
 
 def _open_whole(config: Config, library: ModelLibrary, family: NeuralFamily) -> Session:
@@ -150,15 +172,25 @@ def _open_halves(
         return None
 
 
-def expect_family(name: str, family: Family, kind: type[F], key: str) -> F:
+def expect_family(
+    name: str, family: Family, kind: type[F], role: str, *, key: str | None = None
+) -> F:
     """A family of the kind that is needed.
+
+    Args:
+        name: of the network.
+        family: it belongs to.
+        kind: that is needed.
+        role: what that kind is called.
+        key: where the name stands in the configuration; None for under ``neural``.
 
     Raises:
         ConfigError: it is of another kind.
     """
     if not isinstance(family, kind):
         raise ConfigError(
-            f"neural.{key}",
-            f"must be the name of a {key}, got {name!r}, a {family.role}. See: rt-swap models list",
+            key or f"neural.{role}",
+            f"must be the name of a {role}, got {name!r}, a {family.role}. "
+            "See: rt-swap models list",
         )
     return family

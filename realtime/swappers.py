@@ -51,6 +51,8 @@ def needed_models(
         ConfigError: what was chosen is no swapper.
     """
     names = [config.choose.recogniser] if mapped else []
+    if config.occlude.enabled and config.occlude.network is not None:
+        names.append(config.occlude.network)
     if config.swapper == MESH:
         return tuple(names)
     family = neural_family(config.swapper, library)
@@ -87,7 +89,8 @@ def open_swapper(
                 "Choose one with --swapper, see rt-swap models list.",
             )
         open_session = partial(library.session, threads=config.device.threads)
-        return MeshSwap(config.swap, prepare_identity(faces[0], connections, open_session))
+        identity = prepare_identity(faces[0], connections, open_session)
+        return MeshSwap(config.swap, identity, keeps_eyes="eyes" in config.composite.keep)
     people = read_faces(faces, config, library)
     networks = partial(open_networks, config, library)
     return NeuralSwap(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from cuda_kernels.colour_match import shift_colours
 from realtime.face_parts import kept_eyes, kept_mouth
-from realtime.frame import Face, Frame, Image, Layer, PictureSpec
+from realtime.frame import Face, Frame, Image, Layer, PictureSpec, Points
 from realtime.geometry import apply
 from realtime.memory import Memory
 from realtime.metrics import MS_NS
@@ -158,7 +158,10 @@ class Blend:
         rim = None
         if blend != "feather":
             trust = rim_trust(difference, small.alpha, small.hidden)
-            rim = fit.find(difference, trust, small.without_holes(), blend, track.membrane)
+            covered = small.without_holes()
+            for mask in self._kept(small.points, small.size):
+                covered = _without(covered, mask)
+            rim = fit.find(difference, trust, covered, blend, track.membrane)
         if not is_dark:
             return rim
         if rim is not None:
@@ -173,13 +176,23 @@ class Blend:
             return alpha
         points = np.asarray(apply(layer.crop_from_image, face.landmarks[:, :2]), np.float32)
         size = (alpha.shape[1], alpha.shape[0])
-        masks = [kept_eyes(points, size)] if "eyes" in keep else []
-        masks += [kept_mouth(points, size)] if "mouth" in keep else []
+        masks = self._kept(points, size)
         if "glasses" in keep and face.glasses is not None:
             masks.append(placed(face.glasses, layer.crop_from_image, size))
         for mask in masks:
-            alpha = np.asarray(cv2.multiply(alpha, cv2.bitwise_not(mask), scale=1 / 255), np.uint8)
+            alpha = _without(alpha, mask)
         return alpha
+
+    def _kept(self, points: Points, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
+        """Masks of the eyes and the mouth where they are to stay."""
+        keep = self._config.keep
+        masks = [kept_eyes(points, size)] if "eyes" in keep else []
+        return masks + ([kept_mouth(points, size)] if "mouth" in keep else [])
+
+
+def _without(alpha: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Coverage less a mask."""
+    return np.asarray(cv2.multiply(alpha, cv2.bitwise_not(mask), scale=1 / 255), np.uint8)
 
 
 def _chroma_of(image: Image) -> tuple[float, float] | None:

@@ -15,7 +15,7 @@ from realtime.memory import Memory
 from realtime.metrics import MS_NS
 from realtime.tracks import of_recent
 
-_MASK_PX = 224
+_MASK_PX = 288
 """Side of the masks; a thin frame is two of its pixels wide."""
 
 _LOOK_NS = 90 * MS_NS
@@ -23,7 +23,7 @@ _HALF_LIVES_MS = (120.0, 160.0)
 """How often a face is looked at, and how slowly a mask comes and goes."""
 
 _EVIDENCE_MS = 400.0
-_WORN = 0.5
+_WORN = 0.8
 """Half-life with which it is believed that a frame crosses the nose, and from where on it is."""
 
 

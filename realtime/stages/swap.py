@@ -66,9 +66,18 @@ class _Track:
 class MeshSwap:
     """The default swapper: needs no GPU and no model beyond the landmarks."""
 
-    def __init__(self, config: MeshSwapConfig, identity: Identity) -> None:
-        """Takes the person; work begins with ``open``."""
+    def __init__(
+        self, config: MeshSwapConfig, identity: Identity, *, keeps_eyes: bool = False
+    ) -> None:
+        """Takes the person; work begins with ``open``.
+
+        Args:
+            config: settings.
+            identity: the person.
+            keeps_eyes: leaves the target's eyeballs as bright as they are.
+        """
         self._config = config
+        self._keeps_eyes = keeps_eyes
         self._identity = identity
         self._likeness = Likeness(identity.mesh, identity.zones, config.shape)
         self._painter: MeshPainter | None = None
@@ -139,7 +148,8 @@ class MeshSwap:
         layer, covered = painter.paint(crop, drawn, lit, texture, out=buffer)
         if covered < _MIN_COVERED:
             return None
-        track.eyes = painter.match_eyes(crop, drawn, layer.face, track.eyes, share)
+        if not self._keeps_eyes:
+            track.eyes = painter.match_eyes(crop, drawn, layer.face, track.eyes, share)
         return layer
 
     def _share(self, elapsed_ns: int) -> float:
