@@ -209,7 +209,9 @@ def _judge_steadiness(judge: Judge, options: argparse.Namespace) -> int:
 
 def _judge_seams(options: argparse.Namespace) -> int:
     """Runs the matrix as set and with plain feathering, prints and returns the exit code."""
-    choices = {Path(face).name: parse_face(face) for face in options.faces.split(",")}
+    given = [parse_face(face) for face in options.faces.split(",")]
+    choices = {choice.path.name: choice for choice in given}
+    _expect_distinct([choice.path.name for choice in given])
     clips = list_clips(options.matrix, [name for name in options.skip.split(",") if name])
     own, plain = load_settings(options.config, options.set, PLAIN)
     library = _prepare(list(choices.values()), options, own.config)
@@ -223,6 +225,14 @@ def _judge_seams(options: argparse.Namespace) -> int:
     if options.json is not None:
         write_json(seams_as_json(results, plain.name), options.json)
     return 0 if all(bar.passed for bar in seam_bars(results, plain.name)) else BAR_MISSED
+
+
+def _expect_distinct(names: Sequence[str]) -> None:
+    """Raises where two faces could not be told apart in the report."""
+    if len(set(names)) < len(names):
+        raise UsageError(
+            f"--faces: names of the files must differ, got {', '.join(names)}. Rename one."
+        )
 
 
 def _prepare(
@@ -246,10 +256,7 @@ def _plan_matrix(judge: Judge, options: argparse.Namespace) -> Matrix:
     clips = list_clips(options.matrix, [name for name in options.skip.split(",") if name])
     sources = {choice: open_source(judge, choice) for choice in choices}
     names = [source.name for source in sources.values()]
-    if len(set(names)) < len(choices):
-        raise UsageError(
-            f"--faces: names of the files must differ, got {', '.join(names)}. Rename one."
-        )
+    _expect_distinct(names)
     config = load_config(options.config, options.set)
     library = _prepare(choices, options, config)
     return Matrix(
