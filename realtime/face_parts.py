@@ -11,6 +11,7 @@ from realtime.face_mesh import (
     LEFT_BROW,
     LEFT_EYE,
     OUTER_LIPS,
+    OVAL,
     RIGHT_BROW,
     RIGHT_EYE,
 )
@@ -24,6 +25,10 @@ _SOFT, _KEPT_SOFT = 0.012, 0.025
 _EYE_REACH, _MOUTH_REACH = (0.25, 0.25), (0.12, 0.12)
 """How far a kept region goes beyond its outline, across and down, in widths of the outline: lids
 and lashes go with an eye, the rim of the lips with a mouth."""
+
+_JAW, _HAIRLINE, _OUTLINE_SOFT = 0.05, 0.2, 0.04
+"""How far a face reaches beyond its landmarks at the jaw, and up to the hair, and half the width
+over which it fades there, in face widths."""
 
 _COLOURLESS = (RIGHT_EYE, LEFT_EYE, INNER_LIPS)
 
@@ -44,6 +49,30 @@ def without_skin(points: Points, size: tuple[int, int], *, brows: bool = True) -
     for brow in (RIGHT_BROW, LEFT_BROW) if brows else ():
         _fill_hull(mask, points[list(brow), :2])
     return _softened(mask, points)
+
+
+def face_outline(points: Points, size: tuple[int, int]) -> Mask:
+    """255 on the face from the chin to the hair, ``(h, w) u8``, with soft edges.
+
+    The landmarks end on the forehead; what lies above them up to the hair is guessed from the
+    size of the face.
+
+    Args:
+        points: ``(468, 2 or 3)`` pixels.
+        size: width and height of the mask.
+    """
+    ring = points[list(OVAL), :2].astype(np.float64)
+    middle, width_px = ring.mean(axis=0), face_width_px(points)
+    # The ring begins at the top of the forehead and comes by the chin half way round.
+    up = ring[0] - ring[len(ring) // 2]
+    up /= max(float(np.hypot(*up)), 1e-6)
+    away = ring - middle
+    length = np.maximum(np.hypot(*away.T), 1e-6)[:, None]
+    upwards = np.clip((away @ up)[:, None] / length, 0.0, 1.0)
+    grown = ring + width_px * (_JAW * away / length + (_HAIRLINE - _JAW) * upwards**2 * up)
+    mask = np.zeros(size[::-1], np.uint8)
+    _fill_hull(mask, grown)
+    return _softened(mask, points, _OUTLINE_SOFT)
 
 
 def kept_eyes(points: Points, size: tuple[int, int]) -> Mask:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, Field
 
 from cuda_kernels.colour_match import shift_colours
-from realtime.face_parts import kept_eyes, kept_mouth
+from realtime.face_parts import face_outline, kept_eyes, kept_mouth
 from realtime.frame import Face, Frame, Image, Layer, PictureSpec, Points
 from realtime.geometry import apply
 from realtime.memory import Memory
@@ -104,7 +104,8 @@ class Blend:
         chroma = _chroma_of(frame.image) if drawn and self._config.color != "off" else None
         for face, layer in drawn:
             track, rate = self._track(face, layer, frame.media_ns)
-            small = small_copy(frame.image, face, layer)
+            bounded = layer if layer.lit else _bounded(face, layer)
+            small = small_copy(frame.image, face, bounded)
             picture = layer.face
             if chroma is not None:
                 small.face = without_colours(small.face, chroma)
@@ -114,7 +115,7 @@ class Blend:
             correction = self._correction(fit, layer, small, track, rate)
             if correction is not None:
                 picture = enlarge_into(picture, correction)
-            alpha = self._without_kept(face, layer)
+            alpha = self._without_kept(face, bounded)
             face.layer = replace(layer, face=picture, alpha=alpha)
             track.tone.is_new = False
 
@@ -188,6 +189,13 @@ class Blend:
         keep = self._config.keep
         masks = [kept_eyes(points, size)] if "eyes" in keep else []
         return masks + ([kept_mouth(points, size)] if "mouth" in keep else [])
+
+
+def _bounded(face: Face, layer: Layer) -> Layer:
+    """A layer that covers nothing beside the face: networks redraw all of their crop."""
+    points = np.asarray(apply(layer.crop_from_image, face.landmarks[:, :2]), np.float32)
+    outline = face_outline(points, (layer.alpha.shape[1], layer.alpha.shape[0]))
+    return replace(layer, alpha=np.minimum(layer.alpha, outline))
 
 
 def _without(alpha: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from realtime.face_mesh import INNER_LIPS, LEFT_BROW, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
-from realtime.face_parts import face_width_px, kept_eyes, kept_mouth, without_skin
+from realtime.face_parts import face_outline, face_width_px, kept_eyes, kept_mouth, without_skin
 
 _SPEC = util.spec_from_file_location("portrait", Path(__file__).with_name("portrait.py"))
 _PORTRAIT = util.module_from_spec(_SPEC)
@@ -63,6 +63,26 @@ def test_parts_beside_the_picture_draw_nothing():
     for draw in (kept_eyes, kept_mouth, without_skin):
         assert not draw(POINTS + np.float32([2000, 0, 0]), SIZE).any()
     assert not kept_eyes(np.zeros((468, 3), np.float32), SIZE)[5:].any()
+
+
+def test_the_outline_reaches_from_beyond_the_chin_to_the_hair():
+    mask = face_outline(POINTS, SIZE)
+    for x, y in POINTS[:, :2]:
+        assert mask[round(float(y)), round(float(x))] > 120
+    chin, top = POINTS[152, :2], POINTS[10, :2]
+    x = round(float(chin[0]))
+    rows = np.flatnonzero(mask[:, x] > 127)
+    assert 0.02 * 150 < rows[-1] - chin[1] < 0.1 * 150
+    assert 0.12 * 150 < top[1] - rows[0] < 0.3 * 150
+    assert mask[:, 0].max() == mask[0].max() == 0
+
+
+def test_the_outline_turns_with_the_face():
+    quarter = POINTS.copy()
+    quarter[:, 0], quarter[:, 1] = POINTS[:, 1], 300 - POINTS[:, 0]
+    turned = face_outline(quarter, (300, 301)).astype(int)
+    upright = face_outline(POINTS, (301, 300)).astype(int)
+    assert np.abs(np.rot90(upright) - turned).mean() < 1.0
 
 
 def test_the_width_of_a_face_is_its_larger_side():

@@ -278,6 +278,18 @@ def test_what_is_to_be_kept_is_kept_and_nothing_else(blend, part, ring, other):
     assert np.abs(out[y, x].astype(int) - under[y, x]).max() > 60
 
 
+@pytest.mark.parametrize("blend", MODES)
+def test_a_network_that_redraws_its_whole_crop_covers_the_face_alone(blend):
+    under, drawn = picture(), picture(SKIN * 0.7)
+    under[:, 250:], drawn[:, 250:] = (200, 40, 30), (30, 200, 40)
+    whole = np.full((SIDE, SIDE), 255, np.uint8)
+    out = output(opened(blend=blend), under, face_with(drawn, alpha=whole, lit=False))
+    corner = np.s_[255:279, 235:259]
+    np.testing.assert_array_equal(out[corner], under[corner])
+    lit = output(opened(blend="feather"), under, face_with(drawn, alpha=whole))
+    np.testing.assert_array_equal(lit[corner], drawn[corner])
+
+
 def test_glasses_are_kept_only_where_that_is_asked_for():
     frames = np.zeros((SIDE, SIDE), np.uint8)
     frames[128:132, 90:230] = 255
