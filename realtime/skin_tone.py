@@ -176,17 +176,40 @@ def follow_light(
     return np.asarray(whole, np.float32)
 
 
-def grey_chroma(picture: Image) -> tuple[float, float] | None:
-    """The one chroma of a picture without colours, red and blue difference; None of any other."""
-    _, red, blue = cv2.split(cv2.cvtColor(picture, cv2.COLOR_BGR2YCrCb))
-    found = [cv2.meanStdDev(plane) for plane in (red, blue)]
-    if max(float(deviation[0, 0]) for _, deviation in found) > _GREY:
+@dataclass(frozen=True, slots=True)
+class OneColour:
+    """How the chroma of a picture without colours of its own goes with its luma.
+
+    Attributes:
+        offsets: red and blue difference of black.
+        slopes: their growth with each level of luma; 0 for grey, more where it was toned.
+    """
+
+    offsets: tuple[float, float]
+    slopes: tuple[float, float]
+
+
+def one_colour(picture: Image) -> OneColour | None:
+    """Whether a picture is black and white or toned, as sepia is; None of one with colours."""
+    samples = cv2.cvtColor(picture, cv2.COLOR_BGR2YCrCb).reshape(-1, 3).astype(np.float64)
+    middle = samples.mean(axis=0)
+    spread = samples - middle
+    # Sums of squares and products say how well lines fit without drawing them.
+    products = spread.T @ spread
+    slopes = products[0, 1:] / max(products[0, 0], 1.0)
+    rest = np.diagonal(products)[1:] - slopes * products[0, 1:]
+    if float(rest.max()) > _GREY**2 * len(samples):
         return None
-    return float(found[0][0][0, 0]), float(found[1][0][0, 0])
+    offsets = middle[1:] - slopes * middle[0]
+    (red, blue), (red_slope, blue_slope) = offsets.tolist(), slopes.tolist()
+    return OneColour((red, blue), (red_slope, blue_slope))
 
 
-def without_colours(face: Image, chroma: tuple[float, float]) -> Image:
-    """The face with one chroma all over: ``(h, w, 3) u8``."""
-    luma = cv2.cvtColor(face, cv2.COLOR_BGR2GRAY)
-    planes = [luma, *(np.full_like(luma, round(value)) for value in chroma)]
+def without_colours(face: Image, tone: OneColour) -> Image:
+    """The face toned as a picture without colours is: ``(h, w, 3) u8``."""
+    luma = np.asarray(cv2.cvtColor(face, cv2.COLOR_BGR2GRAY), np.uint8)
+    planes = [luma]
+    for offset, slope in zip(tone.offsets, tone.slopes, strict=True):
+        plane = cv2.addWeighted(luma, slope, luma, 0.0, offset)
+        planes.append(np.asarray(plane, np.uint8))
     return np.asarray(cv2.cvtColor(cv2.merge(planes), cv2.COLOR_YCrCb2BGR), np.uint8)

@@ -17,17 +17,18 @@ from realtime.metrics import MS_NS
 from realtime.seam_fit import NEUTRAL, Membrane, SeamFit, enlarge_into, rim_trust
 from realtime.skin_tone import (
     How,
+    OneColour,
     ToneMemory,
     follow_light,
     follow_tone,
-    grey_chroma,
+    one_colour,
     skin_weights,
     without_colours,
 )
 from realtime.small_copy import SmallCopy, placed, small_copy
 from realtime.tracks import of_present
 
-_SAMPLES = 48
+_SAMPLES = 20
 """Rows or columns of the picture that are looked at to tell whether it has colours."""
 
 
@@ -101,15 +102,15 @@ class Blend:
             raise RuntimeError("Blend.process: the stage must be open, got a closed one.")
         self._tracks = of_present(self._tracks, frame.faces)
         drawn = [(face, face.layer) for face in frame.faces if face.layer is not None]
-        chroma = _chroma_of(frame.image) if drawn and self._config.color != "off" else None
+        toned = _one_colour_of(frame.image) if drawn and self._config.color != "off" else None
         for face, layer in drawn:
             track, rate = self._track(face, layer, frame.media_ns)
             bounded = layer if layer.lit else _bounded(face, layer)
             small = small_copy(frame.image, face, bounded)
             picture = layer.face
-            if chroma is not None:
-                small.face = without_colours(small.face, chroma)
-                picture = without_colours(picture, chroma)
+            if toned is not None:
+                small.face = without_colours(small.face, toned)
+                picture = without_colours(picture, toned)
             elif (how := self._how(layer)) is not None:
                 picture = _toned(picture, small, track.tone, how, rate)
             correction = self._correction(fit, layer, small, track, rate)
@@ -203,10 +204,10 @@ def _without(alpha: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.ui
     return np.asarray(cv2.multiply(alpha, cv2.bitwise_not(mask), scale=1 / 255), np.uint8)
 
 
-def _chroma_of(image: Image) -> tuple[float, float] | None:
-    """The one chroma of a picture that has no colours; None of any other."""
+def _one_colour_of(image: Image) -> OneColour | None:
+    """How a picture that has no colours is toned; None of any other."""
     step = max(1, min(image.shape[:2]) // _SAMPLES)
-    return grey_chroma(np.ascontiguousarray(image[::step, ::step]))
+    return one_colour(np.ascontiguousarray(image[::step, ::step]))
 
 
 def _toned(face: Image, small: SmallCopy, memory: ToneMemory, how: How, rate: float) -> Image:

@@ -4,11 +4,12 @@ import pytest
 
 from cuda_kernels.colour_match import COUNTS_SHAPE, SHIFT_SHAPE, shift_colours
 from realtime.skin_tone import (
+    OneColour,
     ToneMemory,
     follow_light,
     follow_tone,
     gentle,
-    grey_chroma,
+    one_colour,
     skin_weights,
     without_colours,
 )
@@ -159,17 +160,29 @@ def test_the_light_follows_slowly_but_for_the_first_picture():
 
 def test_a_picture_without_colours_is_told_from_one_with_few():
     grey = cv2.cvtColor(skin(SKINS["brown"]), cv2.COLOR_BGR2GRAY)
-    sepia = np.clip(cv2.merge([grey] * 3) + np.float32([-20, 0, 18]), 0, 255).astype(np.uint8)
-    assert grey_chroma(cv2.merge([grey] * 3)) == pytest.approx((128, 128), abs=0.5)
-    assert grey_chroma(sepia) is not None
+    assert one_colour(cv2.merge([grey] * 3)).offsets == pytest.approx((128, 128), abs=0.5)
+    for tone in ((0.75, 0.95, 1.1), (1.2, 0.9, 0.8)):
+        sepia = np.clip(cv2.merge([grey] * 3) * np.float32(tone), 0, 255).astype(np.uint8)
+        assert one_colour(sepia) is not None
     half = skin(SKINS["fair"])
     half[:40] = (90, 120, 100)
-    assert grey_chroma(half) is None
+    half[60:, :30] = (160, 70, 60)
+    assert one_colour(half) is None
 
 
 def test_a_face_without_colours_keeps_its_light():
     face = skin(SKINS["fair"])
-    grey = without_colours(face, (128.0, 128.0))
+    grey = without_colours(face, OneColour((128.0, 128.0), (0.0, 0.0)))
     assert np.ptp(grey.astype(int), axis=-1).max() <= 1
     luma = cv2.cvtColor(face, cv2.COLOR_BGR2GRAY).astype(int)
     assert np.abs(cv2.cvtColor(grey, cv2.COLOR_BGR2GRAY) - luma).max() <= 2
+
+
+def test_a_face_is_toned_as_the_picture_is():
+    rng = np.random.default_rng(9)
+    ramp = rng.integers(20, 220, SIZE).astype(np.float32)[..., None]
+    picture = np.clip(ramp * np.float32([0.75, 0.95, 1.1]), 0, 255).astype(np.uint8)
+    toned = without_colours(skin(SKINS["dark"]), one_colour(picture)).astype(float)
+    blue, green, red = (toned[..., channel].mean() for channel in range(3))
+    assert blue / green == pytest.approx(0.75 / 0.95, abs=0.04)
+    assert red / green == pytest.approx(1.1 / 0.95, abs=0.04)
