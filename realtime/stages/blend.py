@@ -26,7 +26,7 @@ from realtime.skin_tone import (
     without_colours,
 )
 from realtime.small_copy import SmallCopy, placed, small_copy
-from realtime.tracks import of_present
+from realtime.tracks import GAP_NS, of_present
 
 _SAMPLES = 20
 """Rows or columns of the picture that are looked at to tell whether it has colours."""
@@ -129,11 +129,11 @@ class Blend:
         """What is remembered of a face, and how far that follows this frame."""
         whose = (face.person, layer.origin)
         track = self._tracks.get(face.track_id)
-        # Without motion nothing ties this frame to the one before: a cut, or a face found again.
-        if track is None or track.whose != whose or face.motion is None:
+        # A cut ends all tracks; a face that was lost for a while is lit anew.
+        if track is None or track.whose != whose or not 0 <= now_ns - track.seen_ns <= GAP_NS:
             track = self._tracks[face.track_id] = _Track(now_ns, whose)
         half_life_ns = self._config.settle_ms * MS_NS
-        elapsed_ns = max(0, now_ns - track.seen_ns)
+        elapsed_ns = now_ns - track.seen_ns
         track.seen_ns = now_ns
         return track, 1.0 - 0.5 ** (elapsed_ns / half_life_ns) if half_life_ns > 0.0 else 1.0
 

@@ -9,7 +9,7 @@ import pytest
 from realtime.config import load_config
 from realtime.errors import ConfigError
 from realtime.face_mesh import INNER_LIPS, LEFT_BROW, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
-from realtime.frame import Face, Frame, Layer, Motion, Occluder, PictureSpec, Pose
+from realtime.frame import Face, Frame, Layer, Occluder, PictureSpec, Pose
 from realtime.memory import Memory
 from realtime.stages.blend import Blend, CompositeConfig
 from realtime.stages.composite import Composite
@@ -43,12 +43,7 @@ def oval(shift=(0.0, 0.0), soft_px=7):
     return cv2.blur(mask, (soft_px, soft_px))
 
 
-def motion():
-    still = np.zeros((8, 8, 2), np.float32)
-    return Motion(np.eye(2, 3), np.eye(2, 3), still, np.ones((8, 8), np.float32))
-
-
-def face_with(drawn, *, alpha=None, lit=True, occluder=None, glasses=None, moved=True, origin=0):
+def face_with(drawn, *, alpha=None, lit=True, occluder=None, glasses=None, origin=0):
     box = np.concatenate([POINTS[:, :2].min(0), POINTS[:, :2].max(0)])
     alpha = oval() if alpha is None else alpha
     left, top = 60, 40
@@ -61,7 +56,6 @@ def face_with(drawn, *, alpha=None, lit=True, occluder=None, glasses=None, moved
         landmarks=POINTS,
         score=0.9,
         pose=Pose(0, 0, 0),
-        motion=motion() if moved else None,
         occluder=occluder,
         glasses=glasses,
         layer=layer,
@@ -230,12 +224,24 @@ def test_a_hand_at_the_rim_does_not_bleed_into_the_face(blend):
     assert np.abs(out.astype(int) - clean)[beside].mean() < 4
 
 
-def test_a_cut_starts_the_membrane_afresh():
+@pytest.mark.parametrize("blend", ["multiband", "poisson"])
+@pytest.mark.parametrize("at_ms", [600, -40])
+def test_a_face_that_was_lost_for_long_starts_afresh(blend, at_ms):
+    stage, drawn = opened(blend=blend), picture(SKIN * 0.8)
+    before = picture(SKIN * 0.5, lamp=60)
+    output(stage, before, face_with(drawn, lit=False), 50 * MS)
+    again = output(stage, picture(lamp=-30), face_with(drawn, lit=False), (50 + at_ms) * MS)
+    fresh = output(opened(blend=blend), picture(lamp=-30), face_with(drawn, lit=False))
+    np.testing.assert_array_equal(again, fresh)
+
+
+def test_a_face_that_is_gone_is_forgotten():
     stage, drawn = opened(blend="poisson"), picture(SKIN * 0.8)
     output(stage, picture(SKIN * 0.5, lamp=60), face_with(drawn))
-    after_cut = output(stage, picture(lamp=-30), face_with(drawn, moved=False), 33 * MS)
-    fresh = output(opened(blend="poisson"), picture(lamp=-30), face_with(drawn, moved=False))
-    np.testing.assert_array_equal(after_cut, fresh)
+    stage.process(Frame(picture(), media_ns=33 * MS))
+    again = output(stage, picture(lamp=-30), face_with(drawn), 66 * MS)
+    fresh = output(opened(blend="poisson"), picture(lamp=-30), face_with(drawn))
+    np.testing.assert_array_equal(again, fresh)
 
 
 @pytest.mark.parametrize("change", [{"origin": 1}, {"person": 2}, {"track_id": 5}])
