@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.face_mesh import (
-    INNER_LIPS,
     LEFT_BROW,
     LEFT_EYE,
+    OPENINGS,
     OUTER_LIPS,
     OVAL,
     RIGHT_BROW,
@@ -30,25 +30,28 @@ _JAW, _HAIRLINE, _OUTLINE_SOFT = 0.05, 0.2, 0.04
 """How far a face reaches beyond its landmarks at the jaw, and up to the hair, and half the width
 over which it fades there, in face widths."""
 
-_COLOURLESS = (RIGHT_EYE, LEFT_EYE, INNER_LIPS)
-
 Mask = NDArray[np.uint8]
 
 
-def without_skin(points: Points, size: tuple[int, int], *, brows: bool = True) -> Mask:
+def without_skin(points: Points, size: tuple[int, int]) -> Mask:
     """255 on eyeballs, between the lips and on the brows, ``(h, w) u8``, with soft edges.
 
     Args:
         points: ``(468, 2 or 3)`` pixels.
         size: width and height of the mask.
-        brows: whether they count.
     """
-    mask = np.zeros(size[::-1], np.uint8)
-    for ring in _COLOURLESS:
-        _fill(mask, points[list(ring), :2])
-    for brow in (RIGHT_BROW, LEFT_BROW) if brows else ():
+    mask = openings(points, size)
+    for brow in (RIGHT_BROW, LEFT_BROW):
         _fill_hull(mask, points[list(brow), :2])
     return _softened(mask, points)
+
+
+def openings(points: Points, size: tuple[int, int]) -> Mask:
+    """255 on eyeballs and between the lips, ``(h, w) u8``; arguments as above."""
+    mask = np.zeros(size[::-1], np.uint8)
+    for ring in OPENINGS:
+        _fill(mask, points[list(ring), :2])
+    return mask
 
 
 def face_outline(points: Points, size: tuple[int, int]) -> Mask:

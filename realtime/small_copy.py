@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cuda_kernels.warp import warp
-from realtime.face_parts import without_skin
+from realtime.face_parts import openings, without_skin
 from realtime.frame import Face, Image, Layer, Occluder, Points
 from realtime.geometry import Matrix, apply, compose, invert
 from realtime.layer_pixels import same_pixels
@@ -40,8 +40,8 @@ class SmallCopy:
 
     def without_holes(self) -> NDArray[np.uint8]:
         """The coverage with eyes and mouth filled: what shows in them is no rim."""
-        holes = without_skin(self.points, self.size, brows=False)
-        holes = np.asarray(cv2.dilate(holes, np.ones((3, 3), np.uint8)), np.uint8)
+        # The mask's own openings have soft edges, so what fills them reaches a little further.
+        holes = cv2.dilate(openings(self.points, self.size), np.ones((5, 5), np.uint8))
         return np.asarray(cv2.max(self.alpha, holes), np.uint8)
 
     @cached_property

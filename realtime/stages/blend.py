@@ -28,8 +28,9 @@ from realtime.skin_tone import (
 from realtime.small_copy import SmallCopy, placed, small_copy
 from realtime.tracks import GAP_NS, of_present
 
-_SAMPLES = 20
-"""Rows or columns of the picture that are looked at to tell whether it has colours."""
+_SAMPLES, _LOOK_NS = 20, 250 * MS_NS
+"""Rows or columns of the picture that are looked at to tell whether it has colours, and how often
+that is done."""
 
 
 def _spelled(value: object) -> object:
@@ -84,6 +85,8 @@ class Blend:
         self._config = config
         self._tracks: dict[int, _Track] = {}
         self._fit: SeamFit | None = None
+        self._tone: OneColour | None = None
+        self._looked_ns: int | None = None
 
     @property
     def name(self) -> str:
@@ -93,6 +96,7 @@ class Blend:
     def open(self, spec: PictureSpec, memory: Memory) -> None:  # noqa: ARG002
         """Takes the scratch; nothing is remembered."""
         self._tracks = {}
+        self._tone = self._looked_ns = None
         self._fit = SeamFit(memory)
 
     def process(self, frame: Frame) -> None:
@@ -102,7 +106,9 @@ class Blend:
             raise RuntimeError("Blend.process: the stage must be open, got a closed one.")
         self._tracks = of_present(self._tracks, frame.faces)
         drawn = [(face, face.layer) for face in frame.faces if face.layer is not None]
-        toned = _one_colour_of(frame.image) if drawn and self._config.color != "off" else None
+        if not drawn:
+            return
+        toned = self._one_colour(frame)
         for face, layer in drawn:
             track, rate = self._track(face, layer, frame.media_ns)
             bounded = layer if layer.lit else _bounded(face, layer)
@@ -124,6 +130,17 @@ class Blend:
         """Forgets all faces."""
         self._tracks.clear()
         self._fit = None
+
+    def _one_colour(self, frame: Frame) -> OneColour | None:
+        """How the picture is toned, if it has no colours; looked at now and then."""
+        if self._config.color == "off":
+            return None
+        if self._looked_ns is None or not 0 <= frame.media_ns - self._looked_ns < _LOOK_NS:
+            image = frame.image
+            step = max(1, min(image.shape[:2]) // _SAMPLES)
+            self._tone = one_colour(np.ascontiguousarray(image[::step, ::step]))
+            self._looked_ns = frame.media_ns
+        return self._tone
 
     def _track(self, face: Face, layer: Layer, now_ns: int) -> tuple[_Track, float]:
         """What is remembered of a face, and how far that follows this frame."""
@@ -202,12 +219,6 @@ def _bounded(face: Face, layer: Layer) -> Layer:
 def _without(alpha: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Coverage less a mask."""
     return np.asarray(cv2.multiply(alpha, cv2.bitwise_not(mask), scale=1 / 255), np.uint8)
-
-
-def _one_colour_of(image: Image) -> OneColour | None:
-    """How a picture that has no colours is toned; None of any other."""
-    step = max(1, min(image.shape[:2]) // _SAMPLES)
-    return one_colour(np.ascontiguousarray(image[::step, ::step]))
 
 
 def _toned(face: Image, small: SmallCopy, memory: ToneMemory, how: How, rate: float) -> Image:

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from realtime.face_mesh import INNER_LIPS, LEFT_BROW, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
-from realtime.face_parts import face_outline, face_width_px, kept_eyes, kept_mouth, without_skin
+from realtime.face_parts import (
+    face_outline,
+    face_width_px,
+    kept_eyes,
+    kept_mouth,
+    openings,
+    without_skin,
+)
 
 _SPEC = util.spec_from_file_location("portrait", Path(__file__).with_name("portrait.py"))
 _PORTRAIT = util.module_from_spec(_SPEC)
@@ -25,7 +32,7 @@ def test_eyes_teeth_and_brows_are_no_skin():
     mask = without_skin(POINTS, SIZE)
     assert mask.shape == (300, 320)
     assert at(mask, LEFT_BROW) == 255
-    assert at(without_skin(POINTS, SIZE, brows=False), LEFT_BROW) == 0
+    assert at(openings(POINTS, SIZE), LEFT_BROW) == 0
     for ring in (RIGHT_EYE, LEFT_EYE):
         assert at(mask, ring) > 200
     nose, cheek = POINTS[4, :2].astype(int), POINTS[50, :2].astype(int)
