@@ -38,11 +38,11 @@ _NEAR_PX, _FAR_PX = 5, 31
 _NEAR_TRUST, _FAR_TRUST = 0.02, 0.004
 """Shares of trusted pixels at which a neighbourhood counts for half."""
 
-_FADE, _GIVEN = 0.04, 0.02
+_FADE, _GIVEN = 0.03, 0.02
 """How far inside the rim the bands have their middle, and how far the difference is given to the
 membrane, in sides of the small copy."""
 
-_NUM_BANDS = 3
+_NUM_BANDS = 2
 _COLD_CYCLES, _WARM_CYCLES = 3, 1
 
 How = Literal["multiband", "poisson"]

@@ -16,11 +16,11 @@ from realtime.device import limit_threads
 from realtime.errors import MediaError
 from realtime.frame import Image
 from realtime.job import parse_face
-from tools.contact_sheet import DIFFERENCE_GAIN, Labelled, crop_face, difference, draw_grid
 from tools.drawn_log import DrawnFace, DrawnLog
 from tools.film import Film, load_film
 from tools.film_run import Recorder, film_plan, run_plan
 from tools.judge import Detection
+from tools.sheet_grid import DIFFERENCE_GAIN, Labelled, crop_face, difference, draw_grid
 
 ROWS = ("input", "mask", "swap", "composite", f"difference x{DIFFERENCE_GAIN}")
 

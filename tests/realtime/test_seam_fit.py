@@ -46,12 +46,12 @@ def rim(reach=3):
     return (oval() > 250) & (inner < 250)
 
 
-@pytest.mark.parametrize(("how", "least"), [("multiband", 8), ("poisson", 23)])
+@pytest.mark.parametrize(("how", "least"), [("multiband", 16), ("poisson", 23)])
 def test_at_the_rim_the_face_becomes_the_picture(how, least):
     correction = found(how, plain(24.0))
-    assert correction[rim()].min() >= least
+    assert correction[rim(1)].min() >= least
     assert correction.max() <= 24
-    assert correction[rim(1)].mean() >= 19
+    assert correction[rim(1)].mean() >= 21
 
 
 def test_a_membrane_carries_the_light_of_the_rim_to_the_middle():
@@ -93,7 +93,7 @@ def test_what_stands_in_front_does_not_bleed_into_the_face(how):
     open_trust, trust = (rim_trust(difference, oval(), what) for what in (None, hidden))
     assert not trust[42:88, 2:38].any()
     correction = found(how, difference, trust)
-    assert correction[rim()].min() >= 3
+    assert correction[rim(1)].min() >= 6
     assert correction.max() <= 11
     assert found(how, difference, open_trust)[rim()].max() > 20
 
@@ -104,8 +104,8 @@ def test_a_mask_that_moves_by_half_a_pixel_changes_little(how, shift):
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]].astype(np.float32)
     light = np.stack([0.4 * rows - 20, 25 * np.sin(columns / 11), 0.3 * columns - 15], axis=-1)
     one, other = (found(how, light, covered=oval(at)) for at in ((0.0, 0.0), shift))
-    # The light itself changes by up to 2.3 levels from one pixel to the next.
-    assert np.abs(one - other).max() <= 2
+    # Up to 25 levels fade over about four pixels of the small copy; a half of one is an eighth.
+    assert np.abs(one - other).max() <= 4
     assert np.abs(one - other).mean() < 0.4
 
 
