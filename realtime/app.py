@@ -46,8 +46,11 @@ from realtime.sources.synthetic import SyntheticCamera
 from realtime.sources.video import VideoFile as VideoSource
 from realtime.stage import Sink, Source, Stage
 from realtime.stages.align import Align
+from realtime.stages.blend import Blend
 from realtime.stages.composite import Composite
+from realtime.stages.face_mask import FaceMask
 from realtime.stages.fuse import Fuse
+from realtime.stages.glasses import Glasses
 from realtime.stages.guard import Guard
 from realtime.stages.mark import Mark
 from realtime.stages.match import Match
@@ -55,6 +58,7 @@ from realtime.stages.occlude import Occlude
 from realtime.stages.switch import Switch
 from realtime.stages.track import Track
 from realtime.stats_file import StatsFile
+from realtime.swap_networks import open_mask
 from realtime.swappers import open_swapper
 from realtime.terminal import Terminal, summary
 
@@ -162,6 +166,7 @@ def build_plan(
     finding = (
         *content_checks(job),
         *build_finding(config, connections, open_session, library.open_network, open_finder),
+        *build_masking(config, library),
         *((chooser,) if chooser else ()),
     )
     live = job.mode == "live"
@@ -208,11 +213,24 @@ def build_finding(
     return tuple(stages)
 
 
+def build_masking(config: Config, library: ModelLibrary) -> tuple[Stage, ...]:
+    """The stages that find what else is to stay in front of a face."""
+    stages: list[Stage] = []
+    occlude = config.occlude
+    if occlude.enabled and occlude.network is not None:
+        open_network = partial(open_mask, occlude.network, config, library, key="occlude.network")
+        mask_px, every_ms = occlude.mask_px, occlude.network_ms
+        stages.append(FaceMask(open_network, mask_px=mask_px, every_ms=every_ms))
+    if "glasses" in config.composite.keep:
+        stages.append(Glasses())
+    return tuple(stages)
+
+
 def build_swapping(config: Config, swap: Stage) -> tuple[Stage, ...]:
     """The stages that make another picture of it."""
     fused = config.fuse.enabled and config.fuse.memory.enabled
     fuse: tuple[Stage, ...] = (Fuse(config.fuse.memory),) if fused else ()
-    return (swap, Match(config.match), *fuse, Composite())
+    return (swap, Match(config.match), Blend(config.composite), *fuse, Composite())
 
 
 def build_source(

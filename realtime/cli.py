@@ -65,6 +65,14 @@ class LabelPreset(StrEnum):
     MINIMAL = "minimal"
 
 
+class Keep(StrEnum):
+    """What stays of the person in front of the camera."""
+
+    GLASSES = "glasses"
+    MOUTH = "mouth"
+    EYES = "eyes"
+
+
 class OnLoss(StrEnum):
     """What is shown while no face is found."""
 
@@ -210,6 +218,10 @@ def swap(
         str | None,
         typer.Option(metavar="NAME", help="'mesh' or a swapping network of the models list."),
     ] = None,
+    keep: Annotated[
+        list[Keep] | None,
+        typer.Option(help="Part of the person that stays; may be given several times."),
+    ] = None,
     device: Annotated[Device | None, typer.Option(help="What does the computing.")] = None,
     seconds: Annotated[
         float | None, typer.Option(metavar="N", min=0.1, help="End after this time.")
@@ -279,7 +291,9 @@ def swap(
     from realtime.app import run
     from realtime.config import load_config
 
-    given = {key: str(value) for key, value in flags.items() if value is not None}
+    given: dict[str, object] = {k: str(value) for k, value in flags.items() if value is not None}
+    if keep:
+        given["composite.keep"] = [str(part) for part in keep]
     loaded = load_config(config, settings or (), given)
     with _open_terminal(verbose) as terminal:
         return run(job, loaded, terminal, _signals(context)).exit_code

@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from realtime.errors import ConfigError
 from realtime.feature_memory import MemoryConfig
 from realtime.stages.align import AlignConfig
+from realtime.stages.blend import CompositeConfig
 from realtime.stages.choose import ChooseConfig
 from realtime.stages.guard import GuardConfig
 from realtime.stages.mark import MarkConfig
@@ -149,6 +150,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     swapper: str = Field("mesh", pattern=r"^[a-z0-9_.]+$")
     swap: MeshSwapConfig = MeshSwapConfig()
     neural: NeuralSwapConfig = NeuralSwapConfig()
+    composite: CompositeConfig = CompositeConfig()
     guard: GuardConfig = GuardConfig()
     mark: MarkConfig = MarkConfig()
 

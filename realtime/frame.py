@@ -91,12 +91,14 @@ class Layer:
         crop_from_image: ``(2, 3) f64``, where it belongs.
         origin: counts the swappers and faces used in a run; of another one nothing is to be
             remembered.
+        lit: whether it was drawn in the light of the picture already.
     """
 
     face: Image
     alpha: NDArray[np.uint8]
     crop_from_image: NDArray[np.float64]
     origin: int = 0
+    lit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ class Face:
         swapped: set when this face has been replaced in the picture.
         motion: set by the align stage from the second frame of a track on.
         occluder: set by the occlude stage where something stands in front.
+        glasses: set by the glasses stage where the person wears some that are to be kept.
         layer: set by the swap stage; laid over the picture by the composite stage.
         worked_px: set by the swap stage: longer side of the crop it was drawn in; 0 before.
     """
@@ -149,6 +152,7 @@ class Face:
     swapped: bool = False
     motion: Motion | None = None
     occluder: Occluder | None = None
+    glasses: Occluder | None = None
     layer: Layer | None = None
     worked_px: int = 0
 

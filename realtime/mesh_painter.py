@@ -318,7 +318,8 @@ def _layer(crop: Crop, buffer: NDArray[np.uint8]) -> Layer:
     """A layer of a crop's size in a buffer."""
     area = crop.width_px * crop.height_px
     face, alpha = buffer[: 3 * area], buffer[3 * area : 4 * area]
-    return Layer(_plane(face, crop.size, 3), _plane(alpha, crop.size, 1), crop.crop_from_image)
+    face, alpha = _plane(face, crop.size, 3), _plane(alpha, crop.size, 1)
+    return Layer(face, alpha, crop.crop_from_image, lit=True)
 
 
 @dataclass(frozen=True, slots=True)

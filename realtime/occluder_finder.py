@@ -7,15 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cuda_kernels.rasterize import rasterize
-from engines.models.face_landmark import square_from_landmarks
-from engines.models.square_crop import CropSquare, SquareCrop
+from engines.models.square_crop import SquareCrop
+from realtime.carried_mask import blend_in_time, square_of
 from realtime.edge_fit import fit_to_edges
 from realtime.face_mesh import OVAL, FaceMesh
 from realtime.face_plate import FacePlate, PlateTables, Strength, build_plate_tables
 from realtime.face_zones import FaceZones
 from realtime.foreign_region import Cells, foreign_cells
-from realtime.frame import Face, Image, Motion, Occluder, Points
-from realtime.geometry import Matrix, apply, compose, fit_head, invert
+from realtime.frame import Face, Image, Occluder, Points
+from realtime.geometry import Matrix, apply, fit_head
 from realtime.hand_mask import draw_hand
 from realtime.memory import Memory
 from realtime.skin_light import GRID, SkinLight
@@ -28,9 +28,6 @@ _RISE_MS, _FALL_MS = 25.0, 25.0
 
 _SETTLE_MS = 90.0
 """Half-life with which the strength of a cell is averaged for things that no hand holds."""
-
-_NOTHING = 24
-"""A mask nowhere above this is none."""
 
 _EDGE_RADIUS = 0.025
 """How far the mask's edge may snap to the picture's, in sides of the crop."""
@@ -128,7 +125,7 @@ class OccluderFinder:
         is_clear = not hands and memory.mask is None and not memory.cells.any()
         if is_clear and not self._look_is_due(memory, now_ns, has_hand=False):
             return None
-        square = _square(face)
+        square = square_of(face)
         crop_from_image = square.crop_from_image(self._crop.crop_px)
         points = np.asarray(apply(crop_from_image, face.landmarks[:, :2]), np.float32)
         has_hand = self._draw_hands(hands, crop_from_image, points)
@@ -139,11 +136,14 @@ class OccluderFinder:
         if look:
             self._look(crop, face, points, memory, now_ns)
         mask = self._mask_now(crop, face, points, memory, has_hand=has_hand)
-        memory.mask = _blend_in_time(mask, memory, crop_from_image, face.motion, elapsed_ms)
+        before = (memory.mask, memory.crop_from_image)
+        memory.mask = blend_in_time(
+            mask, *before, crop_from_image, face.motion, elapsed_ms, (_RISE_MS, _FALL_MS)
+        )
         memory.crop_from_image = crop_from_image
         if memory.mask is None:
             return None
-        share = _hidden_share(memory.mask, points)
+        share = hidden_share(memory.mask, points)
         return Occluder(memory.mask, crop_from_image, share) if share > 0.0 else None
 
     def _look_is_due(self, memory: OccluderMemory, now_ns: int, *, has_hand: bool) -> bool:
@@ -233,62 +233,13 @@ class OccluderFinder:
         return np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _square(face: Face) -> CropSquare:
-    """The aligned crop: that of the motion where there is one, else one of the same kind."""
-    if face.motion is None:
-        return square_from_landmarks(face.landmarks)
-    matrix, side = face.motion.crop_from_image, len(face.motion.flow)
-    scale = float(np.hypot(matrix[0, 0], matrix[0, 1]))
-    middle = apply(invert(matrix), [[(side - 1) / 2, (side - 1) / 2]])[0]
-    angle_rad = float(np.arctan2(matrix[0, 1], matrix[0, 0]))
-    return CropSquare(float(middle[0]), float(middle[1]), side / scale, angle_rad)
+def hidden_share(mask: Mask, points: Points) -> float:
+    """Share of the face inside its outline that a mask hides, 0..1.
 
-
-def _blend_in_time(
-    mask: Mask | None,
-    memory: OccluderMemory,
-    crop_from_image: Matrix,
-    motion: Motion | None,
-    elapsed_ms: float,
-) -> Mask | None:
-    """The mask of this frame and what is left of the one before; None where both are empty."""
-    if memory.mask is None:
-        return mask
-    before = _carry(memory.mask, memory.crop_from_image, crop_from_image, motion)
-    now = np.zeros_like(before) if mask is None else mask
-    rise, fall = (1.0 - 0.5 ** (elapsed_ms / half_ms) for half_ms in (_RISE_MS, _FALL_MS))
-    up, down = cv2.subtract(now, before), cv2.subtract(before, now)
-    risen = cv2.scaleAdd(up.astype(np.float32), rise, before.astype(np.float32))
-    blended = cv2.convertScaleAbs(cv2.scaleAdd(down.astype(np.float32), -fall, risen))
-    return np.asarray(blended, np.uint8) if blended.max() > _NOTHING else None
-
-
-def _carry(
-    mask: Mask, before_from_image: Matrix, crop_from_image: Matrix, motion: Motion | None
-) -> Mask:
-    """The mask of the frame before, where the picture has taken it.
-
-    Without flow it stays where it was in the picture: hands and stands do not go with the head.
+    Args:
+        mask: ``(S, S) u8``.
+        points: ``(468, 2)`` its pixels, the landmarks.
     """
-    size = mask.shape[::-1]
-    if motion is None:
-        moved = compose(crop_from_image, invert(before_from_image))
-        return np.asarray(cv2.warpAffine(mask, moved, size), np.uint8)
-    rows, columns = np.mgrid[: size[1], : size[0]]
-    now = np.stack([columns.ravel(), rows.ravel()], axis=1)
-    at = apply(compose(motion.crop_from_image, invert(crop_from_image)), now).astype(np.float32)
-    across, down = at[:, 0].reshape(mask.shape), at[:, 1].reshape(mask.shape)
-    border = cv2.BORDER_REPLICATE
-    flow = cv2.remap(motion.flow, across, down, cv2.INTER_LINEAR, borderMode=border)
-    source = apply(
-        compose(before_from_image, invert(motion.before_from_image)), at + flow.reshape(-1, 2)
-    ).astype(np.float32)
-    across, down = source[:, 0].reshape(mask.shape), source[:, 1].reshape(mask.shape)
-    return np.asarray(cv2.remap(mask, across, down, cv2.INTER_LINEAR), np.uint8)
-
-
-def _hidden_share(mask: Mask, points: Points) -> float:
-    """Share of the face inside its outline that the mask hides, 0..1."""
     outline = np.zeros_like(mask)
     cv2.fillPoly(outline, [np.round(points[list(OVAL)] * 16).astype(np.int32)], (1,), shift=4)
     area = int(outline.sum())

@@ -1,6 +1,7 @@
 """The target's own eyes, teeth and tongue, carried to where the drawn face has its openings."""
 
 import math
+from collections.abc import Collection
 
 import cv2
 import numpy as np
@@ -20,8 +21,15 @@ _STIFFNESS = 0.05
 """An opening this thin, in its own widths, is not stretched across."""
 
 
+_PARTS = ((RIGHT_EYE, "eyes"), (LEFT_EYE, "eyes"), (INNER_LIPS, "mouth"))
+
+
 def carry_openings(
-    image: Image, landmarks: Points, drawn: Points, occluder: Occluder | None
+    image: Image,
+    landmarks: Points,
+    drawn: Points,
+    occluder: Occluder | None,
+    keeps: Collection[str] = (),
 ) -> None:
     """Moves what is seen in eyes and mouth to where another face's lids and lips will be drawn.
 
@@ -33,8 +41,11 @@ def carry_openings(
         landmarks: ``(468, 3)`` image pixels, of the person in the picture.
         drawn: ``(468, 3)`` image pixels, where the other face's landmarks will be.
         occluder: what stands in front of the face; an opening behind it stays as it is.
+        keeps: parts that stay as and where they are: ``eyes``, ``mouth``.
     """
-    for ring in (RIGHT_EYE, LEFT_EYE, INNER_LIPS):
+    for ring, part in _PARTS:
+        if part in keeps:
+            continue
         own, there = landmarks[list(ring), :2], drawn[list(ring), :2]
         if np.abs(there - own).max() >= _LEAST_PX and not _is_hidden(own, occluder):
             _carry(image, own, there)

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 from engines.errors import ModelError
 from engines.families.deepface import DeepFace
 from engines.families.landmarks import LandmarkNetwork
-from engines.families.mask import MaskNetwork
+from engines.families.mask import FACE_REGIONS, MaskNetwork
 from engines.families.specs import (
     ConverterFamily,
     DeepFaceFamily,
@@ -84,13 +84,9 @@ def open_networks(config: Config, library: ModelLibrary) -> Iterator[Networks]:
         ConfigError: what was chosen is no swapper, or a helper is of another kind.
         ModelError: a network is missing or unusable.
     """
-    name, threads = config.swapper, config.device.threads
+    name = config.swapper
     family = neural_family(name, library)
     with ExitStack() as opened:
-
-        def load(helper: str) -> Session:
-            return opened.enter_context(closing(library.session(helper, threads=threads)))
-
         halves = _open_halves(config, library, family)
         session: Session = halves or _open_whole(config, library, family)
         opened.enter_context(closing(session))
@@ -104,13 +100,14 @@ def open_networks(config: Config, library: ModelLibrary) -> Iterator[Networks]:
             swapper = DeepFace(session, family)
         mask = landmarks = None
         if config.neural.mask is not None:
-            named = config.neural.mask
-            mask_family = expect_family(named, library.family(named), MaskFamily, "mask")
-            mask = MaskNetwork(load(named), mask_family)
+            mask = opened.enter_context(
+                open_mask(config.neural.mask, config, library, key="neural.mask")
+            )
         if config.neural.landmarks is not None:
             named = config.neural.landmarks
             points = expect_family(named, library.family(named), LandmarkFamily, "landmarks")
-            landmarks = LandmarkNetwork(load(named), points)
+            points_session = library.session(named, threads=config.device.threads)
+            landmarks = LandmarkNetwork(opened.enter_context(closing(points_session)), points)
         yield Networks(swapper, mask, halves, landmarks, tuple(boosted))
 
 
@@ -138,6 +135,30 @@ def swapper_threads(config: Config, library: ModelLibrary) -> int:
     if library.num_bytes(config.swapper) < _HEAVY_BYTES:
         return threads
     return max(threads, min(cores, 2), cores - 1)
+
+
+@contextmanager
+def open_mask(
+    name: str, config: Config, library: ModelLibrary, *, key: str
+) -> Iterator[MaskNetwork]:
+    """A network that says which pixels are face, loaded for as long as the block lasts.
+
+    Glasses count as face unless they are to be kept.
+
+    Args:
+        name: of the network.
+        config: says what is kept.
+        library: has it.
+        key: where the name stands in the configuration.
+
+    Raises:
+        ConfigError: the name stands for something else.
+        ModelError: the network is missing or unusable.
+    """
+    family = expect_family(name, library.family(name), MaskFamily, "mask", key=key)
+    regions = FACE_REGIONS if "glasses" in config.composite.keep else FACE_REGIONS | {"glasses"}
+    with closing(library.session(name, threads=config.device.threads)) as session:
+        yield MaskNetwork(session, family, regions=regions)
 
 
 def _open_whole(config: Config, library: ModelLibrary, family: NeuralFamily) -> Session:
@@ -203,16 +224,25 @@ def _open_halves(
         return None
 
 
-def expect_family(name: str, family: Family, kind: type[F], key: str) -> F:
+def expect_family(
+    name: str, family: Family, kind: type[F], role: str, *, key: str | None = None
+) -> F:
     """A family of the kind that is needed.
+
+    Args:
+        name: of the network.
+        family: it belongs to.
+        kind: that is needed.
+        role: what that kind is called.
+        key: where the name stands in the configuration; None for under ``neural``.
 
     Raises:
         ConfigError: it is of another kind.
     """
     if not isinstance(family, kind):
         raise ConfigError(
-            f"neural.{key}",
-            f"must be the name of a {key} network, got {name!r}, a {family.role}. "
+            key or f"neural.{role}",
+            f"must be the name of a {role} network, got {name!r}, a {family.role}. "
             "See: rt-swap models list",
         )
     return family

@@ -55,6 +55,8 @@ def needed_models(
         UnknownNameError: there is no such helper.
     """
     names = [config.choose.recogniser] if mapped else []
+    if config.occlude.enabled and config.occlude.network is not None:
+        names.append(config.occlude.network)
     if config.swapper == MESH:
         return tuple(names)
     family = neural_family(config.swapper, library)
@@ -110,7 +112,7 @@ def make_swapper(
         connections: text of the landmark model's list of connections.
     """
     if isinstance(likeness, Identity):
-        return MeshSwap(config.swap, likeness)
+        return MeshSwap(config.swap, likeness, keeps=config.composite.keep)
     networks = partial(open_networks, config, library)
     return NeuralSwap(
         networks,

@@ -143,7 +143,12 @@ def record(plan: Plan, film: Film, faces: Sequence[FilmFace | None]) -> Recordin
 
 
 def film_plan(
-    film: Film, faces: tuple[FaceChoice, ...], config: Config, library: ModelLibrary
+    film: Film,
+    faces: tuple[FaceChoice, ...],
+    config: Config,
+    library: ModelLibrary,
+    *,
+    show_label: bool = True,
 ) -> Plan:
     """The engine's plan with a film as its source; its sinks get pictures of the film's size.
 
@@ -152,6 +157,7 @@ def film_plan(
         faces: pictures of the person to be put in; none for the built-in one.
         config: of the engine.
         library: the engine's models.
+        show_label: False leaves the visible label out.
 
     Raises:
         MediaError, ModelError: a face cannot be used, or a model is missing.
@@ -164,6 +170,7 @@ def film_plan(
         output=None,
         discard=True,
         virtual_camera=None,
+        show_label=show_label,
     )
     plan = build_plan(job, config, library)
     return replace(plan, source=FilmSource(film), out_size=None)

@@ -7,7 +7,8 @@ if one is missed.
 
 With ``--steady`` the matrix is held against the motion of its input instead: ``tools.steady_tally``
 says what is measured. ``--against fuse.enabled=false`` does it a second time under other settings,
-on the very same pictures, and says what they change.
+on the very same pictures, and says what they change. With ``--seam`` it measures how far the rim of
+the swapped faces can be seen, against plain feathering: ``tools.seam`` says what that means.
 
 What the figures mean is said in ``tools.measures`` and ``tools.tally``; in short,
 on each frame whose input shows a face:
@@ -28,18 +29,20 @@ from pathlib import Path
 from engines.errors import ModelError
 from engines.models.face_finder import FACE_NETWORKS
 from engines.models.library import ModelLibrary
-from realtime.config import load_config
+from realtime.config import Config, load_config
 from realtime.consent import ConsentKind, ConsentLog, default_consent_path, require_consent
 from realtime.contact_sheet import write_picture
 from realtime.device import limit_threads
 from realtime.errors import RtSwapError, UsageError
-from realtime.job import parse_face
+from realtime.job import FaceChoice, parse_face
 from tools.clip_pairs import clip_moments
+from tools.film import load_film
 from tools.film_run import load_settings
 from tools.json_file import write_json
 from tools.judge import DEFAULT_MODELS, Judge, open_judge
 from tools.measures import ClipFaces, Source, open_source
 from tools.quality_matrix import Matrix, draw_matrix_sheet, list_clips, run_matrix
+from tools.seam_run import PLAIN, describe_seams, run_seams, seam_bars, seams_as_json
 from tools.steady_matrix import run_steady
 from tools.steady_verdict import describe_steady, steady_as_json, steady_bars
 from tools.tally import PairFigures, PairTally
@@ -89,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     _check(parser, options)
     try:
+        if options.seam:
+            return _judge_seams(options)
         judge = open_judge(options.models)
         if options.steady or options.against:
             return _judge_steadiness(judge, options)
@@ -120,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--every", type=int, default=1, metavar="N", help="judge each n-th frame")
     parser.add_argument("--seconds", type=float, metavar="S", help="of each clip")
     parser.add_argument("--steady", action="store_true", help="measure flicker and jitter")
+    parser.add_argument("--seam", action="store_true", help="measure rims against feathering")
     parser.add_argument(
         "--against",
         action="append",
@@ -152,8 +158,10 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         parser.error(f"--size: must be at least {MIN_SIZE_PX}, got {options.size}")
     if (options.steady or options.against) and (not asks_matrix or options.sheet is not None):
         parser.error("--steady, --against: go with --matrix and without --sheet")
-    if options.size is not None and not (options.steady or options.against):
-        parser.error("--size: goes with --steady")
+    if options.seam and (not asks_matrix or options.sheet or options.steady or options.against):
+        parser.error("--seam: goes with --matrix and without --sheet, --steady and --against")
+    if options.size is not None and not (options.steady or options.against or options.seam):
+        parser.error("--size: goes with --steady or --seam")
     if options.seconds is not None and options.seconds <= 0:
         parser.error(f"--seconds: must be more than 0, got {options.seconds}")
 
@@ -199,25 +207,58 @@ def _judge_steadiness(judge: Judge, options: argparse.Namespace) -> int:
     return 0 if all(bar.passed for bar in steady_bars(results)) else BAR_MISSED
 
 
-def _plan_matrix(judge: Judge, options: argparse.Namespace) -> Matrix:
-    choices = [parse_face(face) for face in options.faces.split(",")]
+def _judge_seams(options: argparse.Namespace) -> int:
+    """Runs the matrix as set and with plain feathering, prints and returns the exit code."""
+    given = [parse_face(face) for face in options.faces.split(",")]
+    choices = {choice.path.name: choice for choice in given}
+    _expect_distinct([choice.path.name for choice in given])
     clips = list_clips(options.matrix, [name for name in options.skip.split(",") if name])
-    sources = {choice: open_source(judge, choice) for choice in choices}
-    names = [source.name for source in sources.values()]
-    if len(set(names)) < len(choices):
+    own, plain = load_settings(options.config, options.set, PLAIN)
+    library = _prepare(list(choices.values()), options, own.config)
+    films = (load_film(c, seconds=options.seconds, short_px=options.size) for c in clips)
+    results = []
+    for result in run_seams(films, choices, (own, plain), library, options.every):
+        results.append(result)
+        where = f"{result.face} × {result.clip}, {result.setting}"
+        print(f"{where}: energy {result.energy:.3f}", file=sys.stderr)
+    print(describe_seams(results, plain.name))
+    if options.json is not None:
+        write_json(seams_as_json(results, plain.name), options.json)
+    return 0 if all(bar.passed for bar in seam_bars(results, plain.name)) else BAR_MISSED
+
+
+def _expect_distinct(names: Sequence[str]) -> None:
+    """Raises where two faces could not be told apart in the report."""
+    if len(set(names)) < len(names):
         raise UsageError(
             f"--faces: names of the files must differ, got {', '.join(names)}. Rename one."
         )
+
+
+def _prepare(
+    choices: Sequence[FaceChoice], options: argparse.Namespace, config: Config
+) -> ModelLibrary:
+    """Makes sure that the faces may be used and the networks are here."""
     require_consent(
         [choice.path for choice in choices],
         ConsentLog(default_consent_path()),
         given=options.consent,
         ask=None,
     )
-    config = load_config(options.config, options.set)
     limit_threads(config.device.threads)
     library = ModelLibrary()
     library.pull(FACE_NETWORKS)
+    return library
+
+
+def _plan_matrix(judge: Judge, options: argparse.Namespace) -> Matrix:
+    choices = [parse_face(face) for face in options.faces.split(",")]
+    clips = list_clips(options.matrix, [name for name in options.skip.split(",") if name])
+    sources = {choice: open_source(judge, choice) for choice in choices}
+    names = [source.name for source in sources.values()]
+    _expect_distinct(names)
+    config = load_config(options.config, options.set)
+    library = _prepare(choices, options, config)
     return Matrix(
         clips=clips,
         faces=sources,

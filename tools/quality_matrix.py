@@ -18,9 +18,9 @@ from realtime.frame import Frame, Image, PictureSpec
 from realtime.job import FaceChoice, Job
 from realtime.pipeline import Pipeline, Plan
 from realtime.sources.video import VideoFile
-from tools.contact_sheet import Labelled, crop_face, draw_grid
 from tools.judge import Judge
 from tools.measures import ClipFaces, Source
+from tools.sheet_grid import Labelled, crop_face, draw_grid
 from tools.tally import PairFigures, PairTally
 
 CLIP_SUFFIXES = frozenset({".avi", ".mkv", ".mov", ".mp4", ".webm"})

@@ -23,10 +23,10 @@ from realtime.errors import MediaError, RtSwapError
 from realtime.frame import Image
 from realtime.head_motion import Talk
 from realtime.job_models import CONNECTIONS, PORTRAIT
-from tools.contact_sheet import draw_grid
 from tools.film import Film
 from tools.film_motion import FilmFace, find_faces
 from tools.film_run import film_plan, load_settings, record
+from tools.sheet_grid import draw_grid
 from tools.still_run import SIGMA
 from tools.synthetic_film import RATE_HZ, noisy, scripted_film
 

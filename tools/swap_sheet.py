@@ -21,11 +21,11 @@ from realtime.device import limit_threads
 from realtime.errors import MediaError, RtSwapError
 from realtime.frame import Image
 from realtime.job import FaceChoice, parse_face
-from tools.contact_sheet import Labelled, crop_face, draw_grid
 from tools.film import Film, load_film
 from tools.film_motion import FilmFace, find_faces
 from tools.film_run import Setting, film_plan, load_settings, record
 from tools.judge import Detection
+from tools.sheet_grid import Labelled, crop_face, draw_grid
 
 
 def draw_rows(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from realtime.feature_memory import FeatureMemory, MemoryConfig
 from realtime.frame import Face, FaceState, Frame, Image, Layer, Motion, PictureSpec, Points
 from realtime.geometry import apply, compose
+from realtime.layer_pixels import same_pixels
 from realtime.memory import Memory
 from realtime.tracks import GAP_NS, of_present
 
@@ -27,9 +28,6 @@ _BARE_GAIN = 4.0
 
 _STEP_PX = 4 / 3
 """Distance in the picture at which bilinear sampling does not yet skip pixels to speak of."""
-
-_SAME_PX = 1e-4
-"""Layer and picture share their pixels where their places differ by no more than this."""
 
 _MOST_SAMPLES = 4
 """Samples along each side of a crop's pixel, at most: enough for faces five times as large."""
@@ -140,7 +138,7 @@ def _fused(
 
 def _look(layer: Layer, image: Image) -> NDArray[np.float32]:
     """The part of the picture around a face, with the layer laid over it: ``(h, w, 3) f32``."""
-    part = _same_pixels(layer, image)
+    part = same_pixels(layer, image)
     if part is None:
         part = _sampled(layer, image)
     weight = np.multiply(layer.alpha, np.float32(1 / 255))
@@ -148,18 +146,6 @@ def _look(layer: Layer, image: Image) -> NDArray[np.float32]:
     # Of floats it is three times as quick as of bytes.
     drawn, around = layer.face.astype(np.float32), part.astype(np.float32)
     return np.asarray(cv2.blendLinear(drawn, around, weight, rest), np.float32)
-
-
-def _same_pixels(layer: Layer, image: Image) -> Image | None:
-    """The part of the picture where layer and picture share their pixels; None if they do not."""
-    height, width = layer.alpha.shape
-    (a, b, across), (c, d, down) = layer.crop_from_image.tolist()
-    left, top = -round(across), -round(down)
-    if max(abs(v) for v in (a - 1.0, b, c, d - 1.0, across + left, down + top)) > _SAME_PX:
-        return None
-    if left < 0 or top < 0 or left + width > image.shape[1] or top + height > image.shape[0]:
-        return None
-    return np.ascontiguousarray(image[top : top + height, left : left + width])
 
 
 def _sampled(layer: Layer, image: Image) -> Image:
@@ -202,4 +188,4 @@ def _bare(outline: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.ui
 def _layer(features: NDArray[np.float32], alpha: NDArray[np.uint8], like: Layer) -> Layer:
     """The layer that colours and coverage make, in another one's place."""
     face = cv2.addWeighted(features, 1.0, features, 0.0, 0.0, dtype=cv2.CV_8U)
-    return Layer(np.asarray(face, np.uint8), alpha, like.crop_from_image, like.origin)
+    return Layer(np.asarray(face, np.uint8), alpha, like.crop_from_image, like.origin, like.lit)

@@ -37,6 +37,9 @@ class OccludeConfig(BaseModel, frozen=True, extra="forbid"):
         mask_px: side of the mask, which spans one and a half times the face.
         search_ms: how often new hands are searched for.
         min_hand: probability the landmark network must give a hand.
+        network: a network that says which pixels are face; all others stay in front. None for
+            none.
+        network_ms: how often it is asked.
     """
 
     enabled: bool = True
@@ -45,6 +48,8 @@ class OccludeConfig(BaseModel, frozen=True, extra="forbid"):
     mask_px: int = Field(160, ge=64, le=512, multiple_of=2)
     search_ms: float = Field(700.0, ge=30.0, le=5000.0)
     min_hand: float = Field(0.5, gt=0.0, lt=1.0)
+    network: str | None = None
+    network_ms: float = Field(250.0, ge=0.0, le=5000.0)
 
 
 class Occlude:

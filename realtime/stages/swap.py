@@ -1,5 +1,6 @@
 """Draws another person's face for every face of the frame, as a textured mesh."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -67,9 +68,18 @@ class _Track:
 class MeshSwap:
     """The default swapper: needs no GPU and no model beyond the landmarks."""
 
-    def __init__(self, config: MeshSwapConfig, identity: Identity) -> None:
-        """Takes the person; work begins with ``open``."""
+    def __init__(
+        self, config: MeshSwapConfig, identity: Identity, *, keeps: Collection[str] = ()
+    ) -> None:
+        """Takes the person; work begins with ``open``.
+
+        Args:
+            config: settings.
+            identity: the person.
+            keeps: parts of the target that stay as and where they are: ``eyes``, ``mouth``.
+        """
         self._config = config
+        self._keeps = frozenset(keeps)
         self._identity = identity
         self._likeness = Likeness(identity.mesh, identity.zones, config.shape)
         self._painter: MeshPainter | None = None
@@ -135,14 +145,15 @@ class MeshSwap:
         if crop.region.size == 0:
             face.swapped = True
             return None
-        carry_openings(image, face.landmarks, drawn, face.occluder)
+        carry_openings(image, face.landmarks, drawn, face.occluder, self._keeps)
         face.worked_px = max(crop.size)
         share = 1.0 if is_new else self._share(elapsed_ns)
         lit = track.follow_light(light.measure(*painter.look(crop, face.landmarks)), share)
         layer, covered = painter.paint(crop, drawn, lit, texture, out=buffer)
         if covered < _MIN_COVERED:
             return None
-        track.eyes = painter.match_eyes(crop, drawn, layer.face, track.eyes, share)
+        if "eyes" not in self._keeps:
+            track.eyes = painter.match_eyes(crop, drawn, layer.face, track.eyes, share)
         return layer
 
     def _share(self, elapsed_ns: int) -> float:

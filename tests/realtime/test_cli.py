@@ -67,6 +67,7 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]):
         (["--camera", "0", "--face", "b", "--seconds", "0"], "'--seconds'"),
         (["--camera", "0", "--face", "b", "--on-loss", "x"], "'x' is not one of 'hold'"),
         (["--camera", "0", "--face", "b", "--consent", "x"], "'x' is not one of 'self'"),
+        (["--camera", "0", "--face", "b", "--keep", "nose"], "'nose' is not one of 'glasses'"),
         (["--camera", "0", "--face", "b", "--size", "big"], "must be WIDTHxHEIGHT"),
         (["--camera", "0", "--face", "b", "--set", "trak.max_faces=2"], "Did you mean track.max_"),
         (["--camera", "0", "--face", "b", "--config", "none.yaml"], "none.yaml: must be a YAML"),

@@ -99,6 +99,14 @@ def test_what_is_behind_a_hand_stays_there():
     assert not np.array_equal(image[:110], before[:110])
 
 
+@pytest.mark.parametrize(("part", "ring"), [("eyes", LEFT_EYE), ("mouth", INNER_LIPS)])
+def test_what_is_to_be_kept_stays(part, ring):
+    image, landmarks = slopes(), head()
+    before = image.copy()
+    carry_openings(image, landmarks, moved(landmarks, ring, (6.0, 6.0)), None, {part})
+    assert np.array_equal(image, before)
+
+
 @pytest.mark.parametrize("shift", [(-70.0, 0.0), (-200.0, 0.0), (0.0, 900.0)])
 def test_an_opening_drawn_beyond_the_picture_does_no_harm(shift):
     image, landmarks = slopes(), head()

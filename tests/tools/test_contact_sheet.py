@@ -2,8 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from tools.contact_sheet import CROP_PX, CROP_SCALE, crop_face, draw_grid, main
+from tools.contact_sheet import main
 from tools.judge import Detection
+from tools.sheet_grid import CROP_PX, CROP_SCALE, crop_face, draw_grid
 
 
 def face_at(*box):

@@ -13,6 +13,7 @@ from realtime.sources.video import VideoFile
 from tools.judge import arcface_from_image, open_judge
 from tools.measures import FACE_MARGIN, ClipFaces, face_region
 from tools.quality import main
+from tools.seam_run import PLAIN
 
 ASSETS = Path(__file__).parents[2].parent / "shared" / "assets"
 CLIP = ASSETS / "clips" / "lp_d18_man_mouth_open.mp4"
@@ -172,6 +173,8 @@ def test_faces_are_found_at_any_size_of_the_picture(networks, pictures, size):
         (["--matrix", "d", "--faces", "a", "--steady", "--size", "8"], "--size"),
         (["--matrix", "d", "--faces", "a", "--steady", "--sheet", "b"], "--steady"),
         (["--input", "a", "--output", "b", "--face", "c", "--against", "a.b=1"], "--steady"),
+        (["--input", "a", "--output", "b", "--face", "c", "--seam"], "--seam"),
+        (["--matrix", "d", "--faces", "a", "--seam", "--steady"], "--seam"),
     ],
 )
 def test_options_that_make_no_sense_end_it_with_two(options, message, capsys):
@@ -185,6 +188,32 @@ def test_two_faces_of_one_name_are_refused(networks, capsys):
     faces = f"{FACE},{FACE}"
     assert main(["--matrix", str(CLIP.parent), "--faces", faces]) == 2
     assert "must differ" in capsys.readouterr().err
+
+
+def test_two_faces_of_one_name_are_refused_for_seams_too(capsys):
+    assert main(["--matrix", str(CLIP.parent), "--faces", f"{FACE},{FACE}", "--seam"]) == 2
+    assert "must differ" in capsys.readouterr().err
+
+
+@pytest.mark.models
+def test_rims_are_held_against_plain_feathering(
+    networks, pictures, write_clip, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    write_clip("one.mkv", pictures).rename(folder / "one.mkv")
+    report = tmp_path / "report.json"
+    options = ["--matrix", str(folder), "--faces", str(FACE), "--consent", "synthetic", "--seam"]
+    code = main([*options, "--every", "2", "--json", str(report)])
+    figures = json.loads(report.read_text())
+    own, plain = figures["seams"]
+    assert code == (0 if figures["passed"] else 1)
+    assert (own["setting"], plain["setting"]) == ("as set", " ".join(PLAIN))
+    assert own["frames"] == plain["frames"] == NUM_FRAMES // 2
+    assert own["difference"] == pytest.approx(plain["difference"], rel=0.02)
+    assert own["energy"] < 0.7 * plain["energy"]
+    assert "seam energy" in capsys.readouterr().out
 
 
 def test_missing_networks_are_told_in_one_line(tmp_path, capsys):

@@ -9,7 +9,6 @@ from realtime.errors import MediaError
 from realtime.frame import Frame, PictureSpec
 from realtime.pipeline import Pipeline, Plan
 from realtime.sinks.null import Null
-from tools.contact_sheet import CROP_PX
 from tools.measures import ClipFaces, Source
 from tools.quality_matrix import (
     PairResult,
@@ -19,6 +18,7 @@ from tools.quality_matrix import (
     list_clips,
     watched,
 )
+from tools.sheet_grid import CROP_PX
 from tools.tally import PairTally
 
 SOURCE = np.array([1, 0], np.float32)

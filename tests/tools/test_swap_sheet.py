@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from realtime.errors import MediaError
-from tools.contact_sheet import CROP_PX
 from tools.film import Film
 from tools.film_motion import FilmFace
+from tools.sheet_grid import CROP_PX
 from tools.swap_sheet import draw_rows, main, moments_from
 
 ASSETS = Path(__file__).parents[2].parent / "shared" / "assets"

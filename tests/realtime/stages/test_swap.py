@@ -190,6 +190,15 @@ def test_open_eyes_keep_the_targets_colour(opened, target):
     assert blue > green > red
 
 
+def test_eyes_that_are_kept_are_as_bright_as_they_were(identity, target):
+    image, landmarks = target(width_px=260)
+    stage = MeshSwap(MeshSwapConfig(), identity, keeps={"eyes"})
+    stage.open(SPEC, Memory())
+    frame = Frame(image.copy(), faces=[face_at(landmarks)])
+    stage.process(frame)
+    np.testing.assert_array_equal(frame.image, image)
+
+
 def test_hair_that_hangs_over_the_forehead_stays_in_front(opened, target):
     image, landmarks = target(width_px=200)
     image[:95, 135:185] = 12
