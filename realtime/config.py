@@ -23,6 +23,7 @@ from realtime.stages.mark import MarkConfig
 from realtime.stages.match import MatchConfig
 from realtime.stages.neural_swap import NeuralSwapConfig
 from realtime.stages.occlude import OccludeConfig
+from realtime.stages.restore import RestoreConfig
 from realtime.stages.swap import MeshSwapConfig
 from realtime.stages.track import TrackConfig
 
@@ -149,6 +150,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     swapper: str = Field("mesh", pattern=r"^[a-z0-9_.]+$")
     swap: MeshSwapConfig = MeshSwapConfig()
     neural: NeuralSwapConfig = NeuralSwapConfig()
+    restore: RestoreConfig = RestoreConfig()
     guard: GuardConfig = GuardConfig()
     mark: MarkConfig = MarkConfig()
 

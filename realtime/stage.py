@@ -1,7 +1,8 @@
 """The contracts that others implement: sources, stages and sinks."""
 
+from collections.abc import Mapping
 from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from realtime.frame import Frame, Image, PictureSpec
 from realtime.memory import Memory
@@ -82,6 +83,16 @@ class Stage(Protocol):
 
     def close(self) -> None:
         """Gives back what ``open`` took."""
+        ...
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """A stage that has more to tell than its times, beside what ``Stage`` asks for."""
+
+    @property
+    def counts(self) -> Mapping[str, Any]:
+        """What it did so far, ready for JSON. Any thread may ask."""
         ...
 
 

@@ -83,7 +83,7 @@ def add_sensor_noise(image: Image, read: float, shot: float, random: np.random.G
     """
     light = image.astype(np.float32)
     spread = np.sqrt(read * read + shot * light)
-    noisy = light + spread * random.standard_normal(image.shape, np.float32)
+    noisy: NDArray[np.float32] = light + spread * random.standard_normal(image.shape, np.float32)
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
 
 
@@ -105,8 +105,8 @@ def through_h264(image: Image, crf: int) -> Image:
         output.mux(stream.encode())
     buffer.seek(0)
     with av.open(buffer, "r", format="h264") as coded:
-        picture: NDArray[np.uint8] = next(coded.decode(video=0)).to_ndarray(format="bgr24")
-    return picture
+        picture = next(coded.decode(video=0)).to_ndarray(format="bgr24")
+    return np.asarray(picture, np.uint8)
 
 
 def _blur(image: Image, sigma_px: float) -> Image:

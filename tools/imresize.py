@@ -14,7 +14,9 @@ _A = -0.5
 """The free number of Keys' cubic kernel."""
 
 
-def imresize(image: NDArray[np.generic], height: int, width: int) -> NDArray[np.float64]:
+def imresize(
+    image: NDArray[np.uint8] | NDArray[np.float64], height: int, width: int
+) -> NDArray[np.float64]:
     """Bicubic ``imresize`` with antialiasing.
 
     Args:
@@ -25,16 +27,36 @@ def imresize(image: NDArray[np.generic], height: int, width: int) -> NDArray[np.
     Returns:
         f64 of the wanted size, neither rounded nor clipped.
     """
-    rows = _weights(image.shape[0], height)
-    columns = _weights(image.shape[1], width)
-    tall = np.tensordot(rows, image.astype(np.float64), axes=(1, 0))
-    return np.moveaxis(np.tensordot(columns, tall, axes=(1, 1)), 0, 1)
+    return mixed(image, line_weights(image.shape[0], height), line_weights(image.shape[1], width))
 
 
 def resized_u8(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """As ``imresize``, rounded to whole grey levels as MATLAB does for whole numbers."""
-    levels = np.floor(imresize(image, height, width) + 0.5)
-    return np.clip(levels, 0, 255).astype(np.uint8)
+    return as_levels(imresize(image, height, width))
+
+
+def mixed(
+    image: NDArray[np.uint8] | NDArray[np.float64],
+    rows: NDArray[np.float64],
+    columns: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """A picture resized by weights that are already there, for many pictures of one size.
+
+    Args:
+        image: ``(H, W)`` or ``(H, W, C)``.
+        rows: ``(height, H)`` of ``line_weights``.
+        columns: ``(width, W)`` of ``line_weights``.
+    """
+    height, width = image.shape[:2]
+    flat = image.astype(np.float64).reshape(height, -1)
+    tall = (rows @ flat).reshape(len(rows), width, -1)
+    wide: NDArray[np.float64] = columns @ tall
+    return wide.reshape(len(rows), len(columns), *image.shape[2:])
+
+
+def as_levels(image: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Rounded to whole grey levels, halves upwards, and cut at both ends."""
+    return np.clip(np.floor(image + 0.5), 0, 255).astype(np.uint8)
 
 
 def _cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -45,8 +67,8 @@ def _cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
 
 
-def _weights(given: int, wanted: int) -> NDArray[np.float64]:
-    """``(wanted, given)``: how each new pixel of a line mixes the old ones; rows sum to 1."""
+def line_weights(given: int, wanted: int) -> NDArray[np.float64]:
+    """``(wanted, given) f64``: how each new pixel of a line mixes the old ones; rows sum to 1."""
     scale = wanted / given
     squeeze = min(scale, 1.0)
     reach = math.ceil(4 / squeeze) + 2

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from realtime.frame import Image
 from tools.degrade import degrade
-from tools.imresize import resized_u8
+from tools.imresize import as_levels, line_weights, mixed
 
 KEEP_OUT_EVERY = 9
 """Of each folder every ninth picture, by name, is kept out of the training."""
@@ -130,6 +130,7 @@ class PatchSource:
         self._degraded = mixture.degraded
         self._scale = scale
         self._patch_px = patch_px
+        self._shrink = line_weights(least, patch_px)
         self._seed = seed
 
     def batch(self, step: int, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -156,13 +157,19 @@ class PatchSource:
         large = _turned(image[top : top + side, left : left + side], int(random.integers(8)))
         if random.random() < self._degraded[kind]:
             return degrade(large, self._scale, random), large
-        return resized_u8(large, self._patch_px, self._patch_px), large
+        return as_levels(mixed(large, self._shrink, self._shrink)), large
 
 
 def as_planes(images: Sequence[Image]) -> NDArray[np.float32]:
     """Pictures of one size, u8 BGR, as ``(N, 3, H, W) f32`` RGB 0..1."""
     stacked = np.stack(images)[..., ::-1].transpose(0, 3, 1, 2)
     return np.ascontiguousarray(stacked, np.float32) / np.float32(255)
+
+
+def as_picture(planes: NDArray[np.float32]) -> Image:
+    """``(3, H, W)`` RGB 0..1 as ``(H, W, 3) u8 BGR``."""
+    levels = np.rint(np.clip(planes[::-1], 0, 1) * 255)
+    return np.ascontiguousarray(levels.transpose(1, 2, 0), np.uint8)
 
 
 def _turned(patch: Image, turn: int) -> Image:

@@ -1,6 +1,7 @@
 """One training of an SR-SN network: its weights, their average, and a step of it."""
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 
 from engines.networks.srsn.losses import PatchCritic, TextureDistance, Vgg19Distance, critic_loss
 from engines.networks.srsn.network import build
-from tools.srsn_recipe import Recipe
+from realtime.frame import Image
+from tools.srsn_pictures import as_picture, as_planes
+from tools.srsn_recipe import Recipe, load_recipe
 
 AVERAGE_KEEPS = 0.999
 """How much of the averaged weights is kept in a step."""
@@ -56,9 +59,7 @@ class Training:
                 self._critic.parameters(), recipe.rate, (0.5, 0.99)
             )
 
-    def advance(
-        self, small: NDArray[np.float32], large: NDArray[np.float32]
-    ) -> dict[str, float]:
+    def advance(self, small: NDArray[np.float32], large: NDArray[np.float32]) -> dict[str, float]:
         """One step.
 
         Args:
@@ -81,7 +82,7 @@ class Training:
         nn.utils.clip_grad_norm_(self.network.parameters(), _LONGEST_STEP)
         self._optimiser.step()
         if self._critic is not None:
-            facts["critic"] = self._advance_critic(found.detach(), wanted, rate)
+            facts["critic"] = self._advance_critic(self._critic, found.detach(), wanted, rate)
         self._follow()
         self.step += 1
         return facts | {"rate": rate}
@@ -113,7 +114,9 @@ class Training:
         given = torch.load(path, map_location=self.device, weights_only=True)["average"]
         for network in (self.network, self.average):
             own = network.state_dict()
-            same = {name: t for name, t in given.items() if name in own and own[name].shape == t.shape}
+            same = {
+                name: t for name, t in given.items() if name in own and own[name].shape == t.shape
+            }
             network.load_state_dict(own | same)
 
     def _parts(self) -> dict[str, Any]:
@@ -135,14 +138,17 @@ class Training:
             self._critic.requires_grad_(False)
             parts["adversarial"] = -self._critic(found).mean()
             self._critic.requires_grad_(True)
-        total = sum((getattr(weights, name) * part for name, part in parts.items()), found.new_zeros(()))
+        total = sum(
+            (getattr(weights, name) * part for name, part in parts.items()), found.new_zeros(())
+        )
         return total, {name: part.item() for name, part in parts.items()}
 
-    def _advance_critic(self, made: Tensor, real: Tensor, rate: float) -> float:
-        assert self._critic is not None
+    def _advance_critic(
+        self, critic: PatchCritic, made: Tensor, real: Tensor, rate: float
+    ) -> float:
         for group in self._critic_optimiser.param_groups:
             group["lr"] = rate
-        loss = critic_loss(self._critic(real), self._critic(made))
+        loss = critic_loss(critic(real), critic(made))
         self._critic_optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._critic_optimiser.step()
@@ -167,3 +173,36 @@ class Training:
         if self.device != "cpu":
             return True
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+@dataclass(frozen=True, slots=True)
+class Averaged:
+    """A network with averaged weights, on the processor.
+
+    Attributes:
+        recipe: how it is trained.
+        network: in evaluation mode.
+    """
+
+    recipe: Recipe
+    network: nn.Module
+
+    def resolve(self, image: Image) -> Image:
+        """Enlarges ``(h, w, 3) u8 BGR``."""
+        with torch.inference_mode():
+            made = self.network(torch.from_numpy(as_planes([image])))
+        return as_picture(made[0].numpy())
+
+
+def load_average(checkpoint: Path) -> Averaged:
+    """The averaged weights of a checkpoint, whose name is that of its recipe.
+
+    Raises:
+        ValueError: there is no such recipe.
+        OSError: the file cannot be read.
+    """
+    recipe = load_recipe(checkpoint.stem)
+    network = build(recipe.kind, recipe.scale).eval()
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    network.load_state_dict(state["average"])
+    return Averaged(recipe, network)

@@ -1,22 +1,20 @@
 """Trains an SR-SN network: ``python -m tools.train_srsn srsn_lite_x2_fidelity --out FOLDER``.
 
-    python -m tools.train_srsn srsn_full_x2_fidelity --out runs --data photos --data faces:384,256 \\
-        --without Set5 --without BSD68 --device cuda --compile
+    python -m tools.train_srsn srsn_full_x2_fidelity --out runs --data photos \\
+        --data faces:384,256 --without Set5 --without BSD68 --device cuda --compile
 
 The recipes are in ``engines/networks/srsn/recipes.yaml``. A folder's pictures may be taken at given
-sizes (longest side in pixels). Every ninth picture of a folder is kept out; PSNR is measured on some
-of these while it trains. A training that was interrupted goes on where its last checkpoint is, with
-the same patches. Writes ``NAME.pt`` (checkpoint) and ``NAME.csv`` (log) into the folder.
+sizes (longest side in pixels). Every ninth picture of a folder is kept out, and PSNR is measured on
+some of these while it trains. A training that was interrupted goes on where its last checkpoint is,
+with the same patches. Writes ``NAME.pt`` (checkpoint) and ``NAME.csv`` (log) into the folder.
 """
 
 import argparse
 import csv
-import dataclasses
-import math
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -24,12 +22,13 @@ from types import FrameType
 import cv2
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
-from tools.eval_sr import luma_psnr, resolve
+from tools.eval_sr import luma_psnr
 from tools.imresize import resized_u8
 from tools.srsn_pictures import Folder, Mixture, PatchSource, load_folder, picture_names
 from tools.srsn_recipe import Recipe, load_recipe
-from tools.srsn_training import Training
+from tools.srsn_training import Averaged, Training
 
 LOG_EVERY = 50
 CHECK_EVERY = 1000
@@ -46,6 +45,7 @@ def kept_out_psnr(training: Training, folders: Sequence[Folder]) -> float:
     These are shrunk plainly, as the published test sets are.
     """
     scale = training.recipe.scale
+    averaged = Averaged(training.recipe, training.average)
     values = []
     for folder in folders:
         for image in folder.kept_out[:CHECKED_PER_FOLDER]:
@@ -53,7 +53,7 @@ def kept_out_psnr(training: Training, folders: Sequence[Folder]) -> float:
             height, width = (min(length, CHECKED_PX) // scale * scale for length in image.shape[:2])
             large = np.ascontiguousarray(image[top : top + height, left : left + width])
             small = resized_u8(large, height // scale, width // scale)
-            values.append(luma_psnr(resolve(training.average, small), large, scale))
+            values.append(luma_psnr(averaged.resolve(small), large, scale))
     return float(np.mean(values))
 
 
@@ -106,29 +106,43 @@ def load_folders(data: Sequence[str], without: Sequence[Path]) -> list[Folder]:
     """Reads ``FOLDER`` or ``FOLDER:384,256`` for each; never a picture named as one of the others.
 
     Raises:
-        ValueError: a folder holds no pictures.
+        ValueError: a folder holds no pictures, or a size is no number.
     """
     unwanted = {name.stem for folder in without for name in picture_names(folder)}
     folders = []
     for text in data:
         path, _, sizes = text.partition(":")
-        folders.append(load_folder(Path(path), unwanted, [int(one) for one in sizes.split(",") if one]))
+        sizes_px = [int(size) for size in sizes.split(",") if size]
+        folders.append(load_folder(Path(path), unwanted, sizes_px))
     return folders
 
 
-def begin(recipe: Recipe, out: Path, device: str, seed: int, options: Mapping[str, object]) -> Training:
-    """A training as its checkpoint left it, or a fresh one, from another network's weights if so.
+def begin(training: Training, out: Path) -> None:
+    """Goes on from the training's own checkpoint, or from the network that it starts from.
 
     Raises:
         ValueError: a network that it starts from has not been trained.
     """
-    training = Training(recipe, device, seed, vgg=options.get("vgg"), fast=bool(options.get("compile")))
+    recipe = training.recipe
     checkpoint = out / f"{recipe.name}.pt"
     if checkpoint.exists():
         training.load(checkpoint)
     elif recipe.start_from:
         training.start_from(out / f"{recipe.start_from}.pt")
-    return training
+
+
+def expect_folders(recipe: Recipe, count: int) -> Mixture:
+    """What the recipe says of so many folders.
+
+    Raises:
+        ValueError: it speaks of another number of them.
+    """
+    if not len(recipe.weights) == len(recipe.degraded) == count:
+        raise ValueError(
+            f"--data: must be given {len(recipe.weights)} times for {recipe.name}, got {count}. "
+            "Name the folders in the recipe's order."
+        )
+    return Mixture(recipe.weights, recipe.degraded)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -148,22 +162,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--vgg", type=Path, help="VGG19 weights for the perceptual loss")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
+    # The patches are small: threads for them would only wait for each other.
     cv2.setNumThreads(1)
+    threadpool_limits(1, user_api="blas")
     try:
         recipe = load_recipe(options.network)
         if options.steps is not None:
             recipe = recipe.model_copy(update={"steps": options.steps})
+        mixture = expect_folders(recipe, len(options.data))
         folders = load_folders(options.data, options.without)
+        source = PatchSource(folders, mixture, recipe.scale, recipe.patch_px, options.seed)
         options.out.mkdir(parents=True, exist_ok=True)
-        training = begin(recipe, options.out, options.device, options.seed, vars(options))
-        source = PatchSource(
-            folders,
-            Mixture(recipe.weights[: len(folders)], recipe.degraded[: len(folders)]),
-            recipe.scale,
-            recipe.patch_px,
-            options.seed,
+        training = Training(
+            recipe, options.device, options.seed, vgg=options.vgg, fast=options.compile
         )
-    except ValueError as error:
+        begin(training, options.out)
+    except (OSError, ValueError) as error:
         print(f"train_srsn: {error}", file=sys.stderr)
         return 2
     run(training, source, folders, options.out / recipe.name)

@@ -31,7 +31,7 @@ from engines.models.original_store import OriginalStore
 from engines.opener import OpenNetwork, open_exactly
 from engines.session import Session
 
-_PICTURE_ROLES = frozenset({"swapper", "deepface", "mask", "restorer"})
+_PICTURE_ROLES = frozenset({"swapper", "deepface", "mask", "restorer", "enlarger"})
 """What networks do whose output becomes a picture of 8 bits a value."""
 
 
@@ -98,7 +98,7 @@ class ModelLibrary:
             ModelError: there is no such name.
         """
         entry = self._store.entry(name)
-        is_cached = self._store.path(name).is_file()
+        is_cached = self._store.is_here(name)
         return Description(name, entry, is_cached, self._store.record(name) is not None)
 
     @property

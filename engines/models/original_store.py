@@ -82,9 +82,18 @@ class OriginalStore:
             return self._imported.path(name)
         return self._cache_dir / f"{name}.{self.entry(name).format}"
 
+    def is_here(self, name: str) -> bool:
+        """Whether the original lies in the cache, or came with the program.
+
+        Raises:
+            ModelError: there is no such name.
+        """
+        return self.entry(name).packaged is not None or self.path(name).is_file()
+
     def read(self, name: str) -> Original | None:
-        """The cached original; one that does not match its hash counts as missing."""
-        data = read_if_present(self.path(name))
+        """The original that is here; one that does not match its hash counts as missing."""
+        packaged = self.entry(name).packaged
+        data = packaged.read() if packaged else read_if_present(self.path(name))
         if data is None or (sha256 := sha256_of(data)) not in self.entry(name).hashes:
             return None
         return Original(data, sha256)
@@ -134,6 +143,11 @@ class OriginalStore:
                 raise ModelError(
                     f"{self.path(name)}: must be the file that was imported as {name}, "
                     "got none or another one. Import it again."
+                )
+            if self.entry(name).packaged is not None:
+                raise ModelError(
+                    f"{name}: must have come with the program, got none or a changed file. "
+                    "Install rt-swap again."
                 )
         if self._offline:
             raise ModelError(

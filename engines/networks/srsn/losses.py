@@ -1,6 +1,7 @@
 """What the training of the SR-SN networks makes small: L1, a perceptual and an adversarial part."""
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 _LUMA = (0.299, 0.587, 0.114)
 
 _VGG_LAYERS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
-"""VGG19 (Simonyan and Zisserman 2015): how many convolutions of how many channels between poolings."""
+"""VGG19 (Simonyan and Zisserman 2015): convolutions between poolings, and their channels."""
 
 _VGG_TAPS = ((2, 0.1), (7, 0.1), (16, 1.0), (25, 1.0), (34, 1.0))
 """Index and weight of the layers that are compared, before their activation (Real-ESRGAN)."""
@@ -106,7 +107,7 @@ class PatchCritic(nn.Module):  # type: ignore[misc]
         super().__init__()
         widths = (3, channels, 2 * channels, 4 * channels)
         layers: list[nn.Module] = []
-        for given, wanted in zip(widths, widths[1:], strict=False):
+        for given, wanted in pairwise(widths):
             layers += [
                 spectral_norm(nn.Conv2d(given, wanted, 4, stride=2, padding=1)),
                 nn.LeakyReLU(0.2),
@@ -132,7 +133,7 @@ def _energy(answers: Tensor) -> Tensor:
 
 
 def _derivatives() -> Tensor:
-    """``(7, 9, 9)`` Gaussian derivatives: first order at 4 directions, second at 3, of equal size."""
+    """``(7, 9, 9)`` Gaussian derivatives: of first order in 4 directions, of second in 3."""
     reach = _BANK_SIZE // 2
     y, x = torch.meshgrid(*[torch.arange(-reach, reach + 1.0)] * 2, indexing="ij")
     bell = torch.exp(-(x * x + y * y) / (2 * _BANK_SIGMA**2))

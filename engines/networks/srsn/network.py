@@ -5,7 +5,8 @@ add the bicubic enlargement of the input at the end, so that what is learnt is o
 lacks and the mean colour stays where it is. Batch normalisation would shift it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -68,7 +69,11 @@ class Bicubic(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> Tensor:
         """Enlarges ``(N, 3, H, W)``."""
-        return self.shuffle(nn.functional.conv2d(self.border(x), self.weight))
+        return self.shuffle(self.phases(x))
+
+    def phases(self, x: Tensor) -> Tensor:
+        """The new pixels as channels of the old ones, for PixelShuffle to spread out."""
+        return nn.functional.conv2d(self.border(x), self.weight)
 
 
 class ResidualBlock(nn.Module):  # type: ignore[misc]
@@ -143,20 +148,22 @@ class SrsnLite(nn.Module):  # type: ignore[misc]
         parts: list[nn.Module] = [nn.Conv2d(3, channels, 5, padding=2), nn.ReLU()]
         for _ in range(layers):
             parts += [nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU()]
-        parts += [nn.Conv2d(channels, 3 * scale * scale, 3, padding=1), nn.PixelShuffle(scale)]
+        parts.append(nn.Conv2d(channels, 3 * scale * scale, 3, padding=1))
         self.layers = nn.Sequential(*parts)
         self.bicubic = Bicubic(scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """Enlarges ``(N, 3, H, W)`` RGB 0..1; the result stays in 0..1."""
-        return (self.detail(x) + self.bicubic(x)).clamp(0.0, 1.0)
+        # All before the pixels are spread out: runtimes merge it with the convolution there.
+        phases = self.layers(x - _GREY) + self.bicubic.phases(x)
+        return self.bicubic.shuffle(phases.clamp(0.0, 1.0))
 
     def detail(self, x: Tensor) -> Tensor:
         """What bicubic enlargement of ``(N, 3, H, W)`` lacks."""
-        return self.layers(x - _GREY)
+        return self.bicubic.shuffle(self.layers(x - _GREY))
 
 
-KINDS: dict[str, Callable[[int], nn.Module]] = {"full": Srsn, "lite": SrsnLite}
+KINDS: Mapping[str, Callable[[int], nn.Module]] = MappingProxyType({"full": Srsn, "lite": SrsnLite})
 
 
 def build(kind: str, scale: int) -> nn.Module:

@@ -1,0 +1,234 @@
+"""The stage that gives swapped faces the detail that their network's few pixels lack."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field, model_validator
+
+from engines.families.crops import cut_crop, feathered_box
+from engines.families.enlarger import Enlarger
+from engines.families.restorer import Restorer
+from realtime.five_points import five_points
+from realtime.frame import Face, Frame, Image, Layer, PictureSpec
+from realtime.geometry import compose, invert
+from realtime.ladder import QualityLadder
+from realtime.memory import Memory
+from realtime.metrics import Json
+
+OFF = "off"
+
+_FINE_RATIO = 1.25
+"""A layer pixel that is enlarged to this many of the picture's at most is fine enough."""
+
+_LARGE_RATIO = 2 * math.sqrt(2)
+"""From here on four times the pixels are nearer to what the picture can show than twice."""
+
+
+class RestoreConfig(BaseModel, frozen=True, extra="forbid"):
+    """How swapped faces are restored; a word alone stands for the model.
+
+    Attributes:
+        model: ``off``; ``lite`` or ``full`` for the super-resolution networks that come with the
+            program; or the name of a restoring network.
+        look: of the networks that come with the program: ``fidelity`` invents nothing,
+            ``perceptual`` draws likely texture.
+        strength: how much of it is seen, 0..1.
+        ladder: with live input it rests while the machine cannot keep up.
+    """
+
+    model: str = Field(OFF, pattern=r"^[a-z0-9_.]+$")
+    look: Literal["fidelity", "perceptual"] = "fidelity"
+    strength: float = Field(1.0, ge=0.0, le=1.0)
+    ladder: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _word(cls, value: Any) -> Any:
+        """YAML reads a bare ``off`` as False, here and inside."""
+        if isinstance(value, Mapping):
+            return {**value, "model": OFF} if value.get("model") is False else value
+        return {"model": OFF if value is False else value}
+
+
+@dataclass(frozen=True, slots=True)
+class Restorers:
+    """What the stage runs, loaded: enlargers by their scale, or one restoring network."""
+
+    enlargers: Mapping[int, Enlarger] = field(default_factory=dict)
+    restorer: Restorer | None = None
+
+
+OpenRestorers = Callable[[], AbstractContextManager[Restorers]]
+
+
+class Restore:
+    """Replaces every face's layer with a finer one; before it is laid over the picture.
+
+    Each layer is worked on as it is, without a memory, so a steady layer stays steady.
+    """
+
+    def __init__(self, config: RestoreConfig, open_restorers: OpenRestorers) -> None:
+        """Takes its settings; networks are loaded by ``open``."""
+        self._config = config
+        self._open_restorers = open_restorers
+        self._opened = ExitStack()
+        self._restorers: Restorers | None = None
+        self._ladder: QualityLadder | None = None
+        self._faces: dict[str, int] = {}
+
+    @property
+    def name(self) -> str:
+        """``restore``."""
+        return "restore"
+
+    @property
+    def counts(self) -> Json:
+        """How many faces were worked on and how, and what the quality ladder did."""
+        found: Json = {"faces": dict(sorted(self._faces.items()))}
+        if self._ladder is not None:
+            ladder = self._ladder.counts
+            found["ladder"] = {
+                "switched_off": ladder.switched_off,
+                "switched_on": ladder.switched_on,
+                "rested": ladder.rested,
+            }
+        return found
+
+    def open(self, spec: PictureSpec, memory: Memory) -> None:  # noqa: ARG002
+        """Loads the networks.
+
+        Raises:
+            ModelError: one is missing or unusable.
+        """
+        with ExitStack() as opening:
+            self._restorers = opening.enter_context(self._open_restorers())
+            self._opened = opening.pop_all()
+        self._ladder = QualityLadder() if spec.live and self._config.ladder else None
+        self._faces = {}
+
+    def process(self, frame: Frame) -> None:
+        """Changes the layers of the frame's faces.
+
+        Raises:
+            ModelError: a network fails, or gives no picture.
+        """
+        if self._restorers is None:
+            raise RuntimeError("Restore.process: the stage must be open, got a closed one.")
+        ladder = self._ladder
+        if ladder is not None and not ladder.allows(seq=frame.seq, now_ns=frame.captured_ns):
+            return
+        if self._config.strength == 0.0:
+            return
+        drawn = [face for face in frame.faces if face.layer is not None]
+        if self._restorers.restorer is not None:
+            for face in drawn:
+                self._restore(self._restorers.restorer, face, frame.image)
+        else:
+            self._enlarge(self._restorers.enlargers, drawn)
+
+    def close(self) -> None:
+        """Lets the networks go."""
+        self._restorers = None
+        self._opened.close()
+
+    def _enlarge(self, enlargers: Mapping[int, Enlarger], faces: Sequence[Face]) -> None:
+        """Layers of one size go through the network together."""
+        alike: dict[tuple[int, tuple[int, ...]], list[Face]] = {}
+        for face in faces:
+            if face.layer is None:
+                continue
+            scale = scale_for(face.layer, tuple(enlargers))
+            if scale == 1:
+                self._count("fine_already", 1)
+            elif face.layer.face.size:
+                alike.setdefault((scale, face.layer.face.shape), []).append(face)
+        for (scale, _), group in alike.items():
+            layers = [face.layer for face in group if face.layer is not None]
+            for face, layer in zip(group, self._enlarged(enlargers[scale], layers), strict=True):
+                face.layer = layer
+            self._count(f"enlarged_x{scale}", len(group))
+
+    def _enlarged(self, enlarger: Enlarger, layers: Sequence[Layer]) -> list[Layer]:
+        scale = enlarger.scale
+        height, width = layers[0].alpha.shape
+        size = width * scale, height * scale
+        made = [np.empty((size[1], size[0], 3), np.uint8) for _ in layers]
+        enlarger.enlarge([layer.face for layer in layers], out=made)
+        middle = (scale - 1) / 2
+        larger_from_crop = np.array([[scale, 0.0, middle], [0.0, scale, middle]])
+        found = []
+        for layer, fine in zip(layers, made, strict=True):
+            face = fine
+            if self._config.strength < 1.0:
+                plain = cv2.resize(layer.face, size, interpolation=cv2.INTER_CUBIC)
+                face = self._mixed(np.asarray(plain, np.uint8), fine)
+            alpha = np.asarray(cv2.resize(layer.alpha, size), np.uint8)
+            place = compose(larger_from_crop, layer.crop_from_image)
+            found.append(Layer(face, alpha, place, layer.origin))
+        return found
+
+    def _restore(self, restorer: Restorer, face: Face, image: Image) -> None:
+        """Puts one face, as it would be seen, through a network with an alignment of its own."""
+        layer = face.layer
+        if layer is None or not layer.face.size:
+            return
+        size_px = restorer.crop_px
+        crop_from_image = restorer.fit(five_points(face.landmarks))
+        crop: Image = np.empty((size_px, size_px, 3), np.uint8)
+        cut_crop(image, crop_from_image, out=crop)
+        crop_from_layer = compose(crop_from_image, invert(layer.crop_from_image))
+        square = size_px, size_px
+        alpha = np.asarray(cv2.warpAffine(layer.alpha, crop_from_layer, square), np.uint8)
+        drawn = cv2.warpAffine(
+            layer.face,
+            crop_from_layer,
+            square,
+            flags=cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        plain = _laid(np.asarray(drawn, np.uint8), alpha, crop)
+        restored = np.empty_like(plain)
+        restorer.restore(plain, out=restored)
+        seen = cv2.min(alpha, feathered_box(size_px))
+        mixed = self._mixed(plain, restored)
+        face.layer = Layer(mixed, np.asarray(seen, np.uint8), crop_from_image, layer.origin)
+        self._count("restored", 1)
+
+    def _mixed(self, plain: Image, restored: Image) -> Image:
+        """The restored picture at the strength that is asked for."""
+        strength = self._config.strength
+        if strength >= 1.0:
+            return restored
+        return np.asarray(cv2.addWeighted(restored, strength, plain, 1.0 - strength, 0.0), np.uint8)
+
+    def _count(self, what: str, number: int) -> None:
+        self._faces[what] = self._faces.get(what, 0) + number
+
+
+def scale_for(layer: Layer, scales: Sequence[int]) -> int:
+    """How many times as many pixels a layer needs to be as fine as the picture.
+
+    Args:
+        layer: a face before it is laid over the picture.
+        scales: what there are networks for.
+
+    Returns:
+        One of the scales; 1 where the layer is fine enough.
+    """
+    first = layer.crop_from_image[:, 0]
+    ratio = 1.0 / max(math.hypot(*first.tolist()), 1e-6)
+    if ratio <= _FINE_RATIO or not scales:
+        return 1
+    return max(scales) if ratio >= _LARGE_RATIO else min(scales)
+
+
+def _laid(face: Image, alpha: NDArray[np.uint8], around: Image) -> Image:
+    """A face over its surroundings, of the same size."""
+    weight = np.multiply(alpha, np.float32(1 / 255))
+    return np.asarray(cv2.blendLinear(face, around, weight, np.float32(1.0) - weight), np.uint8)

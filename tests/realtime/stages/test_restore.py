@@ -1,0 +1,221 @@
+from contextlib import contextmanager
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from engines.errors import ModelError
+from engines.families.enlarger import Enlarger
+from engines.families.restorer import Restorer
+from engines.families.templates import template_points
+from engines.models.catalogue import bundled_catalogue
+from engines.onnxruntime import OnnxRuntimeSession
+from realtime.frame import Face, Frame, Layer, PictureSpec, Pose
+from realtime.geometry import apply
+from realtime.ladder import SECOND_NS
+from realtime.memory import Memory
+from realtime.stage import Counted, Stage
+from realtime.stages.composite import lay
+from realtime.stages.restore import Restore, RestoreConfig, Restorers, scale_for
+
+FAMILIES = bundled_catalogue().families
+SPEC = PictureSpec(320, 240, Fraction(30), live=False)
+LIVE = PictureSpec(320, 240, Fraction(30), live=True)
+EYES = ((33, 133), (362, 263))
+
+
+def smooth(height, width):
+    rows, columns = np.indices((height, width))
+    waves = [np.sin(columns / 13 + n) + np.cos(rows / (11 + 4 * n)) for n in range(3)]
+    return np.asarray(np.rint(127 + 50 * np.stack(waves, axis=-1)), np.uint8)
+
+
+def face_of(side=40, *, ratio=2.0, at=(60.0, 50.0), track_id=1):
+    """A face drawn on a square crop, each pixel of which is so many of the picture's wide."""
+    left, top = at
+    crop_from_image = np.array([[1 / ratio, 0, -left / ratio], [0, 1 / ratio, -top / ratio]])
+    layer = Layer(smooth(side, side), np.full((side, side), 255, np.uint8), crop_from_image, 3)
+    landmarks = np.zeros((468, 3), np.float32)
+    points = (template_points("ffhq_512", 512) / 512 - 0.5) * side * ratio
+    points += np.array(at) + side * ratio / 2
+    for indices, point in zip((*EYES, (1, 4), (61,), (291,)), points, strict=True):
+        landmarks[list(indices), :2] = point
+    return Face(track_id, np.zeros(4, np.float32), landmarks, 0.9, Pose(0, 0, 0), layer=layer)
+
+
+@pytest.fixture
+def open_stage(twins):
+    """Gives a function that opens a stage around twins of the networks."""
+    opened = []
+
+    def run(*scales, spec=SPEC, restorer=None, **settings):
+        @contextmanager
+        def networks():
+            sessions = {k: OnnxRuntimeSession(twins.enlarger(k)) for k in scales}
+            found = {k: Enlarger(s, FAMILIES[f"enlarger_x{k}"]) for k, s in sessions.items()}
+            own = None
+            if restorer is not None:
+                session = OnnxRuntimeSession(twins.restorer(256))
+                own = Restorer(session, FAMILIES["gpen_256"])
+            opened.append("open")
+            yield Restorers(found, own)
+            opened.append("closed")
+
+        stage = Restore(RestoreConfig(model="lite", **settings), networks)
+        stage.open(spec, Memory())
+        return stage
+
+    run.opened = opened
+    return run
+
+
+def restored(stage, *faces, **frame):
+    stage.process(Frame(np.full((240, 320, 3), 90, np.uint8), faces=list(faces), **frame))
+    return [face.layer for face in faces]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "scale"), [(0.6, 1), (1.0, 1), (1.2, 1), (1.5, 2), (2.5, 2), (3.0, 4), (8.0, 4)]
+)
+def test_the_scale_is_what_the_picture_can_show(ratio, scale):
+    assert scale_for(face_of(ratio=ratio).layer, (2, 4)) == scale
+
+
+def test_where_there_is_one_scale_only_it_is_taken():
+    assert scale_for(face_of(ratio=3.5).layer, (2,)) == 2
+    assert scale_for(face_of(ratio=1.5).layer, (4,)) == 4
+    assert scale_for(face_of(ratio=3.5).layer, ()) == 1
+
+
+@pytest.mark.parametrize(("ratio", "scale"), [(2.0, 2), (4.0, 4)])
+def test_a_layer_gets_more_pixels_in_the_same_place(open_stage, ratio, scale):
+    stage, face = open_stage(2, 4), face_of(ratio=ratio, at=(10.0, 20.0))
+    before = face.layer
+    (after,) = restored(stage, face)
+    assert after.face.shape == (40 * scale, 40 * scale, 3)
+    assert after.alpha.shape == (40 * scale, 40 * scale)
+    assert after.origin == 3
+    # The twin makes squares of pixels: the middle of each lies where the pixel was.
+    pixels = np.array([[0.0, 0.0], [39.0, 12.0]])
+    places = apply(cv2.invertAffineTransform(before.crop_from_image), pixels)
+    np.testing.assert_allclose(
+        apply(after.crop_from_image, places), pixels * scale + (scale - 1) / 2, atol=1e-9
+    )
+    np.testing.assert_array_equal(
+        after.face, before.face.repeat(scale, axis=0).repeat(scale, axis=1)
+    )
+    assert stage.counts["faces"] == {f"enlarged_x{scale}": 1}
+
+
+def test_what_is_laid_over_the_picture_stays_where_it_was(open_stage):
+    face = face_of(ratio=2.0)
+    plain, fine = (np.full((240, 320, 3), 90, np.uint8) for _ in range(2))
+    lay(face.layer.face, face.layer.alpha, face.layer.crop_from_image, out=plain)
+    (layer,) = restored(open_stage(2), face)
+    lay(layer.face, layer.alpha, layer.crop_from_image, out=fine)
+    apart = np.abs(plain[60:120, 70:130].astype(int) - fine[60:120, 70:130])
+    assert apart.mean() < 3
+    assert np.abs(apart.mean(axis=(0, 1))).max() < 3
+
+
+def test_a_layer_as_fine_as_the_picture_is_left_alone(open_stage):
+    stage, face = open_stage(2, 4), face_of(ratio=1.0)
+    before = face.layer
+    assert restored(stage, face) == [before]
+    assert stage.counts["faces"] == {"fine_already": 1}
+
+
+def test_strength_nothing_changes_nothing(open_stage):
+    face = face_of(ratio=2.0)
+    before = face.layer
+    assert restored(open_stage(2, strength=0.0), face) == [before]
+
+
+def test_half_the_strength_is_half_way_from_plain_enlargement(open_stage):
+    plain = cv2.resize(face_of().layer.face, (80, 80), interpolation=cv2.INTER_CUBIC)
+    (full,) = restored(open_stage(2), face_of())
+    (half,) = restored(open_stage(2, strength=0.5), face_of())
+    wanted = (plain.astype(float) + full.face) / 2
+    assert np.abs(half.face - wanted).max() <= 1
+
+
+def test_faces_of_one_size_go_through_together_and_none_is_mixed_up(open_stage):
+    stage = open_stage(2, 4)
+    faces = [face_of(track_id=1), face_of(24, track_id=2), face_of(track_id=3, ratio=2.2)]
+    faces[2].layer.face[:] = 255 - faces[2].layer.face
+    before = [face.layer.face for face in faces]
+    after = restored(stage, *faces)
+    for given, layer in zip(before, after, strict=True):
+        np.testing.assert_array_equal(layer.face, given.repeat(2, axis=0).repeat(2, axis=1))
+    assert stage.counts["faces"] == {"enlarged_x2": 3}
+
+
+def test_faces_that_were_not_drawn_are_passed_over(open_stage):
+    face = face_of()
+    face.layer = None
+    assert restored(open_stage(2), face) == [None]
+
+
+def test_a_restoring_network_sees_the_face_in_its_surroundings_and_in_its_own_place(open_stage):
+    stage, face = open_stage(restorer=True), face_of(ratio=2.0)
+    drawn = np.full((240, 320, 3), 90, np.uint8)
+    lay(face.layer.face, face.layer.alpha, face.layer.crop_from_image, out=drawn)
+    (layer,) = restored(stage, face)
+    assert layer.face.shape == (256, 256, 3)
+    assert stage.counts["faces"] == {"restored": 1}
+    # The twin turns light into dark.
+    seen = cv2.warpAffine(drawn, layer.crop_from_image, (256, 256))
+    middle = slice(112, 144)
+    apart = 255 - seen[middle, middle].astype(int) - layer.face[middle, middle]
+    assert np.abs(apart).mean() < 3
+    assert layer.alpha[0].max() == 0
+    assert layer.alpha[128, 128] == 255
+
+
+def test_with_a_camera_it_rests_while_the_machine_is_late(open_stage):
+    stage = open_stage(2, spec=LIVE)
+    for seq in range(0, 120, 2):
+        restored(stage, face_of(), seq=seq, captured_ns=seq * SECOND_NS // 30)
+    counts = stage.counts
+    assert counts["ladder"]["switched_off"] == 1
+    assert counts["ladder"]["rested"] + counts["faces"]["enlarged_x2"] == 60
+    assert counts["ladder"]["rested"] > 20
+
+
+@pytest.mark.parametrize(("spec", "ladder"), [(SPEC, True), (LIVE, False)])
+def test_files_and_those_who_want_it_never_rest(open_stage, spec, ladder):
+    stage = open_stage(2, spec=spec, ladder=ladder)
+    for seq in range(0, 120, 2):
+        restored(stage, face_of(), seq=seq, captured_ns=seq * SECOND_NS // 30)
+    assert stage.counts == {"faces": {"enlarged_x2": 60}}
+
+
+def test_networks_are_let_go_with_the_stage(open_stage):
+    stage = open_stage(2)
+    assert isinstance(stage, Stage)
+    assert isinstance(stage, Counted)
+    assert stage.name == "restore"
+    stage.close()
+    assert open_stage.opened == ["open", "closed"]
+    with pytest.raises(RuntimeError, match="must be open"):
+        restored(stage, face_of())
+
+
+def test_a_network_that_cannot_be_opened_is_told():
+    @contextmanager
+    def networks():
+        raise ModelError("gone")
+        yield
+
+    with pytest.raises(ModelError, match="gone"):
+        Restore(RestoreConfig(), networks).open(SPEC, Memory())
+
+
+def test_a_word_alone_names_the_model_and_off_may_be_bare():
+    assert RestoreConfig.model_validate("full").model == "full"
+    assert RestoreConfig.model_validate(False).model == "off"
+    assert RestoreConfig.model_validate({"model": False, "strength": 0.5}).model == "off"
+    with pytest.raises(ValidationError):
+        RestoreConfig.model_validate({"strength": 2})
