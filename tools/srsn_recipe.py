@@ -18,6 +18,7 @@ class Losses(BaseModel):
     l1: Annotated[float, Field(ge=0)]
     perceptual: Annotated[float, Field(ge=0)]
     adversarial: Annotated[float, Field(ge=0)]
+    colour: Annotated[float, Field(ge=0)]
 
 
 class Recipe(BaseModel):

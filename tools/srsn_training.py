@@ -10,7 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from engines.networks.srsn.losses import PatchCritic, TextureDistance, Vgg19Distance, critic_loss
+from engines.networks.srsn.losses import (
+    PatchCritic,
+    TextureDistance,
+    Vgg19Distance,
+    colour_loss,
+    critic_loss,
+)
 from engines.networks.srsn.network import build
 from realtime.frame import Image
 from tools.srsn_pictures import as_picture, as_planes
@@ -21,6 +27,9 @@ AVERAGE_KEEPS = 0.999
 
 _WARM_STEPS = 200
 _LAST_SHARE = 0.01
+_WINDOW = 8
+"""Side of the windows whose mean colour is to stay, in pixels of the small picture."""
+
 _BETAS = (0.9, 0.99)
 _LONGEST_STEP = 1.0
 """Gradients longer than this are cut; the rate would be too high for them."""
@@ -74,9 +83,9 @@ class Training:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         with torch.autocast(self.device, torch.bfloat16, enabled=self._in_16_bits()):
-            detail = self._detail(x)
-        found = detail.float() + self.network.bicubic(x)
-        loss, facts = self._loss(found, wanted)
+            detail = self._detail(x).float()
+        found = detail + self.network.bicubic(x)
+        loss, facts = self._loss(found, wanted, detail)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), _LONGEST_STEP)
@@ -129,9 +138,14 @@ class Training:
             return parts
         return parts | {"critic": self._critic, "critic_optimiser": self._critic_optimiser}
 
-    def _loss(self, found: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def _loss(
+        self, found: Tensor, wanted: Tensor, detail: Tensor
+    ) -> tuple[Tensor, dict[str, float]]:
         weights = self.recipe.losses
-        parts = {"l1": nn.functional.l1_loss(found, wanted)}
+        parts = {
+            "l1": nn.functional.l1_loss(found, wanted),
+            "colour": colour_loss(detail, _WINDOW * self.recipe.scale),
+        }
         if self._distance is not None:
             parts["perceptual"] = self._distance(found, wanted)
         if self._critic is not None:

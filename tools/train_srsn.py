@@ -36,7 +36,17 @@ SAVE_EVERY = 500
 CHECKED_PER_FOLDER = 6
 CHECKED_PX = 192
 
-COLUMNS = ("step", "seconds", "rate", "l1", "perceptual", "adversarial", "critic", "psnr_db")
+COLUMNS = (
+    "step",
+    "seconds",
+    "rate",
+    "l1",
+    "colour",
+    "perceptual",
+    "adversarial",
+    "critic",
+    "psnr_db",
+)
 
 
 def kept_out_psnr(training: Training, folders: Sequence[Folder]) -> float:

@@ -5,7 +5,7 @@ The data stands in the YAML files of ``engines.models.entries``; the classes her
 
 from collections.abc import Mapping
 from importlib import resources
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -89,10 +89,10 @@ class Packaged(BaseModel):
     package: Annotated[str, Field(pattern=r"^engines(\.[a-z0-9_]+)*$")]
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")]
 
-    def read(self) -> bytes | None:
-        """The file's bytes; None where the installation lacks it."""
-        file = resources.files(self.package).joinpath(self.file)
-        return file.read_bytes() if file.is_file() else None
+    @property
+    def path(self) -> Path:
+        """Where it lies in this installation."""
+        return Path(str(resources.files(self.package).joinpath(self.file)))
 
 
 class KnownFile(BaseModel):

@@ -98,7 +98,7 @@ class ModelLibrary:
             ModelError: there is no such name.
         """
         entry = self._store.entry(name)
-        is_cached = self._store.is_here(name)
+        is_cached = self._store.path(name).is_file()
         return Description(name, entry, is_cached, self._store.record(name) is not None)
 
     @property
@@ -151,7 +151,8 @@ class ModelLibrary:
                 f"{path}: this file is known as {known} of the family {own.family}, got "
                 f"{name or known} of {family or own.family}. Leave --name and --family out."
             )
-        write_atomically(self._store.path(known), data)
+        if own.packaged is None:
+            write_atomically(self._store.path(known), data)
         return self.describe(known)
 
     def remove(self, name: str) -> None:
@@ -161,6 +162,8 @@ class ModelLibrary:
             ModelError: there is no such name, or nothing of it is here.
         """
         original = self._store.path(name)
+        if self._store.entry(name).packaged is not None:
+            raise ModelError(f"{name}: must not come with the program to be removed. Leave it.")
         if not original.is_file():
             raise ModelError(f"{name}: must be in {self._cache_dir}, got nothing of it there.")
         if self._store.record(name) is not None:

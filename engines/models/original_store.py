@@ -80,20 +80,14 @@ class OriginalStore:
         """
         if self.record(name) is not None:
             return self._imported.path(name)
-        return self._cache_dir / f"{name}.{self.entry(name).format}"
-
-    def is_here(self, name: str) -> bool:
-        """Whether the original lies in the cache, or came with the program.
-
-        Raises:
-            ModelError: there is no such name.
-        """
-        return self.entry(name).packaged is not None or self.path(name).is_file()
+        entry = self.entry(name)
+        if entry.packaged is not None:
+            return entry.packaged.path
+        return self._cache_dir / f"{name}.{entry.format}"
 
     def read(self, name: str) -> Original | None:
         """The original that is here; one that does not match its hash counts as missing."""
-        packaged = self.entry(name).packaged
-        data = packaged.read() if packaged else read_if_present(self.path(name))
+        data = read_if_present(self.path(name))
         if data is None or (sha256 := sha256_of(data)) not in self.entry(name).hashes:
             return None
         return Original(data, sha256)

@@ -22,6 +22,9 @@ _VGG_STD = (0.229, 0.224, 0.225)
 _BANK_SIZE = 9
 _BANK_SIGMA = 1.2
 _BANK_LEVELS = 3
+_UNSEEN = 0.5 / 255
+"""A shift of colour up to which nobody sees it."""
+
 _ENERGY_WINDOW = 8
 _ENERGY_FLOOR = 1e-4
 
@@ -118,6 +121,20 @@ class PatchCritic(nn.Module):  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         """A score for each patch of ``(N, 3, H, W)`` RGB 0..1, higher where it looks real."""
         return self.layers(2 * x - 1)
+
+
+def colour_loss(detail: Tensor, window: int) -> Tensor:
+    """How far the mean colour of windows is moved, from what is added to plain enlargement.
+
+    Detail has a mean of nothing; what has not is a shift, which shows on skin.
+
+    Args:
+        detail: ``(N, 3, H, W)``.
+        window: side of a window, pixels; no larger than the picture.
+    """
+    means = nn.functional.avg_pool2d(detail, window)
+    # Rounded off at nothing: a network that begins there would be held fast by a kink.
+    return ((means.square() + _UNSEEN**2).sqrt() - _UNSEEN).mean()
 
 
 def critic_loss(real: Tensor, made: Tensor) -> Tensor:

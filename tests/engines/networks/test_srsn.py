@@ -9,6 +9,7 @@ from engines.networks.srsn.losses import (  # noqa: E402
     PatchCritic,
     TextureDistance,
     Vgg19Distance,
+    colour_loss,
     critic_loss,
 )
 from engines.networks.srsn.network import KINDS, SCALES, bicubic_taps, build  # noqa: E402
@@ -158,3 +159,10 @@ def test_the_critic_is_content_once_real_and_made_are_a_margin_apart():
     one = torch.ones(4)
     assert float(critic_loss(one, -one)) == 0.0
     assert float(critic_loss(-one, one)) == 4.0
+
+
+def test_detail_moves_no_colour_and_a_shift_does():
+    checks = torch.ones(1, 3, 16, 16)
+    checks[..., ::2] = -1
+    assert abs(float(colour_loss(checks, 8))) < 1e-8
+    assert float(colour_loss(0.25 + checks, 8)) == pytest.approx(0.25, rel=0.01)
