@@ -183,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         distance = FeatureDistance(options.features.read_bytes()) if options.features else None
         result: dict[str, Any] = {}
         for name in options.networks:
-            scale, enlarge = _open(name)
+            scale, enlarge = open_network(name)
             for label, way in ((name, enlarge), (f"{BICUBIC}_x{scale}", bicubic(scale))):
                 if label not in result:
                     judged = judge(way, scale, options.set, faces, distance)
@@ -208,7 +208,13 @@ def load_faces(text: str) -> list[Image]:
     return [load_picture(name, int(side)) for name in kept_out]
 
 
-def _open(name: str) -> tuple[int, Resolve]:
+def open_network(name: str) -> tuple[int, Resolve]:
+    """The scale of a network, and what enlarges with it.
+
+    Raises:
+        ModelError: it cannot be had, or does not enlarge.
+        OSError, ValueError: a checkpoint cannot be read.
+    """
     if name.endswith(".pt"):
         return from_checkpoint(Path(name))
     return from_onnx(load_network(name), name)

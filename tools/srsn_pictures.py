@@ -4,7 +4,9 @@ Everything drawn follows from a seed and the number of the step, so that a train
 interrupted goes on with the very patches it would have seen.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,10 @@ KEEP_OUT_EVERY = 9
 """Of each folder every ninth picture, by name, is kept out of the training."""
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+
+
+Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Small patches and what they should become."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +139,7 @@ class PatchSource:
         self._shrink = line_weights(least, patch_px)
         self._seed = seed
 
-    def batch(self, step: int, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def batch(self, step: int, size: int) -> Batch:
         """The patches of one step.
 
         Args:
@@ -147,6 +153,22 @@ class PatchSource:
         pairs = [self._pair(random) for _ in range(size)]
         small, large = (as_planes(images) for images in zip(*pairs, strict=True))
         return small, large
+
+    def batches(self, steps: range, size: int, workers: int) -> Iterator[Batch]:
+        """The patches of some steps in order, made beforehand on threads of their own.
+
+        Args:
+            steps: which.
+            size: how many patches in each.
+            workers: threads; so many batches at most are waiting.
+        """
+        with ThreadPoolExecutor(workers, thread_name_prefix="patches") as pool:
+            coming = deque(pool.submit(self.batch, step, size) for step in steps[:workers])
+            for step in [*steps[workers:], *[None] * len(coming)]:
+                batch = coming.popleft().result()
+                if step is not None:
+                    coming.append(pool.submit(self.batch, step, size))
+                yield batch
 
     def _pair(self, random: np.random.Generator) -> tuple[Image, Image]:
         kind = int(random.choice(len(self._folders), p=self._shares))

@@ -191,7 +191,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Averaged:
-    """A network with averaged weights, on the processor.
+    """A network with averaged weights, on any device.
 
     Attributes:
         recipe: how it is trained.
@@ -203,9 +203,10 @@ class Averaged:
 
     def resolve(self, image: Image) -> Image:
         """Enlarges ``(h, w, 3) u8 BGR``."""
+        place = next(self.network.parameters()).device
         with torch.inference_mode():
-            made = self.network(torch.from_numpy(as_planes([image])))
-        return as_picture(made[0].numpy())
+            made = self.network(torch.from_numpy(as_planes([image])).to(place))
+        return as_picture(made[0].cpu().numpy())
 
 
 def load_average(checkpoint: Path) -> Averaged:

@@ -67,7 +67,9 @@ def kept_out_psnr(training: Training, folders: Sequence[Folder]) -> float:
     return float(np.mean(values))
 
 
-def run(training: Training, source: PatchSource, folders: Sequence[Folder], stem: Path) -> None:
+def run(
+    training: Training, source: PatchSource, folders: Sequence[Folder], stem: Path, *, workers: int
+) -> None:
     """Trains to the end of the recipe, or until it is told to stop, and writes what it did.
 
     Args:
@@ -75,15 +77,17 @@ def run(training: Training, source: PatchSource, folders: Sequence[Folder], stem
         source: of the patches.
         folders: where the pictures that were kept out are.
         stem: path of checkpoint and log without their suffixes.
+        workers: threads that make patches.
     """
     recipe, began = training.recipe, time.monotonic()
-    log = stem.with_suffix(".csv")
+    log, checkpoint = stem.with_suffix(".csv"), stem.with_suffix(".pt")
+    steps = range(training.step, recipe.steps)
     with stops() as stop, log.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         if not log.stat().st_size:
             writer.writeheader()
-        while training.step < recipe.steps and not stop:
-            facts = training.advance(*source.batch(training.step, recipe.batch))
+        for small, large in source.batches(steps, recipe.batch, workers):
+            facts = training.advance(small, large)
             done, last = training.step, training.step == recipe.steps
             if done % LOG_EVERY == 0 or last:
                 row: dict[str, object] = {name: f"{value:.6g}" for name, value in facts.items()}
@@ -91,9 +95,11 @@ def run(training: Training, source: PatchSource, folders: Sequence[Folder], stem
                     row["psnr_db"] = f"{kept_out_psnr(training, folders):.3f}"
                 writer.writerow(row | {"step": done, "seconds": round(time.monotonic() - began)})
                 file.flush()
-            if done % SAVE_EVERY == 0 or last:
-                training.save(stem.with_suffix(".pt"))
-    training.save(stem.with_suffix(".pt"))
+            if stop:
+                break
+            if done % SAVE_EVERY == 0:
+                training.save(checkpoint)
+    training.save(checkpoint)
 
 
 @contextmanager
@@ -167,6 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--compile", action="store_true", help="compile the network first")
     parser.add_argument("--threads", type=int, default=2, help="of the processor")
+    parser.add_argument("--workers", type=int, default=1, help="threads that make patches")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, help="in place of the recipe's")
     parser.add_argument("--vgg", type=Path, help="VGG19 weights for the perceptual loss")
@@ -190,7 +197,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"train_srsn: {error}", file=sys.stderr)
         return 2
-    run(training, source, folders, options.out / recipe.name)
+    stem = options.out / recipe.name
+    run(training, source, folders, stem, workers=options.workers)
     return 0
 
 

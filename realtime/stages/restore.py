@@ -14,12 +14,14 @@ from pydantic import BaseModel, Field, model_validator
 from engines.families.crops import cut_crop, feathered_box
 from engines.families.enlarger import Enlarger
 from engines.families.restorer import Restorer
+from realtime.feature_memory import FeatureMemory, MemoryConfig
 from realtime.five_points import five_points
 from realtime.frame import Face, Frame, Image, Layer, PictureSpec
 from realtime.geometry import compose, invert
 from realtime.ladder import QualityLadder
 from realtime.memory import Memory
 from realtime.metrics import Json
+from realtime.tracks import of_present
 
 OFF = "off"
 
@@ -39,12 +41,15 @@ class RestoreConfig(BaseModel, frozen=True, extra="forbid"):
         look: of the networks that come with the program: ``fidelity`` invents nothing,
             ``perceptual`` draws likely texture.
         strength: how much of it is seen, 0..1.
+        steady: what a restored face looked like before counts for, against the newest picture, at
+            30 pictures a second, 0..1; new detail would flicker with the noise it is made of.
         ladder: with live input it rests while the machine cannot keep up.
     """
 
     model: str = Field(OFF, pattern=r"^[a-z0-9_.]+$")
     look: Literal["fidelity", "perceptual"] = "fidelity"
     strength: float = Field(1.0, ge=0.0, le=1.0)
+    steady: float = Field(0.5, ge=0.0, lt=1.0)
     ladder: bool = True
 
     @model_validator(mode="before")
@@ -67,11 +72,25 @@ class Restorers:
 OpenRestorers = Callable[[], AbstractContextManager[Restorers]]
 
 
-class Restore:
-    """Replaces every face's layer with a finer one; before it is laid over the picture.
+@dataclass(slots=True)
+class _Track:
+    """What is remembered of one restored face, and whose it was.
 
-    Each layer is worked on as it is, without a memory, so a steady layer stays steady.
+    Attributes:
+        memory: of its looks.
+        whose: person and swapper.
+        turn: the frame it is of, as the stage counts them.
+        seen_ns: the same, in the stream's time.
     """
+
+    memory: FeatureMemory
+    whose: tuple[int, int]
+    turn: int
+    seen_ns: int
+
+
+class Restore:
+    """Replaces every face's layer with a finer one; before it is laid over the picture."""
 
     def __init__(self, config: RestoreConfig, open_restorers: OpenRestorers) -> None:
         """Takes its settings; networks are loaded by ``open``."""
@@ -81,6 +100,8 @@ class Restore:
         self._restorers: Restorers | None = None
         self._ladder: QualityLadder | None = None
         self._faces: dict[str, int] = {}
+        self._tracks: dict[int, _Track] = {}
+        self._turn = 0
 
     @property
     def name(self) -> str:
@@ -111,6 +132,7 @@ class Restore:
             self._opened = opening.pop_all()
         self._ladder = QualityLadder() if spec.live and self._config.ladder else None
         self._faces = {}
+        self._tracks = {}
 
     def process(self, frame: Frame) -> None:
         """Changes the layers of the frame's faces.
@@ -120,21 +142,28 @@ class Restore:
         """
         if self._restorers is None:
             raise RuntimeError("Restore.process: the stage must be open, got a closed one.")
+        self._turn += 1
         ladder = self._ladder
         if ladder is not None and not ladder.allows(seq=frame.seq, now_ns=frame.captured_ns):
             return
         if self._config.strength == 0.0:
             return
-        drawn = [face for face in frame.faces if face.layer is not None]
+        self._tracks = of_present(self._tracks, frame.faces)
+        drawn = [face for face in frame.faces if face.layer is not None and face.layer.face.size]
+        before = [face.layer for face in drawn]
         if self._restorers.restorer is not None:
             for face in drawn:
                 self._restore(self._restorers.restorer, face, frame.image)
         else:
             self._enlarge(self._restorers.enlargers, drawn)
+        for face, plain in zip(drawn, before, strict=True):
+            if face.layer is not None and face.layer is not plain and self._config.steady:
+                self._steady(face, face.layer, frame.media_ns)
 
     def close(self) -> None:
         """Lets the networks go."""
         self._restorers = None
+        self._tracks.clear()
         self._opened.close()
 
     def _enlarge(self, enlargers: Mapping[int, Enlarger], faces: Sequence[Face]) -> None:
@@ -146,7 +175,7 @@ class Restore:
             scale = scale_for(face.layer, tuple(enlargers))
             if scale == 1:
                 self._count("fine_already", 1)
-            elif face.layer.face.size:
+            else:
                 alike.setdefault((scale, face.layer.face.shape), []).append(face)
         for (scale, _), group in alike.items():
             layers = [face.layer for face in group if face.layer is not None]
@@ -176,7 +205,7 @@ class Restore:
     def _restore(self, restorer: Restorer, face: Face, image: Image) -> None:
         """Puts one face, as it would be seen, through a network with an alignment of its own."""
         layer = face.layer
-        if layer is None or not layer.face.size:
+        if layer is None:
             return
         size_px = restorer.crop_px
         crop_from_image = restorer.fit(five_points(face.landmarks))
@@ -199,6 +228,25 @@ class Restore:
         mixed = self._mixed(plain, restored)
         face.layer = Layer(mixed, np.asarray(seen, np.uint8), crop_from_image, layer.origin)
         self._count("restored", 1)
+
+    def _steady(self, face: Face, layer: Layer, now_ns: int) -> None:
+        """Blends a restored face with what was seen of it before."""
+        weight, whose = self._config.steady, (face.person, layer.origin)
+        track = self._tracks.get(face.track_id)
+        # The motion is known from the last frame only, so that must be the one remembered.
+        if track is None or track.whose != whose or track.turn != self._turn - 1:
+            memory = FeatureMemory(MemoryConfig(weight=weight, still_weight=weight))
+            track = self._tracks[face.track_id] = _Track(memory, whose, self._turn, now_ns)
+        fused = track.memory.fuse(
+            layer.face.astype(np.float32),
+            layer.crop_from_image,
+            face.motion,
+            elapsed_ns=now_ns - track.seen_ns,
+            reliability=1.0,
+        )
+        track.turn, track.seen_ns = self._turn, now_ns
+        levels = cv2.addWeighted(fused, 1.0, fused, 0.0, 0.0, dtype=cv2.CV_8U)
+        layer.face = np.asarray(levels, np.uint8)
 
     def _mixed(self, plain: Image, restored: Image) -> Image:
         """The restored picture at the strength that is asked for."""

@@ -73,6 +73,17 @@ def test_a_step_has_its_patches_whatever_came_before():
     assert (one.batch(7, 4)[1] != source(seed=4).batch(7, 4)[1]).any()
 
 
+@pytest.mark.parametrize("workers", [1, 3, 9])
+def test_patches_made_beforehand_are_the_same_in_the_same_order(workers):
+    wanted = [source().batch(step, 2) for step in range(4, 9)]
+    found = list(source().batches(range(4, 9), 2, workers))
+    assert len(found) == 5
+    for a, b in zip(wanted, found, strict=True):
+        np.testing.assert_array_equal(a[0], b[0])
+        np.testing.assert_array_equal(a[1], b[1])
+    assert not list(source().batches(range(4, 4), 2, workers))
+
+
 def test_a_plain_patch_is_shrunk_as_the_test_sets_are():
     small, large = source().batch(0, 3)
     assert (small.shape, large.shape) == ((3, 3, 16, 16), (3, 3, 32, 32))

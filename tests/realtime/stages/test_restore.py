@@ -1,5 +1,7 @@
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import partial
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -11,11 +13,14 @@ from engines.families.enlarger import Enlarger
 from engines.families.restorer import Restorer
 from engines.families.templates import template_points
 from engines.models.catalogue import bundled_catalogue
+from engines.models.library import ModelLibrary
 from engines.onnxruntime import OnnxRuntimeSession
-from realtime.frame import Face, Frame, Layer, PictureSpec, Pose
+from realtime.config import load_config
+from realtime.frame import Face, Frame, Layer, Motion, PictureSpec, Pose
 from realtime.geometry import apply
 from realtime.ladder import SECOND_NS
 from realtime.memory import Memory
+from realtime.restorers import open_restorers
 from realtime.stage import Counted, Stage
 from realtime.stages.composite import lay
 from realtime.stages.restore import Restore, RestoreConfig, Restorers, scale_for
@@ -219,3 +224,74 @@ def test_a_word_alone_names_the_model_and_off_may_be_bare():
     assert RestoreConfig.model_validate({"model": False, "strength": 0.5}).model == "off"
     with pytest.raises(ValidationError):
         RestoreConfig.model_validate({"strength": 2})
+
+
+def moving(stage, num_frames=12, *, noise=3.0, confidence=1.0):
+    """A face that moves by part of a pixel in each frame; the layers, shown where the head is.
+
+    Returns:
+        By frame the layer and the plain one, both as the picture shows them without the motion.
+    """
+    random = np.random.default_rng(6)
+    plain, fine, before = [], [], None
+    for index in range(num_frames):
+        at = (60.0 + 0.7 * index, 50.0 + 0.3 * index)
+        face = face_of(64, at=at)
+        grain = random.normal(0, noise, face.layer.face.shape)
+        face.layer.face = np.clip(np.rint(face.layer.face + grain), 0, 255).astype(np.uint8)
+        place = face.layer.crop_from_image
+        if before is not None:
+            still = np.zeros((64, 64, 2), np.float32)
+            sure = np.full((64, 64), confidence, np.float32)
+            face.motion = Motion(place, before, still, sure)
+        before = place
+        plain.append(cv2.resize(face.layer.face, (128, 128), interpolation=cv2.INTER_CUBIC))
+        restored(stage, face, media_ns=index * SECOND_NS // 30)
+        fine.append(face.layer.face)
+    return fine, plain
+
+
+def trembling(pictures):
+    pairs = pairwise(pictures[4:])
+    return np.mean([np.square(a.astype(float) - b)[8:-8, 8:-8].mean() for a, b in pairs])
+
+
+def test_new_detail_trembles_no_more_than_the_face_did_before(twins):
+    library = ModelLibrary(offline=True)
+
+    def run(steady):
+        config = load_config(settings=["restore.model=lite", f"restore.steady={steady}"])
+        stage = Restore(config.restore, partial(open_restorers, config, library))
+        stage.open(SPEC, Memory())
+        fine, plain = moving(stage)
+        stage.close()
+        return trembling(fine) / trembling(plain)
+
+    assert run(0.5) <= 1.1
+    assert run(0.0) > 1.3 * run(0.5)
+
+
+def test_what_cannot_be_followed_is_not_remembered(open_stage):
+    steady, _ = moving(open_stage(2), confidence=0.0)
+    fresh, _ = moving(open_stage(2, steady=0.0))
+    np.testing.assert_array_equal(steady[-1], fresh[-1])
+
+
+def test_another_person_or_a_frame_left_out_begins_afresh(open_stage):
+    stage = open_stage(2)
+    moving(stage, 3)
+    for change in ("person", "origin", "gap"):
+        face = face_of(64)
+        face.layer.face[:] = 10
+        still = np.zeros((64, 64, 2), np.float32)
+        place = face.layer.crop_from_image
+        face.motion = Motion(place, place, still, np.ones((64, 64), np.float32))
+        if change == "person":
+            face.person = 1
+        elif change == "origin":
+            face.layer.origin = 9
+        else:
+            stage.process(Frame(np.zeros((240, 320, 3), np.uint8)))
+        (layer,) = restored(stage, face, media_ns=SECOND_NS)
+        assert (layer.face == 10).all()
+        moving(stage, 3)
