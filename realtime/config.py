@@ -32,6 +32,8 @@ PACKAGED = ("default", "speed", "quality")
 
 MAX_CONFIG_BYTES = 1_000_000
 
+_WORD = "model"
+
 Layer = Mapping[str, Any]
 
 
@@ -250,12 +252,17 @@ def _nested(key: str, value: object) -> Layer:
 
 
 def _merged(under: Layer, over: Layer) -> Layer:
-    """``over`` laid on ``under``, section by section."""
+    """``over`` laid on ``under``, section by section.
+
+    A section that names a model may be given as a word alone: ``restore: lite``.
+    """
     merged = dict(under)
     for key, value in over.items():
         below = merged.get(key)
         if isinstance(below, Mapping) and isinstance(value, Mapping):
             merged[key] = _merged(below, value)
+        elif isinstance(below, Mapping) and _WORD in below:
+            merged[key] = {**below, _WORD: value}
         else:
             merged[key] = value
     return merged

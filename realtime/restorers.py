@@ -70,14 +70,14 @@ def _own(config: Config, library: ModelLibrary) -> Mapping[int, str]:
     known = {description.name for description in library.list()}
     wanted = {scale: f"srsn_{kind}_x{scale}_{look}" for scale in _SCALES}
     found = {scale: name for scale, name in wanted.items() if name in known}
-    if not found:
-        looks = sorted(name.rpartition("_")[2] for name in known if name.startswith(f"srsn_{kind}"))
-        raise ConfigError(
-            "restore.look",
-            f"must be a look that {kind!r} comes with, got {look!r}. "
-            f"There is: {', '.join(dict.fromkeys(looks)) or 'none'}.",
-        )
-    return found
+    if found:
+        return found
+    there = sorted(name for name in known if name.startswith("srsn_"))
+    raise ConfigError(
+        "restore.model",
+        f"must be a network that comes with this version, got {kind!r} with the look {look!r}. "
+        f"There is: {', '.join(there)}.",
+    )
 
 
 def _family(name: str, library: ModelLibrary) -> EnlargerFamily | RestorerFamily:

@@ -17,6 +17,9 @@ from engines.session import Session, TensorSpec
 GRID_PX = 32
 """Sides are filled up to multiples of this, as runtimes prepare themselves for each new size."""
 
+LEAST_PX = 64
+"""And to this much, the least that plans for GPUs are built for."""
+
 
 @dataclass(frozen=True, slots=True)
 class EnlargerTensors:
@@ -84,7 +87,7 @@ class Enlarger:
 
     def _run(self, pictures: Sequence[Picture], out: Sequence[Picture]) -> None:
         height, width = pictures[0].shape[:2]
-        self._fit(len(pictures), *(-(-side // GRID_PX) * GRID_PX for side in (height, width)))
+        self._fit(len(pictures), _filled_up(height), _filled_up(width))
         for picture, planes in zip(pictures, self._small, strict=True):
             _write(picture, planes)
         inputs, outputs = (
@@ -102,6 +105,10 @@ class Enlarger:
         self._small = np.zeros((count, 3, height, width), self._small.dtype)
         large = (count, 3, height * self._scale, width * self._scale)
         self._large = np.zeros(large, self._large.dtype)
+
+
+def _filled_up(side_px: int) -> int:
+    return max(-(-side_px // GRID_PX) * GRID_PX, LEAST_PX)
 
 
 def _write(picture: Picture, planes: NDArray[Any]) -> None:

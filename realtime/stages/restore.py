@@ -9,7 +9,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator
 
 from engines.families.crops import cut_crop, feathered_box
 from engines.families.enlarger import Enlarger
@@ -33,7 +33,7 @@ _LARGE_RATIO = 2 * math.sqrt(2)
 
 
 class RestoreConfig(BaseModel, frozen=True, extra="forbid"):
-    """How swapped faces are restored; a word alone stands for the model.
+    """How swapped faces are restored.
 
     Attributes:
         model: ``off``; ``lite`` or ``full`` for the super-resolution networks that come with the
@@ -52,13 +52,11 @@ class RestoreConfig(BaseModel, frozen=True, extra="forbid"):
     steady: float = Field(0.5, ge=0.0, lt=1.0)
     ladder: bool = True
 
-    @model_validator(mode="before")
+    @field_validator("model", mode="before")
     @classmethod
-    def _word(cls, value: Any) -> Any:
-        """YAML reads a bare ``off`` as False, here and inside."""
-        if isinstance(value, Mapping):
-            return {**value, "model": OFF} if value.get("model") is False else value
-        return {"model": OFF if value is False else value}
+    def _bare_off(cls, value: Any) -> Any:
+        """YAML reads a bare ``off`` as False."""
+        return OFF if value is False else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,9 +76,8 @@ def test_a_look_that_does_not_come_with_the_program_is_told(library, monkeypatch
     every = library.list()
     there = tuple(one for one in every if not one.name.endswith("perceptual"))
     monkeypatch.setattr(type(library), "list", lambda _: there)
-    with pytest.raises(
-        ConfigError, match=r"restore\.look: .* got 'perceptual'\. There is: fidelity"
-    ):
+    message = r"restore\.model: .* got 'lite' with the look 'perceptual'\. There is: srsn_"
+    with pytest.raises(ConfigError, match=message):
         needed_restorers(restoring("lite", "restore.look=perceptual"), library)
 
 

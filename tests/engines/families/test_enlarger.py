@@ -3,7 +3,7 @@ import pytest
 
 from engines.errors import ModelError
 from engines.fake import FakeSession
-from engines.families.enlarger import GRID_PX, Enlarger
+from engines.families.enlarger import GRID_PX, LEAST_PX, Enlarger
 from engines.models.catalogue import bundled_catalogue
 from engines.onnxruntime import OnnxRuntimeSession
 from engines.session import TensorSpec
@@ -24,7 +24,7 @@ def in_squares(image, scale):
 
 
 @pytest.mark.parametrize("scale", [2, 4])
-@pytest.mark.parametrize("size", [(GRID_PX, GRID_PX), (33, 47), (5, 70)])
+@pytest.mark.parametrize("size", [(LEAST_PX, 3 * GRID_PX), (73, 97), (5, 70)])
 def test_a_picture_of_any_size_comes_out_larger_to_the_level(twins, scale, size):
     enlarger = Enlarger(OnnxRuntimeSession(twins.enlarger(scale)), FAMILIES[f"enlarger_x{scale}"])
     small = picture(*size)
@@ -71,9 +71,9 @@ def test_what_is_filled_up_repeats_the_edge_of_the_picture(twins):
     small = picture(30, 20)
     enlarger.enlarge([small], out=[poisoned(small, 2)])
     planes = seen["small"][0]
-    assert planes.shape == (3, GRID_PX, GRID_PX)
-    np.testing.assert_array_equal(planes[:, 31], planes[:, 29])
-    np.testing.assert_array_equal(planes[:, :, 31], planes[:, :, 19])
+    assert planes.shape == (3, LEAST_PX, LEAST_PX)
+    np.testing.assert_array_equal(planes[:, -1], planes[:, 29])
+    np.testing.assert_array_equal(planes[:, :, -1], planes[:, :, 19])
     np.testing.assert_allclose(planes[0, :30, :20] * 255, small[..., 2], atol=1e-4)
 
 
@@ -81,7 +81,7 @@ def test_values_outside_of_what_a_picture_can_show_are_cut():
     values = np.array([-0.5, 0.5, 1.5], np.float32)
 
     def compute(inputs):
-        large = np.repeat(values, 4 * GRID_PX * GRID_PX).reshape(1, 3, 2 * GRID_PX, 2 * GRID_PX)
+        large = np.repeat(values, 4 * LEAST_PX * LEAST_PX).reshape(1, 3, 2 * LEAST_PX, 2 * LEAST_PX)
         return {"large": large}
 
     specs = [
@@ -96,7 +96,7 @@ def test_values_outside_of_what_a_picture_can_show_are_cut():
 
 def test_a_network_that_gives_no_numbers_is_no_picture():
     def compute(inputs):
-        return {"large": np.full((1, 3, 2 * GRID_PX, 2 * GRID_PX), np.nan, np.float32)}
+        return {"large": np.full((1, 3, 2 * LEAST_PX, 2 * LEAST_PX), np.nan, np.float32)}
 
     specs = [
         (TensorSpec(name, (-1, 3, -1, -1), np.dtype(np.float32)),) for name in ("small", "large")
