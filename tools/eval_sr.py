@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import ModelError
-from engines.onnxruntime import OnnxRuntimeSession
+from engines.onnxruntime import OnnxRuntimeSession, compute
 from realtime.engine_commands import load_network
 from realtime.frame import Image
 from tools.degrade import degrade
@@ -39,6 +39,8 @@ BICUBIC = "bicubic"
 
 _SEED = 20
 """Of what is drawn to worsen the faces: the same for every network."""
+
+_TRIED_PX = 32
 
 _SKIN_YCRCB = (np.array([40, 135, 85], np.uint8), np.array([250, 180, 135], np.uint8))
 """Brightness and colour differences of skin of any tone, after Chai and Ngan (1999), widened."""
@@ -94,7 +96,7 @@ def from_onnx(model: bytes, name: str) -> tuple[int, Resolve]:
         ModelError: it takes no pictures, or gives none.
     """
     session = OnnxRuntimeSession(model, threads=2, name=name)
-    scale = _scale_of(session, name)
+    scale = _scale_of(model, session, name)
 
     def enlarge(image: Image) -> Image:
         height, width = image.shape[:2]
@@ -231,18 +233,14 @@ def _set_psnr(enlarge: Resolve, scale: int, folder: Path) -> list[float]:
     return values
 
 
-def _scale_of(session: OnnxRuntimeSession, name: str) -> int:
+def _scale_of(model: bytes, session: OnnxRuntimeSession, name: str) -> int:
+    small = np.zeros((1, 3, _TRIED_PX, _TRIED_PX), np.float32)
+    (found,) = compute(model, [{session.inputs[0].name: small}], name=name)
+    shape = next(iter(found.values())).shape
     for scale in (2, 4):
-        try:
-            _run(
-                session,
-                np.zeros((1, 3, 32, 32), np.float32),
-                np.zeros((1, 3, *[32 * scale] * 2), np.float32),
-            )
-        except ModelError:
-            continue
-        return scale
-    raise ModelError(f"{name}: must make pictures 2 or 4 times as large, got another network.")
+        if shape == (1, 3, scale * _TRIED_PX, scale * _TRIED_PX):
+            return scale
+    raise ModelError(f"{name}: must make pictures 2 or 4 times as large, got {shape}.")
 
 
 def _run(session: OnnxRuntimeSession, small: NDArray[Any], large: NDArray[Any]) -> None:

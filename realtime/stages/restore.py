@@ -49,7 +49,7 @@ class RestoreConfig(BaseModel, frozen=True, extra="forbid"):
     model: str = Field(OFF, pattern=r"^[a-z0-9_.]+$")
     look: Literal["fidelity", "perceptual"] = "fidelity"
     strength: float = Field(1.0, ge=0.0, le=1.0)
-    steady: float = Field(0.5, ge=0.0, lt=1.0)
+    steady: float = Field(0.3, ge=0.0, lt=1.0)
     ladder: bool = True
 
     @field_validator("model", mode="before")

@@ -265,8 +265,8 @@ def test_new_detail_trembles_no_more_than_the_face_did_before(twins):
         stage.close()
         return trembling(fine) / trembling(plain)
 
-    assert run(0.5) <= 1.1
-    assert run(0.0) > 1.3 * run(0.5)
+    assert run(0.3) <= 1.1
+    assert run(0.0) > 1.3 * run(0.3)
 
 
 def test_what_cannot_be_followed_is_not_remembered(open_stage):
