@@ -17,13 +17,16 @@ from engines.families.restorer import Restorer
 from realtime.feature_memory import FeatureMemory, MemoryConfig
 from realtime.five_points import five_points
 from realtime.frame import Face, Frame, Image, Layer, PictureSpec
-from realtime.geometry import compose, invert
+from realtime.geometry import Matrix, compose, invert
 from realtime.ladder import QualityLadder
 from realtime.memory import Memory
 from realtime.metrics import Json
 from realtime.tracks import of_present
 
 OFF = "off"
+
+_SCALES = (2, 4)
+_COUNTED = ("enlarged_x2", "enlarged_x4", "fine_already", "restored")
 
 _FINE_RATIO = 1.25
 """A layer pixel that is enlarged to this many of the picture's at most is fine enough."""
@@ -97,7 +100,7 @@ class Restore:
         self._opened = ExitStack()
         self._restorers: Restorers | None = None
         self._ladder: QualityLadder | None = None
-        self._faces: dict[str, int] = {}
+        self._faces = dict.fromkeys(_COUNTED, 0)
         self._tracks: dict[int, _Track] = {}
         self._turn = 0
 
@@ -109,7 +112,7 @@ class Restore:
     @property
     def counts(self) -> Json:
         """How many faces were worked on and how, and what the quality ladder did."""
-        found: Json = {"faces": dict(sorted(self._faces.items()))}
+        found: Json = {"faces": {what: number for what, number in self._faces.items() if number}}
         if self._ladder is not None:
             ladder = self._ladder.counts
             found["ladder"] = {
@@ -129,7 +132,7 @@ class Restore:
             self._restorers = opening.enter_context(self._open_restorers())
             self._opened = opening.pop_all()
         self._ladder = QualityLadder() if spec.live and self._config.ladder else None
-        self._faces = {}
+        self._faces = dict.fromkeys(_COUNTED, 0)
         self._tracks = {}
 
     def process(self, frame: Frame) -> None:
@@ -182,49 +185,43 @@ class Restore:
             self._count(f"enlarged_x{scale}", len(group))
 
     def _enlarged(self, enlarger: Enlarger, layers: Sequence[Layer]) -> list[Layer]:
-        scale = enlarger.scale
         height, width = layers[0].alpha.shape
-        size = width * scale, height * scale
-        made = [np.empty((size[1], size[0], 3), np.uint8) for _ in layers]
+        shape = height * enlarger.scale, width * enlarger.scale, 3
+        made: list[Image] = [np.empty(shape, np.uint8) for _ in layers]
         enlarger.enlarge([layer.face for layer in layers], out=made)
-        middle = (scale - 1) / 2
-        larger_from_crop = np.array([[scale, 0.0, middle], [0.0, scale, middle]])
-        found = []
-        for layer, fine in zip(layers, made, strict=True):
-            face = fine
-            if self._config.strength < 1.0:
-                plain = cv2.resize(layer.face, size, interpolation=cv2.INTER_CUBIC)
-                face = self._mixed(np.asarray(plain, np.uint8), fine)
-            alpha = np.asarray(cv2.resize(layer.alpha, size), np.uint8)
-            place = compose(larger_from_crop, layer.crop_from_image)
-            found.append(Layer(face, alpha, place, layer.origin))
-        return found
+        if self._config.strength < 1.0:
+            plain = [_enlarged_plainly(layer.face, enlarger.scale) for layer in layers]
+            made = [self._mixed(one, fine) for one, fine in zip(plain, made, strict=True)]
+        return [
+            _larger(layer, enlarger.scale, face) for layer, face in zip(layers, made, strict=True)
+        ]
 
     def _restore(self, restorer: Restorer, face: Face, image: Image) -> None:
-        """Puts one face, as it would be seen, through a network with an alignment of its own."""
+        """Puts one face, as it would be seen, through a network with an alignment of its own.
+
+        The layer covers what it covered, also where it reaches beyond the network's crop.
+        """
         layer = face.layer
         if layer is None:
             return
-        size_px = restorer.crop_px
+        square = restorer.crop_px, restorer.crop_px
         crop_from_image = restorer.fit(five_points(face.landmarks))
-        crop: Image = np.empty((size_px, size_px, 3), np.uint8)
+        crop: Image = np.empty((*square, 3), np.uint8)
         cut_crop(image, crop_from_image, out=crop)
         crop_from_layer = compose(crop_from_image, invert(layer.crop_from_image))
-        square = size_px, size_px
         alpha = np.asarray(cv2.warpAffine(layer.alpha, crop_from_layer, square), np.uint8)
-        drawn = cv2.warpAffine(
-            layer.face,
-            crop_from_layer,
-            square,
-            flags=cv2.INTER_CUBIC,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        plain = _laid(np.asarray(drawn, np.uint8), alpha, crop)
-        restored = np.empty_like(plain)
-        restorer.restore(plain, out=restored)
-        seen = cv2.min(alpha, feathered_box(size_px))
-        mixed = self._mixed(plain, restored)
-        face.layer = Layer(mixed, np.asarray(seen, np.uint8), crop_from_image, layer.origin)
+        seen = _laid(_resampled(layer.face, crop_from_layer, square), alpha, crop)
+        restored = np.empty_like(seen)
+        restorer.restore(seen, out=restored)
+        scale = scale_for(layer, _SCALES)
+        large = _larger(layer, scale, _enlarged_plainly(layer.face, scale))
+        size = large.alpha.shape[1], large.alpha.shape[0]
+        large_from_crop = compose(large.crop_from_image, invert(crop_from_image))
+        box = feathered_box(restorer.crop_px)
+        inside = np.asarray(cv2.warpAffine(box, large_from_crop, size), np.uint8)
+        fine = _laid(_resampled(restored, large_from_crop, size), inside, large.face)
+        large.face = self._mixed(large.face, fine)
+        face.layer = large
         self._count("restored", 1)
 
     def _steady(self, face: Face, layer: Layer, now_ns: int) -> None:
@@ -249,12 +246,12 @@ class Restore:
     def _mixed(self, plain: Image, restored: Image) -> Image:
         """The restored picture at the strength that is asked for."""
         strength = self._config.strength
-        if strength >= 1.0:
+        if strength == 1.0:
             return restored
         return np.asarray(cv2.addWeighted(restored, strength, plain, 1.0 - strength, 0.0), np.uint8)
 
     def _count(self, what: str, number: int) -> None:
-        self._faces[what] = self._faces.get(what, 0) + number
+        self._faces[what] += number
 
 
 def scale_for(layer: Layer, scales: Sequence[int]) -> int:
@@ -272,6 +269,31 @@ def scale_for(layer: Layer, scales: Sequence[int]) -> int:
     if ratio <= _FINE_RATIO or not scales:
         return 1
     return max(scales) if ratio >= _LARGE_RATIO else min(scales)
+
+
+def _enlarged_plainly(face: Image, scale: int) -> Image:
+    size = face.shape[1] * scale, face.shape[0] * scale
+    return np.asarray(cv2.resize(face, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def _larger(layer: Layer, scale: int, face: Image) -> Layer:
+    """A layer in the same place with so many times the pixels along each side, which are given."""
+    height, width = face.shape[:2]
+    middle = (scale - 1) / 2
+    larger_from_crop = np.array([[scale, 0.0, middle], [0.0, scale, middle]])
+    return Layer(
+        face,
+        np.asarray(cv2.resize(layer.alpha, (width, height)), np.uint8),
+        compose(larger_from_crop, layer.crop_from_image),
+        layer.origin,
+    )
+
+
+def _resampled(face: Image, b_from_a: Matrix, size: tuple[int, int]) -> Image:
+    """A face as it looks in another crop; its edge is repeated around it."""
+    border = cv2.BORDER_REPLICATE
+    moved = cv2.warpAffine(face, b_from_a, size, flags=cv2.INTER_CUBIC, borderMode=border)
+    return np.asarray(moved, np.uint8)
 
 
 def _laid(face: Image, alpha: NDArray[np.uint8], around: Image) -> Image:

@@ -163,20 +163,36 @@ def test_faces_that_were_not_drawn_are_passed_over(open_stage):
     assert restored(open_stage(2), face) == [None]
 
 
-def test_a_restoring_network_sees_the_face_in_its_surroundings_and_in_its_own_place(open_stage):
-    stage, face = open_stage(restorer=True), face_of(ratio=2.0)
-    drawn = np.full((240, 320, 3), 90, np.uint8)
-    lay(face.layer.face, face.layer.alpha, face.layer.crop_from_image, out=drawn)
+def test_a_restoring_network_sees_the_face_in_its_surroundings(open_stage):
+    stage, face = open_stage(restorer=True), face_of(64, ratio=2.0)
+    before = face.layer
     (layer,) = restored(stage, face)
-    assert layer.face.shape == (256, 256, 3)
+    assert layer.face.shape == (128, 128, 3)
     assert stage.counts["faces"] == {"restored": 1}
-    # The twin turns light into dark.
-    seen = cv2.warpAffine(drawn, layer.crop_from_image, (256, 256))
-    middle = slice(112, 144)
-    apart = 255 - seen[middle, middle].astype(int) - layer.face[middle, middle]
-    assert np.abs(apart).mean() < 3
-    assert layer.alpha[0].max() == 0
-    assert layer.alpha[128, 128] == 255
+    # The twin turns light into dark; the middle of the face lies in its crop.
+    plain = cv2.resize(before.face, (128, 128), interpolation=cv2.INTER_CUBIC)
+    middle = slice(54, 74)
+    apart = 255 - plain[middle, middle].astype(int) - layer.face[middle, middle]
+    assert np.abs(apart).mean() < 4
+
+
+def test_what_lies_beyond_a_restoring_network_s_crop_stays_covered(open_stage):
+    face = face_of(64, ratio=2.0)
+    face.landmarks[:, :2] = (face.landmarks[:, :2] - 120) * 0.2 + 120
+    before = face.layer
+    (layer,) = restored(open_stage(restorer=True), face)
+    assert layer.alpha.min() == 255
+    plain = cv2.resize(before.face, (128, 128), interpolation=cv2.INTER_CUBIC)
+    np.testing.assert_array_equal(layer.face[:8], plain[:8])
+    assert (layer.face != plain).any()
+
+
+def test_half_the_strength_holds_for_a_restoring_network_too(open_stage):
+    def shown(**settings):
+        return restored(open_stage(restorer=True, **settings), face_of(64))[0].face.astype(float)
+
+    plain = cv2.resize(face_of(64).layer.face, (128, 128), interpolation=cv2.INTER_CUBIC)
+    assert np.abs(shown(strength=0.5) - (plain + shown()) / 2).max() <= 1
 
 
 def test_with_a_camera_it_rests_while_the_machine_is_late(open_stage):
