@@ -33,6 +33,7 @@ from realtime.metrics import Json
 from realtime.pipeline import Pipeline, Plan, Report
 from realtime.provenance.run_record import RunRecord, draw_session
 from realtime.provenance.seal import Seal
+from realtime.restorers import open_restorers
 from realtime.signals import StopSignals
 from realtime.sinks.detached import Detached
 from realtime.sinks.null import Null
@@ -41,6 +42,7 @@ from realtime.sinks.video import VideoFile as VideoSink
 from realtime.sinks.virtual_camera import VirtualCamera
 from realtime.skin_light import LightScale, SkinLight
 from realtime.sources.camera import Camera
+from realtime.sources.enlarged import EnlargedSource
 from realtime.sources.still import StillPicture
 from realtime.sources.synthetic import SyntheticCamera
 from realtime.sources.video import VideoFile as VideoSource
@@ -55,6 +57,7 @@ from realtime.stages.guard import Guard
 from realtime.stages.mark import Mark
 from realtime.stages.match import Match
 from realtime.stages.occlude import Occlude
+from realtime.stages.restore import OFF, Restore
 from realtime.stages.switch import Switch
 from realtime.stages.track import Track
 from realtime.stats_file import StatsFile
@@ -176,7 +179,7 @@ def build_plan(
         source=build_source(job, config, library, open_session),
         lanes=spread(
             finding,
-            build_swapping(config, switch),
+            build_swapping(config, library, switch),
             num_lanes(config, live=live),
             moments,
         ),
@@ -226,11 +229,14 @@ def build_masking(config: Config, library: ModelLibrary) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def build_swapping(config: Config, swap: Stage) -> tuple[Stage, ...]:
+def build_swapping(config: Config, library: ModelLibrary, swap: Stage) -> tuple[Stage, ...]:
     """The stages that make another picture of it."""
-    fused = config.fuse.enabled and config.fuse.memory.enabled
-    fuse: tuple[Stage, ...] = (Fuse(config.fuse.memory),) if fused else ()
-    return (swap, Match(config.match), Blend(config.composite), *fuse, Composite())
+    stages: list[Stage] = [swap, Match(config.match), Blend(config.composite)]
+    if config.fuse.enabled and config.fuse.memory.enabled:
+        stages.append(Fuse(config.fuse.memory))
+    if config.restore.model != OFF:
+        stages.append(Restore(config.restore, partial(open_restorers, config, library)))
+    return (*stages, Composite())
 
 
 def build_source(
@@ -239,10 +245,8 @@ def build_source(
     """Where the pictures come from."""
     camera = config.camera
     if job.input is not None:
-        if is_picture(job.input):
-            rate_hz = config.output.rate_hz or Fraction(30)
-            return StillPicture(job.input, num_frames=_num_frames(job, rate_hz), rate_hz=rate_hz)
-        return VideoSource(job.input, live=job.mode == "live")
+        source = _file_source(job, job.input, config)
+        return EnlargedSource(source) if job.upscale else source
     if job.camera == SYNTHETIC:
         return SyntheticCamera(
             camera.size,
@@ -254,6 +258,13 @@ def build_source(
         )
     name = str(job.camera)
     return Camera(int(name) if name.isdecimal() else name, camera.size, camera.rate_hz)
+
+
+def _file_source(job: Job, path: Path, config: Config) -> Source:
+    if not is_picture(path):
+        return VideoSource(path, live=job.mode == "live")
+    rate_hz = config.output.rate_hz or Fraction(30)
+    return StillPicture(path, num_frames=_num_frames(job, rate_hz), rate_hz=rate_hz)
 
 
 def _num_frames(job: Job, rate_hz: Fraction) -> int | None:

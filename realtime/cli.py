@@ -222,6 +222,19 @@ def swap(
         list[Keep] | None,
         typer.Option(help="Part of the person that stays; may be given several times."),
     ] = None,
+    restore: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Finer swapped faces: 'off', 'lite', 'full' or a restoring network of the list.",
+        ),
+    ] = None,
+    upscale: Annotated[
+        bool,
+        typer.Option(
+            "--upscale", help="Make a file's pictures larger: 720p to 1080p, 1080p to 4K."
+        ),
+    ] = False,
     device: Annotated[Device | None, typer.Option(help="What does the computing.")] = None,
     seconds: Annotated[
         float | None, typer.Option(metavar="N", min=0.1, help="End after this time.")
@@ -273,9 +286,11 @@ def swap(
         no_label=no_label,
         duties_understood=duties_understood,
         content_check=content_check,
+        upscale=upscale,
     )
     flags: dict[str, object] = {
         "swapper": swapper,
+        "restore.model": restore,
         "choose.faces": faces or (Faces.MAPPED if maps and not face else None),
         "device.kind": device,
         "guard.on_loss": on_loss,

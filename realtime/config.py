@@ -24,6 +24,7 @@ from realtime.stages.mark import MarkConfig
 from realtime.stages.match import MatchConfig
 from realtime.stages.neural_swap import NeuralSwapConfig
 from realtime.stages.occlude import OccludeConfig
+from realtime.stages.restore import RestoreConfig
 from realtime.stages.swap import MeshSwapConfig
 from realtime.stages.track import TrackConfig
 
@@ -31,6 +32,8 @@ PACKAGED = ("default", "speed", "quality")
 """Names of the configuration files that come with the program."""
 
 MAX_CONFIG_BYTES = 1_000_000
+
+_WORD = "model"
 
 Layer = Mapping[str, Any]
 
@@ -151,6 +154,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     swap: MeshSwapConfig = MeshSwapConfig()
     neural: NeuralSwapConfig = NeuralSwapConfig()
     composite: CompositeConfig = CompositeConfig()
+    restore: RestoreConfig = RestoreConfig()
     guard: GuardConfig = GuardConfig()
     mark: MarkConfig = MarkConfig()
 
@@ -250,12 +254,17 @@ def _nested(key: str, value: object) -> Layer:
 
 
 def _merged(under: Layer, over: Layer) -> Layer:
-    """``over`` laid on ``under``, section by section."""
+    """``over`` laid on ``under``, section by section.
+
+    A section that names a model may be given as a word alone: ``restore: lite``.
+    """
     merged = dict(under)
     for key, value in over.items():
         below = merged.get(key)
         if isinstance(below, Mapping) and isinstance(value, Mapping):
             merged[key] = _merged(below, value)
+        elif isinstance(below, Mapping) and _WORD in below:
+            merged[key] = {**below, _WORD: value}
         else:
             merged[key] = value
     return merged

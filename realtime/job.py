@@ -65,6 +65,7 @@ class Job:
         maps: people to look for, and whom each becomes.
         show_label: False leaves the visible label out, which the person has answered for.
         content_check: ``module:function`` of an operator's filter; None for none.
+        upscale: a file's pictures become larger, to the next of the usual sizes.
     """
 
     camera: str | None
@@ -81,6 +82,7 @@ class Job:
     maps: tuple[FaceMap, ...] = ()
     show_label: bool = True
     content_check: str | None = None
+    upscale: bool = False
 
     @property
     def people(self) -> tuple[tuple[FaceChoice, ...], ...]:
@@ -177,6 +179,7 @@ def plan_job(
     no_label: bool = False,
     duties_understood: bool = False,
     content_check: str | None = None,
+    upscale: bool = False,
 ) -> Job:
     """Checks that the options make sense together and fills in what follows from them.
 
@@ -193,6 +196,7 @@ def plan_job(
                 "Add --output out.mp4, or --virtual-camera to play it on a camera."
             )
         virtual_camera = ""
+    _check_upscale(upscale, input_path, virtual_camera)
     path = None if output in (None, DISCARD) else Path(output)
     _check_output(path, input_path, virtual_camera)
     return Job(
@@ -209,7 +213,15 @@ def plan_job(
         maps=parse_maps(maps),
         show_label=not no_label,
         content_check=content_check,
+        upscale=upscale,
     )
+
+
+def _check_upscale(upscale: bool, input_path: Path | None, virtual_camera: str | None) -> None:
+    if upscale and (input_path is None or virtual_camera is not None):
+        raise UsageError(
+            "--upscale: must be used from a file to a file, got a camera. Leave --upscale out."
+        )
 
 
 def _check_label(no_label: bool, duties_understood: bool) -> None:

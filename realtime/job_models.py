@@ -16,6 +16,8 @@ from realtime.face_crops import face_crops
 from realtime.face_mesh import FaceMesh
 from realtime.flow import DisFlow, FlowProvider, MeshFlow, NetworkFlow
 from realtime.job import SYNTHETIC, Job
+from realtime.restorers import needed_restorers
+from realtime.stages.restore import OFF
 from realtime.swap_networks import MESH
 from realtime.swappers import needed_models
 from realtime.terminal import Terminal
@@ -69,13 +71,14 @@ def network_names(job: Job, config: Config, library: ModelLibrary) -> tuple[str,
     hands = HAND_NETWORKS if config.occlude.enabled and config.occlude.hands else ()
     detectors = needed_detectors(config, library)
     swapping = needed_models(config, library, mapped=bool(job.maps))
-    return (*FACE_NETWORKS, *detectors, *hands, *swapping)
+    restorers = needed_restorers(config, library)
+    return (*FACE_NETWORKS, *detectors, *hands, *swapping, *restorers)
 
 
 def has_picture_networks(config: Config) -> bool:
     """Whether anything of a job may run on a GPU; the small networks never do."""
     has_flow = config.fuse.enabled and config.fuse.align.flow == "network"
-    return config.swapper != MESH or has_flow
+    return config.swapper != MESH or has_flow or config.restore.model != OFF
 
 
 def open_flow(config: Config, mesh: FaceMesh, open_network: OpenNetwork) -> FlowProvider:

@@ -151,6 +151,8 @@ def _origin(file: "KnownFile") -> str:
     source = file.source
     if source is None:
         return "a file you have"
+    if source.kind == "packaged":
+        return f"{source.file}, which comes with the program"
     if source.kind == "wheel_member":
         return f"{source.member} in the wheel {source.wheel}"
     return ", ".join(bundled_catalogue().urls(source))

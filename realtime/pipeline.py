@@ -19,7 +19,7 @@ from realtime.intake import Reason
 from realtime.machine import machine_facts, resident_bytes
 from realtime.memory import Memory, give_back_freed
 from realtime.metrics import Json, Metrics, RunState, Snapshot
-from realtime.stage import Sink, Source, SourceHealth, Stage
+from realtime.stage import Counted, Sink, Source, SourceHealth, Stage
 from realtime.state_log import StateLog
 from realtime.worker import Fault
 
@@ -147,7 +147,11 @@ class Pipeline:
 
     def stats(self) -> Json:
         """The statistics up to now; also after ``run`` has raised."""
-        return {**self._metrics.as_dict(machine_facts()), "states": self._states.as_dict()}
+        stats = {**self._metrics.as_dict(machine_facts()), "states": self._states.as_dict()}
+        for stage in (stage for lane in self._plan.lanes for stage in lane):
+            if isinstance(stage, Counted):
+                stats["stages"][stage.name]["counts"] = dict(stage.counts)
+        return stats
 
     def _open(self, stack: ExitStack, stop: threading.Event, for_ns: int | None) -> Crew:
         plan = self._plan

@@ -1,7 +1,8 @@
 """The contracts that others implement: sources, stages and sinks."""
 
+from collections.abc import Mapping
 from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from realtime.frame import Frame, Image, PictureSpec
 from realtime.memory import Memory
@@ -91,6 +92,16 @@ class Resting(Protocol):
 
     def rest(self) -> None:
         """A frame has been handed on; the call must return at once."""
+        ...
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """A stage that has more to tell than its times, beside what ``Stage`` asks for."""
+
+    @property
+    def counts(self) -> Mapping[str, Any]:
+        """What it did so far, ready for JSON. Any thread may ask."""
         ...
 
 

@@ -301,3 +301,13 @@ def restorer(size_px=512, *, weighted=False):
         g.node("Mul", result, weight, name="1288")
         inputs.append(("weight", DOUBLE, [1]))
     return g.model(inputs, [("1288", shape)])
+
+
+def enlarger(scale=2, *, batch="n", side=None):
+    """Every pixel as a square of equal ones."""
+    g = Graph()
+    ones = np.array([1, 1, scale, scale], np.float32)
+    g.node("Resize", "small", "", g.constant(ones), mode="nearest", name="large")
+    open_size = ["h", "w"] if side is None else [side, side]
+    larger = ["H", "W"] if side is None else [side * scale, side * scale]
+    return g.model([("small", [batch, 3, *open_size])], [("large", [batch, 3, *larger])])

@@ -1,7 +1,8 @@
 """Builds every network for several GPUs, with none in the machine: ``python -m tools.build_ahead``.
 
-The networks are the twins and the models that rt-swap downloads by itself. The plans go into a
-folder that is thrown away: what counts is that each network is read, converted, checked and built.
+The networks are the twins and the models that rt-swap downloads by itself or brings along. The
+plans go into a folder that is thrown away: what counts is that each network is read, converted,
+checked and built.
 """
 
 import argparse
@@ -22,8 +23,12 @@ from realtime.face_crops import face_crops
 
 
 def default_networks() -> list[str]:
-    """The twins and the default models of the catalogue."""
-    ours = [one.name for one in ModelLibrary().list() if one.entry.default and one.entry.is_model]
+    """The twins, the default models of the catalogue and those that come with the program."""
+    ours = [
+        one.name
+        for one in ModelLibrary().list()
+        if (one.entry.default or one.entry.packaged) and one.entry.is_model
+    ]
     return [*TWINS, *ours]
 
 

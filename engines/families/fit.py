@@ -8,6 +8,7 @@ import numpy as np
 from engines.errors import ModelError
 from engines.families.deepface import bind_deepface
 from engines.families.detector import bind_detector
+from engines.families.enlarger import bind_enlarger
 from engines.families.landmarks import bind_landmarks
 from engines.families.mask import bind_mask
 from engines.families.recogniser import bind_converter, bind_recogniser
@@ -18,6 +19,7 @@ from engines.families.specs import (
     ConverterFamily,
     DeepFaceFamily,
     DetectorFamily,
+    EnlargerFamily,
     FaceMeshFamily,
     Family,
     LandmarkFamily,
@@ -67,6 +69,8 @@ def check_fit(
             bind_mask(inputs, outputs, family, where)
         case RestorerFamily():
             bind_restorer(inputs, outputs, family, where)
+        case EnlargerFamily():
+            bind_enlarger(inputs, outputs, where)
         case ConverterFamily():
             bind_converter(inputs, outputs, family, where)
 

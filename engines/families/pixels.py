@@ -4,6 +4,7 @@ from engines.families.specs import (
     BlazeFaceFamily,
     ConverterFamily,
     DeepFaceFamily,
+    EnlargerFamily,
     FaceMeshFamily,
     Family,
     PictureSource,
@@ -29,7 +30,7 @@ def pixel_ranges(family: Family | None) -> tuple[Range, ...]:
     match family:
         case None | ConverterFamily():
             return USUAL_RANGES
-        case DeepFaceFamily() | FaceMeshFamily():
+        case DeepFaceFamily() | EnlargerFamily() | FaceMeshFamily():
             return (_UNIT,)
         case RestorerFamily() | BlazeFaceFamily():
             return (_CENTRED,)

@@ -211,6 +211,19 @@ class RestorerFamily(BaseModel):
     template: TemplateName
 
 
+class EnlargerFamily(BaseModel):
+    """Super-resolution networks; RGB 0..1 in and out, of any size.
+
+    Attributes:
+        scale: how many times as many pixels along each side come out.
+    """
+
+    model_config = _STRICT
+
+    role: Literal["enlarger"]
+    scale: Literal[2, 4]
+
+
 class ConverterFamily(BaseModel):
     """Networks that translate one recogniser's embedding into another's space."""
 
@@ -230,6 +243,7 @@ Family = Annotated[
     | LandmarkFamily
     | MaskFamily
     | RestorerFamily
+    | EnlargerFamily
     | ConverterFamily,
     Field(discriminator="role"),
 ]

@@ -5,7 +5,7 @@ The data stands in the YAML files of ``engines.models.entries``; the classes her
 
 from collections.abc import Mapping
 from importlib import resources
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -75,6 +75,26 @@ class Release(BaseModel):
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")]
 
 
+class Packaged(BaseModel):
+    """A file that comes with the program.
+
+    Attributes:
+        package: the package it lies in.
+        file: its name.
+    """
+
+    model_config = _STRICT
+
+    kind: Literal["packaged"]
+    package: Annotated[str, Field(pattern=r"^engines(\.[a-z0-9_]+)*$")]
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")]
+
+    @property
+    def path(self) -> Path:
+        """Where it lies in this installation."""
+        return Path(str(resources.files(self.package).joinpath(self.file)))
+
+
 class KnownFile(BaseModel):
     """One of the files that are known to hold a model; exports differ in their bytes.
 
@@ -88,7 +108,9 @@ class KnownFile(BaseModel):
 
     sha256: Sha256
     bytes: Annotated[int, Field(gt=0)] | None = None
-    source: Annotated[WheelMember | Url | Release, Field(discriminator="kind")] | None = None
+    source: (
+        Annotated[WheelMember | Url | Release | Packaged, Field(discriminator="kind")] | None
+    ) = None
 
 
 class Entry(BaseModel):
@@ -140,6 +162,12 @@ class Entry(BaseModel):
     def bytes(self) -> int | None:
         """Size of the preferred file, where known."""
         return self.files[0].bytes if self.files else None
+
+    @property
+    def packaged(self) -> Packaged | None:
+        """Where it lies in the program itself; None for what must be fetched or imported."""
+        sources = (file.source for file in self.files)
+        return next((source for source in sources if isinstance(source, Packaged)), None)
 
     @property
     def can_be_pulled(self) -> bool:

@@ -33,7 +33,7 @@ from engines.opener import OpenNetwork, open_exactly
 from engines.profiles import Range
 from engines.session import Session
 
-_PICTURE_ROLES = frozenset({"swapper", "deepface", "mask", "restorer"})
+_PICTURE_ROLES = frozenset({"swapper", "deepface", "mask", "restorer", "enlarger"})
 """What networks do whose output becomes a picture of 8 bits a value."""
 
 
@@ -207,7 +207,8 @@ class ModelLibrary:
                 f"{path}: this file is known as {known} of the family {own.family}, got "
                 f"{name or known} of {family or own.family}. Leave --name and --family out."
             )
-        write_atomically(self._store.path(known), data)
+        if own.packaged is None:
+            write_atomically(self._store.path(known), data)
         return self.describe(known)
 
     def orphans(self) -> tuple[str, ...]:
@@ -231,6 +232,8 @@ class ModelLibrary:
             if not is_orphan or name not in self._catalogue.models:
                 return
         original = self._store.path(name)
+        if self._store.entry(name).packaged is not None:
+            raise ModelError(f"{name}: must not come with the program to be removed. Leave it.")
         if not original.is_file():
             if is_orphan:
                 return

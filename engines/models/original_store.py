@@ -88,7 +88,10 @@ class OriginalStore:
         """
         if self.record(name) is not None:
             return self._imported.path(name)
-        return self._cache_dir / f"{name}.{self.entry(name).format}"
+        entry = self.entry(name)
+        if entry.packaged is not None:
+            return entry.packaged.path
+        return self._cache_dir / f"{name}.{entry.format}"
 
     def state(self, name: str) -> State:
         """Whether the original is here and what it must be; reads all of it.
@@ -104,7 +107,7 @@ class OriginalStore:
             return "here" if sha256_of_file(path) in self.entry(name).hashes else "damaged"
 
     def read(self, name: str) -> Original | None:
-        """The cached original; one that does not match its hash counts as missing."""
+        """The original that is here; one that does not match its hash counts as missing."""
         data = read_if_present(self.path(name))
         if data is None or (sha256 := sha256_of(data)) not in self.entry(name).hashes:
             return None
@@ -155,6 +158,11 @@ class OriginalStore:
                 raise ModelError(
                     f"{self.path(name)}: must be the file that was imported as {name}, "
                     "got none or another one. Import it again."
+                )
+            if self.entry(name).packaged is not None:
+                raise ModelError(
+                    f"{name}: must have come with the program, got none or a changed file. "
+                    "Install rt-swap again."
                 )
         if self._offline:
             raise ModelError(

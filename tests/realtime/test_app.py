@@ -1,10 +1,12 @@
+from contextlib import nullcontext
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from engines.models.library import ModelLibrary
-from realtime.app import build_sinks, build_source
+from realtime.app import build_sinks, build_source, build_swapping
 from realtime.config import load_config
 from realtime.job import Job
 from realtime.sinks.detached import Detached
@@ -13,9 +15,11 @@ from realtime.sinks.picture import PictureFile
 from realtime.sinks.video import VideoFile as VideoSink
 from realtime.sinks.virtual_camera import VirtualCamera
 from realtime.sources.camera import Camera
+from realtime.sources.enlarged import EnlargedSource
 from realtime.sources.still import StillPicture
 from realtime.sources.synthetic import SyntheticCamera
 from realtime.sources.video import VideoFile as VideoSource
+from realtime.stages.restore import Restore, Restorers
 
 
 def job(
@@ -76,6 +80,27 @@ def test_the_synthetic_camera_is_a_camera_of_that_name():
     asked = job(camera="synthetic", discard=True)
     source = build_source(asked, load_config(), library, library.session)
     assert type(source) is SyntheticCamera
+
+
+def test_a_file_s_pictures_become_larger_where_that_is_asked_for():
+    library = ModelLibrary(Path(), offline=True)
+    for name in ("a.mp4", "a.png"):
+        asked = replace(job(input=name, output="b.mp4"), upscale=True)
+        source = build_source(asked, load_config(), library, library.session)
+        assert type(source) is EnlargedSource
+
+
+def test_faces_are_restored_after_they_are_fused_and_before_they_are_laid_over_the_picture():
+    library = ModelLibrary(Path(), offline=True)
+
+    def names(*settings: str) -> list[str]:
+        config = load_config(settings=settings)
+        swap = Restore(config.restore, lambda: nullcontext(Restorers()))
+        return [stage.name for stage in build_swapping(config, library, swap)][1:]
+
+    assert names("restore.model=lite") == ["match", "fuse", "restore", "composite"]
+    assert names("restore=full", "fuse.enabled=false") == ["match", "restore", "composite"]
+    assert names() == ["match", "fuse", "composite"]
 
 
 def test_a_still_picture_is_as_long_as_asked():

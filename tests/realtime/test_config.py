@@ -140,3 +140,14 @@ def test_rates_are_exact():
 @given(st.integers(16, 8192), st.integers(16, 8192), st.sampled_from("xX"))
 def test_every_size_in_range_is_read_back(width: int, height: int, cross: str):
     assert parse_size(f"{width}{cross}{height}") == (width, height)
+
+
+def test_a_word_alone_names_the_model_of_a_section_and_keeps_the_rest(tmp_path: Path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("restore: lite\n")
+    found = load_config(str(path), ["restore.strength=0.5"]).restore
+    assert (found.model, found.strength) == ("lite", 0.5)
+    path.write_text("restore: {strength: 0.25}\n")
+    found = load_config(str(path), ["restore=full"]).restore
+    assert (found.model, found.strength) == ("full", 0.25)
+    assert load_config(str(path), ["restore=off"]).restore.model == "off"

@@ -36,6 +36,11 @@ def plan(**options: object) -> Job:
         ({"camera": "0", "faces": ("me.png#x",)}, "must be a number from 1, got 'x'"),
         ({"camera": "0", "no_label": True}, "add --i-understand-labelling-duties"),
         ({"camera": "0", "duties_understood": True}, "must stand beside --no-label"),
+        ({"camera": "0", "upscale": True}, "--upscale: must be used from a file to a file"),
+        (
+            {"input_path": Path("a.mp4"), "virtual_camera": "", "upscale": True},
+            "--upscale: must be used from a file to a file",
+        ),
     ],
 )
 def test_options_that_make_no_sense_together_are_refused(options: dict[str, object], message: str):

@@ -55,6 +55,7 @@ def test_hands_are_only_needed_where_they_are_looked_for():
     [
         ([], False),
         (["swapper=inswapper_128"], True),
+        (["restore.model=lite"], True),
         (["fuse.align.flow=network", "fuse.align.network=a.onnx"], True),
         (["fuse.align.flow=network", "fuse.align.network=a.onnx", "fuse.enabled=false"], False),
     ],

@@ -126,6 +126,17 @@ def test_a_stage_may_rest_once_its_lane_has_handed_a_frame_on(place):
     assert tired.rests == list(range(1, 21))
 
 
+def test_a_stage_that_counts_is_heard_in_the_report():
+    class Counting(Swap):
+        @property
+        def counts(self):
+            return {"faces": len(self.seen)}
+
+    stages = Run(ScriptedSource(7), (Counting(name="a"), Swap(name="b"))).go().stats["stages"]
+    assert stages["a"]["counts"] == {"faces": 7}
+    assert "counts" not in stages["b"]
+
+
 def test_the_report_has_figures_of_every_stage_and_the_machine():
     report = Run(ScriptedSource(5), (Swap(name="track"), Swap()), (Swap(name="mark"),)).go()
     assert list(report.stats["stages"]) == ["capture", "track", "swap", "mark", "guard", "send"]

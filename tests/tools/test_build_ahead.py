@@ -24,6 +24,7 @@ def test_every_twin_and_every_default_model_is_built_unless_others_are_named():
     networks = default_networks()
     assert set(TWINS) < set(networks)
     assert "face_landmark" in networks
+    assert "srsn_lite_x2_fidelity" in networks
     assert "portrait_astronaut" not in networks
 
 

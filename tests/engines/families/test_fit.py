@@ -26,12 +26,19 @@ TWINS = {
     "bisenet": lambda t: t.regions(),
     "restorer_512": lambda t: t.restorer(weighted=True),
     "gpen_256": lambda t: t.restorer(256),
+    "enlarger_x2": lambda t: t.enlarger(2),
+    "enlarger_x4": lambda t: t.enlarger(4),
     "crossface": lambda t: t.converter(),
 }
 
-# Families that ask for the same tensors and differ in what they mean.
+RESTORERS = {name for name, family in FAMILIES.items() if family.role == "restorer"}
+
+# Families that ask for the same tensors and differ in what they mean. A network that takes pictures
+# of any size takes those of the restorers' sizes too.
 ALIKE = {
     "inswapper": {"reswapper_128"},
+    "enlarger_x2": {"enlarger_x4", *RESTORERS},
+    "enlarger_x4": {"enlarger_x2", *RESTORERS},
     "hyperswap": {"simswap_256", "ghost", "hififace", "reswapper_256"},
 }
 

@@ -1,0 +1,1 @@
+"""SR-SN: a light super-resolution network after EDSR, without batch normalisation."""

@@ -1,0 +1,108 @@
+"""When costly work rests because the machine cannot keep up, and when it is tried again.
+
+Pure logic; every time is an argument, in nanoseconds of one clock.
+"""
+
+from dataclasses import dataclass
+
+SECOND_NS = 1_000_000_000
+
+PERIOD_NS = SECOND_NS
+"""Verdicts are given on so much time at once: short against patience, long against a hiccup."""
+
+LATE_SHARE = 0.1
+"""Where more than this part of the pictures was passed over, the machine is late."""
+
+CALM_SHARE = 0.02
+"""Only where fewer than this were, it has time to spare."""
+
+FIRST_REST_NS = 2 * SECOND_NS
+LONGEST_REST_NS = 60 * SECOND_NS
+
+PROVEN_NS = 10 * SECOND_NS
+"""Work that went well for so long had its last failure from something else."""
+
+
+@dataclass(slots=True)
+class LadderCounts:
+    """What became of the work.
+
+    Attributes:
+        switched_off, switched_on: how often.
+        rested: pictures that went without it.
+    """
+
+    switched_off: int = 0
+    switched_on: int = 0
+    rested: int = 0
+
+
+class QualityLadder:
+    """Decides picture by picture whether there is time for the costly work.
+
+    A machine that is late passes pictures over, which shows in their numbers. Then the work rests,
+    and is tried again after two calm seconds; each time that fails the rest is doubled, so that a
+    machine that is too slow for good does not go up and down all the time.
+    """
+
+    def __init__(self) -> None:
+        """Begins with the work switched on."""
+        self.counts = LadderCounts()
+        self._is_on = True
+        self._last_seq: int | None = None
+        self._began_ns = 0
+        self._num_seen = 0
+        self._num_skipped = 0
+        self._since_ns = 0
+        self._rest_ns = FIRST_REST_NS
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the work is done at present."""
+        return self._is_on
+
+    def allows(self, *, seq: int, now_ns: int) -> bool:
+        """Whether this picture gets the work.
+
+        Args:
+            seq: the picture's place in the order of capture, higher than the one before.
+            now_ns: when it was captured.
+        """
+        if self._last_seq is None:
+            self._begin(now_ns)
+            self._since_ns = now_ns
+        else:
+            self._num_skipped += max(0, seq - self._last_seq - 1)
+        self._num_seen += 1
+        self._last_seq = seq
+        if now_ns - self._began_ns >= PERIOD_NS:
+            self._judge(now_ns)
+            self._begin(now_ns)
+        self.counts.rested += not self._is_on
+        return self._is_on
+
+    def _begin(self, now_ns: int) -> None:
+        self._began_ns = now_ns
+        self._num_seen = self._num_skipped = 0
+
+    def _judge(self, now_ns: int) -> None:
+        """Ends a period."""
+        share = self._num_skipped / (self._num_skipped + self._num_seen)
+        spent_ns = now_ns - self._since_ns
+        if self._is_on:
+            if spent_ns >= PROVEN_NS:
+                self._rest_ns = FIRST_REST_NS
+            if share > LATE_SHARE:
+                self._switch(now_ns)
+                self.counts.switched_off += 1
+        elif share > CALM_SHARE:
+            # The rest is counted in calm time only.
+            self._since_ns = now_ns
+        elif spent_ns >= self._rest_ns:
+            self._switch(now_ns)
+            self.counts.switched_on += 1
+            self._rest_ns = min(2 * self._rest_ns, LONGEST_REST_NS)
+
+    def _switch(self, now_ns: int) -> None:
+        self._is_on = not self._is_on
+        self._since_ns = now_ns

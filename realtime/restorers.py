@@ -1,0 +1,106 @@
+"""Which networks restore swapped faces, by the word that was asked for, and how they are opened."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+
+from engines.families.enlarger import Enlarger
+from engines.families.restorer import Restorer
+from engines.families.specs import EnlargerFamily, RestorerFamily
+from engines.models.library import ModelLibrary
+from realtime.config import Config
+from realtime.errors import ConfigError
+from realtime.stages.restore import OFF, Restorers
+
+OWN = ("lite", "full")
+"""The super-resolution networks that come with the program."""
+
+_SCALES = (2, 4)
+
+
+def needed_restorers(config: Config, library: ModelLibrary) -> tuple[str, ...]:
+    """Names of the networks that restore, for fetching them beforehand.
+
+    Raises:
+        ConfigError: what was chosen restores nothing.
+    """
+    model = config.restore.model
+    if model == OFF:
+        return ()
+    if model in OWN:
+        return tuple(_own(config, library).values())
+    _family(model, library)
+    return (model,)
+
+
+@contextmanager
+def open_restorers(config: Config, library: ModelLibrary) -> Iterator[Restorers]:
+    """The networks that restore, loaded for as long as the block lasts.
+
+    Args:
+        config: names them.
+        library: has them.
+
+    Raises:
+        ConfigError: what was chosen restores nothing.
+        ModelError: a network is missing or unusable.
+    """
+    threads = config.device.threads
+    enlargers: dict[int, Enlarger] = {}
+    restorer = None
+    with ExitStack() as opened:
+        for name in needed_restorers(config, library):
+            session = opened.enter_context(closing(library.session(name, threads=threads)))
+            family = _family(name, library)
+            if isinstance(family, EnlargerFamily):
+                enlargers[family.scale] = Enlarger(session, family)
+            else:
+                # What is faithful is asked for by the strength; the network's own choice stays.
+                restorer = Restorer(session, family)
+        yield Restorers(enlargers, restorer)
+
+
+def _own(config: Config, library: ModelLibrary) -> Mapping[int, str]:
+    """Our networks of the chosen kind, by their scale.
+
+    Raises:
+        ConfigError: there are none with this look.
+    """
+    kind, look = config.restore.model, config.restore.look
+    known = {description.name for description in library.list()}
+    wanted = {scale: f"srsn_{kind}_x{scale}_{look}" for scale in _SCALES}
+    found = {scale: name for scale, name in wanted.items() if name in known}
+    if found:
+        return found
+    there = sorted(name for name in known if name.startswith("srsn_"))
+    raise ConfigError(
+        "restore.model",
+        f"must be a network that comes with this version, got {kind!r} with the look {look!r}. "
+        f"There is: {', '.join(there)}.",
+    )
+
+
+def _family(name: str, library: ModelLibrary) -> EnlargerFamily | RestorerFamily:
+    """What a restoring network expects.
+
+    Raises:
+        ConfigError: there is no such name, or it stands for something else.
+    """
+    known = [description.name for description in library.list()]
+    if name not in known:
+        near = difflib.get_close_matches(name, (OFF, *OWN, *known), n=1)
+        hint = f"Did you mean {near[0]}?" if near else "See: rt-swap models list"
+        raise ConfigError(
+            "restore.model",
+            f"must be off, lite, full or the name of a restoring network, got {name!r}. {hint}",
+        )
+    is_choosable = library.describe(name).entry.family in library.families
+    family = library.family(name) if is_choosable else None
+    if not isinstance(family, EnlargerFamily | RestorerFamily):
+        what = f", a {family.role}" if family else ""
+        raise ConfigError(
+            "restore.model",
+            f"must be off, lite, full or the name of a restoring network, got {name!r}{what}. "
+            "See: rt-swap models list",
+        )
+    return family

@@ -1,0 +1,90 @@
+from realtime.ladder import FIRST_REST_NS, LONGEST_REST_NS, PROVEN_NS, SECOND_NS, QualityLadder
+
+RATE_HZ = 30
+
+
+class Camera:
+    """Gives numbers and times of pictures; every n-th is passed over where the engine is late."""
+
+    def __init__(self, ladder):
+        self.ladder = ladder
+        self.seq = 0
+        self.seen = []
+
+    @property
+    def now_ns(self):
+        return self.seq * SECOND_NS // RATE_HZ
+
+    def run(self, seconds, *, skips=lambda _: False):
+        """Plays so long; says whether each picture that was looked at got the work."""
+        answers = []
+        for _ in range(round(seconds * RATE_HZ)):
+            if not skips(self.ladder.is_on) or self.seq % 3:
+                answers.append(self.ladder.allows(seq=self.seq, now_ns=self.now_ns))
+            self.seq += 1
+        return answers
+
+
+def late_while_working(is_on):
+    return is_on
+
+
+def always_late(_):
+    return True
+
+
+def test_a_machine_that_keeps_up_always_gets_the_work():
+    ladder = QualityLadder()
+    assert all(Camera(ladder).run(60))
+    assert (ladder.counts.switched_off, ladder.counts.rested) == (0, 0)
+
+
+def test_one_hiccup_changes_nothing():
+    ladder = QualityLadder()
+    camera = Camera(ladder)
+    camera.run(2)
+    camera.seq += 3
+    assert all(camera.run(5))
+
+
+def test_a_late_machine_rests_within_two_seconds_and_tries_again():
+    ladder = QualityLadder()
+    camera = Camera(ladder)
+    camera.run(2, skips=late_while_working)
+    assert not ladder.is_on
+    camera.run(FIRST_REST_NS / SECOND_NS + 1.5)
+    assert ladder.is_on
+    assert (ladder.counts.switched_off, ladder.counts.switched_on) == (1, 1)
+    assert ladder.counts.rested > RATE_HZ
+
+
+def test_a_machine_that_is_too_slow_for_good_is_tried_ever_more_seldom():
+    ladder = QualityLadder()
+    answers = Camera(ladder).run(600, skips=late_while_working)
+    # Up at most a second or two at a time, and in the end once a minute.
+    assert 5 <= ladder.counts.switched_on <= 16
+    assert sum(answers[-120 * RATE_HZ :]) <= 6 * RATE_HZ
+    assert ladder.counts.rested == answers.count(False)
+
+
+def test_it_rests_for_as_long_as_the_machine_is_late_without_it():
+    ladder = QualityLadder()
+    camera = Camera(ladder)
+    camera.run(120, skips=always_late)
+    assert ladder.counts.switched_on == 0
+    camera.run(FIRST_REST_NS / SECOND_NS + 2)
+    assert ladder.is_on
+
+
+def test_what_went_well_for_long_is_tried_again_soon_after_a_bad_moment():
+    ladder = QualityLadder()
+    camera = Camera(ladder)
+    camera.run(200, skips=late_while_working)
+    camera.run(LONGEST_REST_NS / SECOND_NS + PROVEN_NS / SECOND_NS + 5)
+    assert ladder.is_on
+    before = ladder.counts.switched_on
+    camera.run(2, skips=late_while_working)
+    assert not ladder.is_on
+    camera.run(FIRST_REST_NS / SECOND_NS + 2)
+    assert ladder.is_on
+    assert ladder.counts.switched_on == before + 1

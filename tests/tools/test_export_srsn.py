@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnxscript")
+
+from engines.onnxruntime import compute  # noqa: E402
+from tools.export_srsn import main, stored_in_16_bits  # noqa: E402
+from tools.srsn_recipe import load_recipe  # noqa: E402
+from tools.srsn_training import Training, load_average  # noqa: E402
+
+NAME = "srsn_lite_x2_fidelity"
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    training = Training(load_recipe(NAME), "cpu", 1)
+    random = np.random.default_rng(1)
+    patches = [random.random((1, 3, side, side), np.float32) for side in (16, 32)]
+    for _ in range(3):
+        training.advance(*patches)
+    training.save(tmp_path / f"{NAME}.pt")
+    return tmp_path / f"{NAME}.pt"
+
+
+def test_a_training_becomes_a_small_file_that_computes_the_same(checkpoint, tmp_path, capsys):
+    assert main([str(checkpoint), "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    model = (tmp_path / f"{NAME}.onnx").read_bytes()
+    assert f"bytes: {len(model)}" in said
+    assert len(model) < 100_000
+    picture = np.random.default_rng(2).random((1, 3, 21, 34), np.float32)
+    (found,) = compute(model, [{"picture": picture}])
+    with torch.inference_mode():
+        wanted = load_average(checkpoint).network(torch.from_numpy(picture)).numpy()
+    # The weights were rounded to 16 bits.
+    assert np.abs(found["enlarged"] - wanted).max() < 2e-3
+
+
+def test_only_constants_that_lose_nothing_are_stored_in_16_bits(twins):
+    graph = twins.Graph()
+    exact = graph.constant(np.array([0.5, 2.0], np.float32))
+    odd = graph.constant(np.array([0.1, 0.3], np.float32))
+    graph.node("Mul", graph.node("Add", "x", exact), odd, name="y")
+    model = graph.model([("x", [2])], [("y", [2])])
+    small = stored_in_16_bits(model, "tiny")
+    sample = {"x": np.array([1.0, -1.0], np.float32)}
+    (wanted,), (found,) = compute(model, [sample]), compute(small, [sample])
+    np.testing.assert_array_equal(found["y"], wanted["y"])
+    from engines.graphs import parse_model
+
+    kinds = [constant.data_type for constant in parse_model(small, "tiny").graph.initializer]
+    assert sorted(kinds) == [1, 10]
+
+
+def test_what_was_not_trained_here_is_refused(tmp_path, capsys):
+    assert main([str(tmp_path / "other.pt"), "--out", str(tmp_path)]) == 5
+    assert "must be one of" in capsys.readouterr().err

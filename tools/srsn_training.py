@@ -1,0 +1,223 @@
+"""One training of an SR-SN network: its weights, their average, and a step of it."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from engines.networks.srsn.losses import (
+    PatchCritic,
+    TextureDistance,
+    Vgg19Distance,
+    colour_loss,
+    critic_loss,
+)
+from engines.networks.srsn.network import build
+from realtime.frame import Image
+from tools.srsn_pictures import as_picture, as_planes
+from tools.srsn_recipe import Recipe, load_recipe
+
+AVERAGE_KEEPS = 0.999
+"""How much of the averaged weights is kept in a step."""
+
+_WARM_STEPS = 200
+_LAST_SHARE = 0.01
+_WINDOW = 8
+"""Side of the windows whose mean colour is to stay, in pixels of the small picture."""
+
+_BETAS = (0.9, 0.99)
+_LONGEST_STEP = 1.0
+"""Gradients longer than this are cut; the rate would be too high for them."""
+
+
+class Training:
+    """Networks, optimisers and the step reached; the same seed gives the same weights.
+
+    Args:
+        recipe: what to train.
+        device: ``cpu`` or ``cuda``.
+        seed: of the first weights.
+        vgg: weights of VGG19 for the perceptual loss; None: the substitute.
+        fast: compile the network (minutes, once).
+    """
+
+    def __init__(
+        self, recipe: Recipe, device: str, seed: int, *, vgg: Path | None = None, fast: bool = False
+    ) -> None:
+        torch.manual_seed(seed)
+        self.recipe = recipe
+        self.step = 0
+        self.device = device
+        self.network = build(recipe.kind, recipe.scale).to(device)
+        self.average = build(recipe.kind, recipe.scale).to(device).eval()
+        self.average.load_state_dict(self.network.state_dict())
+        self._detail: Any = torch.compile(self.network.detail) if fast else self.network.detail
+        self._optimiser = torch.optim.Adam(self.network.parameters(), recipe.rate, _BETAS)
+        self._distance: nn.Module | None = None
+        if recipe.losses.perceptual:
+            self._distance = (Vgg19Distance(vgg) if vgg else TextureDistance()).to(device)
+        self._critic: PatchCritic | None = None
+        if recipe.losses.adversarial:
+            self._critic = PatchCritic().to(device)
+            self._critic_optimiser = torch.optim.Adam(
+                self._critic.parameters(), recipe.rate, (0.5, 0.99)
+            )
+
+    def advance(self, small: NDArray[np.float32], large: NDArray[np.float32]) -> dict[str, float]:
+        """One step.
+
+        Args:
+            small: ``(N, 3, p, p)`` RGB 0..1.
+            large: what it should become, ``(N, 3, scale p, scale p)``.
+
+        Returns:
+            The learning rate and the parts of the loss.
+        """
+        x, wanted = (torch.from_numpy(one).to(self.device) for one in (small, large))
+        rate = self._rate()
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        with torch.autocast(self.device, torch.bfloat16, enabled=self._in_16_bits()):
+            detail = self._detail(x).float()
+        found = detail + self.network.bicubic(x)
+        loss, facts = self._loss(found, wanted, detail)
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), _LONGEST_STEP)
+        self._optimiser.step()
+        if self._critic is not None:
+            facts["critic"] = self._advance_critic(self._critic, found.detach(), wanted, rate)
+        self._follow()
+        self.step += 1
+        return facts | {"rate": rate}
+
+    def save(self, path: Path) -> None:
+        """Writes everything that is needed to go on; a file that is there is replaced at once."""
+        state = {"step": self.step} | {
+            name: part.state_dict() for name, part in self._parts().items()
+        }
+        beside = path.with_suffix(".part")
+        torch.save(state, beside)
+        beside.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Goes on where ``save`` left it."""
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.step = state["step"]
+
+    def start_from(self, path: Path) -> None:
+        """Takes over another training's averaged weights where their shapes agree.
+
+        Raises:
+            ValueError: there is no such file.
+        """
+        if not path.exists():
+            raise ValueError(f"{path}: must have been trained before, got nothing. Train it first.")
+        given = torch.load(path, map_location=self.device, weights_only=True)["average"]
+        for network in (self.network, self.average):
+            own = network.state_dict()
+            same = {
+                name: t for name, t in given.items() if name in own and own[name].shape == t.shape
+            }
+            network.load_state_dict(own | same)
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {
+            "network": self.network,
+            "average": self.average,
+            "optimiser": self._optimiser,
+        }
+        if self._critic is None:
+            return parts
+        return parts | {"critic": self._critic, "critic_optimiser": self._critic_optimiser}
+
+    def _loss(
+        self, found: Tensor, wanted: Tensor, detail: Tensor
+    ) -> tuple[Tensor, dict[str, float]]:
+        weights = self.recipe.losses
+        parts = {
+            "l1": nn.functional.l1_loss(found, wanted),
+            "colour": colour_loss(detail, _WINDOW * self.recipe.scale),
+        }
+        if self._distance is not None:
+            parts["perceptual"] = self._distance(found, wanted)
+        if self._critic is not None:
+            self._critic.requires_grad_(False)
+            parts["adversarial"] = -self._critic(found).mean()
+            self._critic.requires_grad_(True)
+        total = sum(
+            (getattr(weights, name) * part for name, part in parts.items()), found.new_zeros(())
+        )
+        return total, {name: part.item() for name, part in parts.items()}
+
+    def _advance_critic(
+        self, critic: PatchCritic, made: Tensor, real: Tensor, rate: float
+    ) -> float:
+        for group in self._critic_optimiser.param_groups:
+            group["lr"] = rate
+        loss = critic_loss(critic(real), critic(made))
+        self._critic_optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self._critic_optimiser.step()
+        return float(loss.item())
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def _follow(self) -> None:
+        """Moves the averaged weights a little; faster at first, as there is little to keep."""
+        keeps = min(AVERAGE_KEEPS, (self.step + 1) / (self.step + 10))
+        for kept, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            kept.lerp_(new, 1 - keeps)
+
+    def _rate(self) -> float:
+        """Rises in a straight line at first, then falls along half a cosine."""
+        rise = min(1.0, (self.step + 1) / _WARM_STEPS)
+        share = self.step / max(1, self.recipe.steps)
+        fall = _LAST_SHARE + (1 - _LAST_SHARE) * 0.5 * (1 + math.cos(math.pi * share))
+        return self.recipe.rate * rise * fall
+
+    def _in_16_bits(self) -> bool:
+        """Whether the device computes bfloat16 faster than 32 bits."""
+        if self.device != "cpu":
+            return True
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+@dataclass(frozen=True, slots=True)
+class Averaged:
+    """A network with averaged weights, on any device.
+
+    Attributes:
+        recipe: how it is trained.
+        network: in evaluation mode.
+    """
+
+    recipe: Recipe
+    network: nn.Module
+
+    def resolve(self, image: Image) -> Image:
+        """Enlarges ``(h, w, 3) u8 BGR``."""
+        place = next(self.network.parameters()).device
+        with torch.inference_mode():
+            made = self.network(torch.from_numpy(as_planes([image])).to(place))
+        return as_picture(made[0].cpu().numpy())
+
+
+def load_average(checkpoint: Path) -> Averaged:
+    """The averaged weights of a checkpoint, whose name is that of its recipe.
+
+    Raises:
+        ValueError: there is no such recipe.
+        OSError: the file cannot be read.
+    """
+    recipe = load_recipe(checkpoint.stem)
+    network = build(recipe.kind, recipe.scale).eval()
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    network.load_state_dict(state["average"])
+    return Averaged(recipe, network)
