@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cuda_kernels.rasterize import rasterize
-from realtime.face_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE, FaceMesh
+from realtime.face_mesh import INNER_LIPS, LEFT_EYE, OPENINGS, RIGHT_EYE, FaceMesh
 from realtime.face_texture import DETAIL_ONE, TONE_OFFSET, FaceTexture, Map
 from realtime.face_zones import MAP_PX
 from realtime.frame import Image, Layer, Points
@@ -32,6 +32,15 @@ skin around when darker and when brighter, and its difference in colour over its
 
 _EYE_RIM, _LIP_RIM = 0.012, 0.004
 """How far the source's lashes and lips reach into the openings, in widths of the face."""
+
+_OUTER_EYES = (33, 263)
+_TURNED = 0.45
+"""Depth between the outer eye corners over their distance as it is seen, up to which the nose
+stands before neither eye: a turn of 24 degrees."""
+
+_AROUND_PX = 25
+"""How far around an opening the map still counts as it, both sides together: what is drawn at
+half the size is not seen more finely on small faces."""
 
 _MIN_EYE_PX = 6
 """An eye of fewer pixels is left as it is."""
@@ -114,6 +123,7 @@ class MeshPainter:
         self._values = np.empty((len(mesh.layout), 3), np.float32)
         self._values[:, :2] = mesh.layout * np.float32(MAP_PX) - np.float32(0.5)
         self._values[:, 2] = 1.0
+        self._opening_zone = _opening_zone(mesh)
         area = (crop_px + _STEP_PX) ** 2
 
         def scratch(channels: int, dtype: type[np.generic]) -> NDArray[Any]:
@@ -183,11 +193,23 @@ class MeshPainter:
         cv2.remap(texture.four_covers, *at_half, cv2.INTER_LINEAR, cover)
         alpha = self._alpha(crop, seen, tone, cover, width_px, _quarter_turns(points))
         covered = int(np.count_nonzero(alpha > 127)) / max(int(np.count_nonzero(seen > 0.5)), 1)
+        openings = _openings(crop, points, width_px)
+        if _is_turned(points):
+            cv2.min(openings, self._seen_openings(crop, at_half), openings)
         layer = _layer(crop, out)
+        # From here on the scratch of ``at_half`` is written again.
         self._colour(crop, surface, texture, width_px, out=layer.face)
         cv2.resize(alpha, crop.size, layer.alpha, interpolation=cv2.INTER_LINEAR)
-        cv2.subtract(layer.alpha, _openings(crop, points, width_px), layer.alpha)
+        cv2.subtract(layer.alpha, openings, layer.alpha)
         return layer, covered
+
+    def _seen_openings(self, crop: Crop, at_half: tuple[Map, Map]) -> NDArray[np.uint8]:
+        """255 where an opening is the nearest part of the face, ``(h, w) u8``.
+
+        On a head turned far to the side the nose stands before the other eye.
+        """
+        seen = cv2.remap(self._opening_zone, *at_half, cv2.INTER_LINEAR)
+        return np.asarray(cv2.resize(seen, crop.size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
     def _draw_surface(self, crop: Crop, points: Points) -> NDArray[np.float32]:
         """Which spot of the map is seen where, ``(h/2, w/2, 3) f32``: x, y, and 1 on the face."""
@@ -434,12 +456,28 @@ def _openings(crop: Crop, points: Points, width_px: float) -> NDArray[np.uint8]:
     return np.asarray(cv2.blur(mask, (3, 3)), np.uint8)
 
 
+def _opening_zone(mesh: FaceMesh) -> NDArray[np.uint8]:
+    """255 on the map where openings and a little around them lie, ``(MAP_PX, MAP_PX) u8``."""
+    zone = np.zeros((MAP_PX, MAP_PX), np.uint8)
+    for ring in OPENINGS:
+        corners = mesh.layout[list(ring)] * np.float32(MAP_PX) - np.float32(0.5)
+        cv2.fillPoly(zone, [np.round(corners).astype(np.int32)], (255,))
+    return np.asarray(cv2.dilate(zone, np.ones((_AROUND_PX, _AROUND_PX), np.uint8)), np.uint8)
+
+
 def _ramp(values: NDArray[np.float32], none: float, full: float) -> NDArray[np.uint8]:
     """0 up to ``none``, 255 from ``full`` on, linear between, in either direction."""
     gain = 255.0 / (full - none)
     return np.asarray(
         cv2.addWeighted(values, gain, values, 0.0, -gain * none, dtype=cv2.CV_8U), np.uint8
     )
+
+
+def _is_turned(points: Points) -> bool:
+    """Whether a head is turned so far that the nose may stand before an eye."""
+    first, second = _OUTER_EYES
+    across, down, away = (points[second] - points[first]).tolist()
+    return float(abs(away)) > _TURNED * math.hypot(across, down)
 
 
 def _quarter_turns(points: Points) -> int:
