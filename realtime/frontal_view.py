@@ -34,6 +34,9 @@ _SOFT_DEG = 10.0
 _BLEND_DEG = 3.0
 """Turn up to which the crop is blended with the one that is not turned."""
 
+_LEVEL = 1e-9
+"""Sine of a turn below which it has no direction."""
+
 _TOLERANCE = 0.08
 """Depth behind the nearest surface up to which a spot counts as seen, in head radii."""
 
@@ -89,9 +92,8 @@ def turn_to_camera(
         return None
     degrees = strength * beyond * beyond / (beyond + _SOFT_DEG)
     # The axis lies in the picture, across the direction in which the head looks away.
-    axis = np.array([-front[1], front[0], 0.0])
-    rotation, _ = cv2.Rodrigues(axis / np.linalg.norm(axis) * math.radians(degrees))
-    rotation = np.asarray(rotation, np.float64)
+    axis = np.array([-front[1], front[0], 0.0]) / max(math.hypot(front[0], front[1]), _LEVEL)
+    rotation = np.asarray(cv2.Rodrigues(axis * math.radians(degrees))[0], np.float64)
     turned = (landmarks - head.shift) @ rotation.T + head.shift
     return Turn(turned.astype(np.float32), rotation, head.shift, degrees, head.scale)
 

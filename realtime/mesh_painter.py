@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cuda_kernels.rasterize import rasterize
-from realtime.face_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE, FaceMesh
+from realtime.face_mesh import LEFT_EYE, RIGHT_EYE, FaceMesh
+from realtime.face_openings import draw_openings, may_be_hidden, opening_zone
 from realtime.face_texture import DETAIL_ONE, TONE_OFFSET, FaceTexture, Map
 from realtime.face_zones import MAP_PX
 from realtime.frame import Image, Layer, Points
@@ -29,9 +30,6 @@ _COVERED, _FROM_ABOVE, _FROM_THE_SIDE = range(3)
 _DARK_RATIO, _BRIGHT_RATIO, _TINT = (0.72, 0.55), (1.45, 1.8), (0.2, 0.34)
 """From where to where a spot turns from skin to something else: its brightness over that of the
 skin around when darker and when brighter, and its difference in colour over its brightness."""
-
-_EYE_RIM, _LIP_RIM = 0.012, 0.004
-"""How far the source's lashes and lips reach into the openings, in widths of the face."""
 
 _MIN_EYE_PX = 6
 """An eye of fewer pixels is left as it is."""
@@ -114,6 +112,7 @@ class MeshPainter:
         self._values = np.empty((len(mesh.layout), 3), np.float32)
         self._values[:, :2] = mesh.layout * np.float32(MAP_PX) - np.float32(0.5)
         self._values[:, 2] = 1.0
+        self._opening_zone = opening_zone(mesh)
         area = (crop_px + _STEP_PX) ** 2
 
         def scratch(channels: int, dtype: type[np.generic]) -> NDArray[Any]:
@@ -183,11 +182,23 @@ class MeshPainter:
         cv2.remap(texture.four_covers, *at_half, cv2.INTER_LINEAR, cover)
         alpha = self._alpha(crop, seen, tone, cover, width_px, _quarter_turns(points))
         covered = int(np.count_nonzero(alpha > 127)) / max(int(np.count_nonzero(seen > 0.5)), 1)
+        openings = draw_openings(crop.size, points, width_px)
+        if may_be_hidden(points):
+            cv2.min(openings, self._seen_openings(crop, at_half), openings)
         layer = _layer(crop, out)
+        # From here on the scratch of ``at_half`` is written again.
         self._colour(crop, surface, texture, width_px, out=layer.face)
         cv2.resize(alpha, crop.size, layer.alpha, interpolation=cv2.INTER_LINEAR)
-        cv2.subtract(layer.alpha, _openings(crop, points, width_px), layer.alpha)
+        cv2.subtract(layer.alpha, openings, layer.alpha)
         return layer, covered
+
+    def _seen_openings(self, crop: Crop, at_half: tuple[Map, Map]) -> NDArray[np.uint8]:
+        """255 where an opening is the nearest part of the face, ``(h, w) u8``.
+
+        On a head turned far to the side the nose stands before the other eye.
+        """
+        seen = cv2.remap(self._opening_zone, *at_half, cv2.INTER_LINEAR)
+        return np.asarray(cv2.resize(seen, crop.size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
     def _draw_surface(self, crop: Crop, points: Points) -> NDArray[np.float32]:
         """Which spot of the map is seen where, ``(h/2, w/2, 3) f32``: x, y, and 1 on the face."""
@@ -417,22 +428,6 @@ def _span(low: float, high: float, extent: int) -> tuple[int, int]:
 def _whole_steps(length_px: float) -> int:
     """The nearest multiple of the step; one step at least."""
     return max(1, round(length_px / _STEP_PX)) * _STEP_PX
-
-
-def _openings(crop: Crop, points: Points, width_px: float) -> NDArray[np.uint8]:
-    """Where the target's own eyeballs, teeth and tongue show, ``(h, w) u8``.
-
-    The rim of an opening stays covered, so that lashes and the edge of the lips are the source's,
-    and a lid or a mouth that is all but shut is drawn shut.
-    """
-    mask = np.zeros((crop.height_px, crop.width_px), np.uint8)
-    fixed_point = np.round(points[:, :2] * 16).astype(np.int32)
-    for ring, rim in ((RIGHT_EYE, _EYE_RIM), (LEFT_EYE, _EYE_RIM), (INNER_LIPS, _LIP_RIM)):
-        corners = [fixed_point[list(ring)]]
-        cv2.fillPoly(mask, corners, (255,), cv2.LINE_AA, 4)
-        thickness = max(1, round(2 * rim * width_px))
-        cv2.polylines(mask, corners, True, (0,), thickness, cv2.LINE_AA, 4)
-    return np.asarray(cv2.blur(mask, (3, 3)), np.uint8)
 
 
 def _ramp(values: NDArray[np.float32], none: float, full: float) -> NDArray[np.uint8]:

@@ -117,7 +117,7 @@ def measure(
     stages = [*(stage for lane in plan.lanes for stage in lane), plan.guard]
     own, wanted = _portraits(talk, judge)
     times_ms: dict[str, list[float]] = {stage.name: [] for stage in stages}
-    cosines: list[tuple[float, float]] = []
+    looks: list[Embedding] = []
     sides: list[int] = []
     with Memory() as memory, ExitStack() as opened:
         for stage in stages:
@@ -131,18 +131,16 @@ def measure(
                 times_ms[stage.name].append((time.thread_time_ns() - began_ns) / 1e6)
             sides += [face.worked_px for face in frame.faces]
             if number >= _SETTLING and number % _EVERY == 0:
-                points = five_points(talk.truths[number].landmarks)
-                there = apply(_about_middle(scale), points).astype(np.float32)
-                looks = judge.recogniser.embed(frame.image, there)
-                cosines.append((float(looks @ wanted), float(looks @ own)))
+                points = apply(_about_middle(scale), five_points(talk.truths[number].landmarks))
+                looks.append(judge.recogniser.embed(frame.image, points.astype(np.float32)))
     typical = {name: float(np.quantile(ms[_SETTLING:], 0.25)) for name, ms in times_ms.items()}
     return SizeFigures(
         face_px=face_px,
         stages_ms=typical,
         total_ms=sum(typical.values()),
         worked_px=int(np.median(sides)) if sides else 0,
-        source=mean([source for source, _ in cosines]),
-        target=mean([target for _, target in cosines]),
+        source=mean([float(look @ wanted) for look in looks]),
+        target=mean([float(look @ own) for look in looks]),
     )
 
 

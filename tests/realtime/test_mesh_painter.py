@@ -5,8 +5,10 @@ import pytest
 from realtime.face_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 from realtime.face_texture import DETAIL_ONE, FaceTexture
 from realtime.face_zones import MAP_PX
+from realtime.head_motion import HeadState
 from realtime.memory import Memory
 from realtime.mesh_painter import MeshPainter, layer_bytes
+from realtime.puppet_rig import rotation
 from realtime.stages.composite import lay
 
 pytestmark = pytest.mark.models
@@ -189,6 +191,29 @@ def test_the_brightness_of_eyes_follows_what_is_asked_for_by_a_share(painter, me
         expected = [1.0 + share * (full - 1.0) for full in at_once]
         assert shades == pytest.approx(expected, abs=1e-6)
     assert min(at_once) > 1.1
+
+
+@pytest.mark.parametrize(
+    ("yaw", "near", "far"), [(-60, LEFT_EYE, RIGHT_EYE), (60, RIGHT_EYE, LEFT_EYE)]
+)
+def test_the_nose_is_not_cut_open_where_it_stands_before_the_other_eye(
+    painter, plain, sitter, yaw, near, far
+):
+    wide_open = sitter.landmarks(width_px=230, centre=(0.0, 0.0))
+    for eye in (LEFT_EYE, RIGHT_EYE):
+        wide_open[list(eye[:8:-1]), 1] -= 12
+    landmarks = (wide_open @ rotation(HeadState(yaw=yaw)).T).astype(np.float32)
+    landmarks[:, :2] += 160
+    image = np.zeros((320, 320, 3), np.uint8)
+    paint(painter, image, landmarks, plain)
+    covered = {}
+    for eye in (near, far):
+        inside = np.zeros((320, 320), np.uint8)
+        cv2.fillPoly(inside, [np.round(landmarks[list(eye), :2]).astype(np.int32)], 255)
+        assert (inside > 0).sum() > 100
+        covered[eye] = image.any(axis=2)[inside > 0].mean()
+    assert covered[near] < 0.8
+    assert covered[far] > 0.99
 
 
 def test_shut_lids_are_painted_over(painter, plain, sitter):

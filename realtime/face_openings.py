@@ -1,0 +1,67 @@
+"""Where the openings of a face lie, in which its own eyeballs, teeth and tongue show."""
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.face_mesh import INNER_LIPS, LEFT_EYE, OPENINGS, RIGHT_EYE, FaceMesh
+from realtime.face_zones import MAP_PX
+from realtime.frame import Points
+
+_EYE_RIM, _LIP_RIM = 0.012, 0.004
+"""How far the source's lashes and lips reach into the openings, in widths of the face."""
+
+_OUTER_EYES = (33, 263)
+_TURNED = 0.45
+"""Depth between the outer eye corners over their distance as it is seen, up to which the nose
+stands before neither eye: a turn of 24 degrees."""
+
+_AROUND_PX = 25
+"""How far around an opening the map still counts as it, both sides together: what is drawn at
+half the size is not seen more finely on small faces."""
+
+
+def draw_openings(size: tuple[int, int], points: Points, width_px: float) -> NDArray[np.uint8]:
+    """Where openings lie in a crop, whatever stands before them.
+
+    The rim of an opening stays covered, so that lashes and the edge of the lips are the source's,
+    and a lid or a mouth that is all but shut is drawn shut.
+
+    Args:
+        size: width and height of the crop.
+        points: ``(468, 2 or 3) f32`` landmarks in the crop.
+        width_px: width of the face.
+
+    Returns:
+        ``(h, w) u8``, 255 inside.
+    """
+    mask = np.zeros((size[1], size[0]), np.uint8)
+    fixed_point = np.round(points[:, :2] * 16).astype(np.int32)
+    for ring, rim in ((RIGHT_EYE, _EYE_RIM), (LEFT_EYE, _EYE_RIM), (INNER_LIPS, _LIP_RIM)):
+        corners = [fixed_point[list(ring)]]
+        cv2.fillPoly(mask, corners, (255,), cv2.LINE_AA, 4)
+        thickness = max(1, round(2 * rim * width_px))
+        cv2.polylines(mask, corners, True, (0,), thickness, cv2.LINE_AA, 4)
+    return np.asarray(cv2.blur(mask, (3, 3)), np.uint8)
+
+
+def opening_zone(mesh: FaceMesh) -> NDArray[np.uint8]:
+    """255 on the map where openings and a little around them lie, ``(MAP_PX, MAP_PX) u8``."""
+    zone = np.zeros((MAP_PX, MAP_PX), np.uint8)
+    for ring in OPENINGS:
+        corners = mesh.layout[list(ring)] * np.float32(MAP_PX) - np.float32(0.5)
+        cv2.fillPoly(zone, [np.round(corners).astype(np.int32)], (255,))
+    return np.asarray(cv2.dilate(zone, np.ones((_AROUND_PX, _AROUND_PX), np.uint8)), np.uint8)
+
+
+def may_be_hidden(points: Points) -> bool:
+    """Whether a head is turned so far that the nose may stand before an eye.
+
+    Args:
+        points: ``(468, 3) f32``, z away from the camera in the scale of x.
+    """
+    first, second = _OUTER_EYES
+    across, down, away = (points[second] - points[first]).tolist()
+    return float(abs(away)) > _TURNED * math.hypot(across, down)
