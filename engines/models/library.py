@@ -188,7 +188,7 @@ class ModelLibrary:
         return self.describe(known)
 
     def orphans(self) -> tuple[str, ...]:
-        """Names of imported files that nothing can use: without a record, or not needed any more."""
+        """Names of imported files without a record, or whose genuine files are known by now."""
         return self._store.orphans()
 
     def remove(self, name: str) -> None:
