@@ -1,10 +1,9 @@
 """The process that builds plans: ``python -m engines.build_worker FOLDER NAME``.
 
 The folder holds ``model.onnx``, ``recipe.json``, ``crop0.npy`` and so on, and for each target
-``kernels0`` and so on; ``plan0`` and so on, new kernels and ``reference``, what the plans must
-compute, are written into it. Progress goes to
-stdout, one JSON object on each line; the last one holds the facts. An error is one line on stderr
-and exit code 5.
+``kernels0`` and so on. Written into it are ``plan0`` and so on, new kernels, and ``reference``:
+what the plans must compute. Progress goes to stdout, one JSON object on each line; the last one
+holds the facts. An error is one line on stderr and exit code 5.
 """
 
 import json

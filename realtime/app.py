@@ -155,10 +155,7 @@ def build_plan(
         ContentError: it refuses a picture of the face.
         MediaError, ModelError: a face cannot be used, or a model is missing.
     """
-
-    def open_session(name: str) -> Session:
-        return library.session(name, threads=config.device.threads)
-
+    open_session = partial(library.session, threads=config.device.threads)
     open_finder = finder_opener(config, library, open_session)
     connections = library.path(CONNECTIONS).read_text(encoding="utf-8")
     switch = Switch(open_swapper(job.people, config, library, connections))

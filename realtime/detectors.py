@@ -10,13 +10,13 @@ from pydantic import BaseModel
 from engines.families.detector import Detector
 from engines.families.specs import BlazeFaceFamily, DetectorFamily, FaceMeshFamily
 from engines.models.blazeface import BlazeFace
-from engines.models.face_finder import FACE_NETWORKS, FaceDetector, FaceFinder, open_face_finder
+from engines.models.face_finder import FaceDetector, FaceFinder, open_face_finder
 from engines.models.five_detector import FivePointDetector
 from engines.models.library import ModelLibrary
 from engines.session import Session
 from realtime.config import Config
 from realtime.errors import ConfigError
-from realtime.stages.track import BLAZEFACE
+from realtime.stages.track import BLAZEFACE, TrackConfig
 
 OpenFinder = Callable[[], AbstractContextManager[FaceFinder]]
 
@@ -31,7 +31,7 @@ def needed_detectors(config: Config, library: ModelLibrary) -> tuple[str, ...]:
     names = [] if detector == BLAZEFACE else [detector]
     if names:
         _expect(detector, library, "track.detector", DetectorFamily, BlazeFaceFamily)
-    if landmarks not in FACE_NETWORKS:
+    if landmarks != TrackConfig().landmarks:
         _expect(landmarks, library, "track.landmarks", FaceMeshFamily)
         names.append(landmarks)
     return tuple(names)

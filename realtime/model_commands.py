@@ -22,7 +22,8 @@ Names = Annotated[list[str], typer.Argument(help="Names from the list.")]
 @models_app.command("list")
 def list_models() -> int:
     """Lists everything that can be used, and whether it is here already."""
-    from engines.models.library import ModelLibrary, default_cache_dir
+    from engines.models.library import ModelLibrary
+    from engines.models.place import default_cache_dir
 
     library, damaged = ModelLibrary(), []
     # What the program cannot do without comes first.
@@ -50,7 +51,8 @@ def pull_models(
     ] = None,
 ) -> int:
     """Downloads and converts models, so that no network is needed later."""
-    from engines.models.library import ModelLibrary, default_cache_dir
+    from engines.models.library import ModelLibrary
+    from engines.models.place import default_cache_dir
     from realtime.terminal import Terminal
 
     terminal = Terminal()

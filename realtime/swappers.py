@@ -26,7 +26,8 @@ from engines.families.specs import (
 )
 from engines.families.templates import fit_template
 from engines.models.face_finder import open_face_finder
-from engines.models.library import LibraryPlace, ModelLibrary
+from engines.models.library import ModelLibrary
+from engines.models.place import LibraryPlace
 from realtime.config import Config
 from realtime.errors import ConfigError
 from realtime.face_mesh import load_face_mesh

@@ -55,7 +55,7 @@ ADAPTERS = {
     "onnx": ("engines.models", *GRAPH_TOOLS),
     "onnxruntime": ("engines.onnxruntime", "engines.quantise"),
     "openvino": ("engines.openvino",),
-    "platformdirs": ("engines.cache", "engines.models.library", "realtime.consent"),
+    "platformdirs": ("engines.cache", "engines.models.place", "realtime.consent"),
     "psutil": ("realtime.machine",),
     "pyvirtualcam": ("realtime.sinks.virtual_camera",),
     "rich": ("realtime.terminal",),

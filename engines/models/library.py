@@ -6,13 +6,11 @@ manifest's; whatever does not match is made or fetched again, never used. Networ
 imported without a known hash lie in a folder of their own, with the hash they had then.
 """
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from engines.errors import ModelError
@@ -29,6 +27,7 @@ from engines.models.catalogue import Catalogue, Entry, bundled_catalogue
 from engines.models.conversions import read_conversion, write_conversion
 from engines.models.imports import ImportedModels
 from engines.models.original_store import OriginalStore, State
+from engines.models.place import LibraryPlace, default_cache_dir
 from engines.opener import OpenNetwork, open_exactly
 from engines.profiles import Range
 from engines.session import Session
@@ -45,28 +44,6 @@ class Description:
     entry: Entry
     is_cached: bool
     is_imported: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LibraryPlace:
-    """Where a library is; can be pickled, unlike the library.
-
-    Attributes:
-        cache_dir: the folder of its files.
-        catalogue: what it knows.
-        offline: whether it never fetches.
-    """
-
-    cache_dir: Path
-    catalogue: Catalogue
-    offline: bool
-
-
-def default_cache_dir() -> Path:
-    """``$RT_SWAP_CACHE/models``, else ``models`` in the user's cache folder for this program."""
-    override = os.environ.get("RT_SWAP_CACHE")
-    root = Path(override).expanduser() if override else platformdirs.user_cache_path("rt-swap")
-    return root / "models"
 
 
 class ModelLibrary:
@@ -212,12 +189,8 @@ class ModelLibrary:
         return self.describe(known)
 
     def orphans(self) -> tuple[str, ...]:
-        """Names of imported files that nothing can use: without a record, or not needed any more.
-
-        The latter have the name of a model whose genuine files the catalogue has come to know.
-        """
-        replaced = [name for name in self._imported.names() if self._store.record(name) is None]
-        return tuple(sorted({*self._imported.strays(), *replaced}))
+        """Names of imported files without a record, or whose genuine files are known by now."""
+        return self._store.orphans()
 
     def remove(self, name: str) -> None:
         """Removes what the cache holds of a model or picture, and what was imported as it.
@@ -226,21 +199,7 @@ class ModelLibrary:
             UnknownNameError: there is no such name.
             ModelError: nothing of it is here.
         """
-        is_orphan = name in self.orphans()
-        if is_orphan or self._store.record(name) is not None:
-            self._imported.remove(name)
-            if not is_orphan or name not in self._catalogue.models:
-                return
-        original = self._store.path(name)
-        if self._store.entry(name).packaged is not None:
-            raise ModelError(f"{name}: must not come with the program to be removed. Leave it.")
-        if not original.is_file():
-            if is_orphan:
-                return
-            raise ModelError(f"{name}: must be in {self._cache_dir}, got nothing of it there.")
-        for path in (original, *(self._cache_dir / f"{name}.{end}" for end in ("onnx", "json"))):
-            with disk_errors(path):
-                path.unlink(missing_ok=True)
+        self._store.remove(name)
 
     def pull(self, names: Iterable[str] | None = None) -> Mapping[str, str]:
         """Fetches what is missing and converts it, so that nothing needs the network later.

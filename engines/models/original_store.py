@@ -106,6 +106,37 @@ class OriginalStore:
                 return "missing"
             return "here" if sha256_of_file(path) in self.entry(name).hashes else "damaged"
 
+    def orphans(self) -> tuple[str, ...]:
+        """Names of imported files that nothing can use: without a record, or not needed any more.
+
+        The latter have the name of a model whose genuine files the catalogue has come to know.
+        """
+        replaced = [name for name in self._imported.names() if self.record(name) is None]
+        return tuple(sorted({*self._imported.strays(), *replaced}))
+
+    def remove(self, name: str) -> None:
+        """Removes what is here of a model or picture, and what was imported as it.
+
+        Raises:
+            UnknownNameError: there is no such name.
+            ModelError: nothing of it is here.
+        """
+        is_orphan = name in self.orphans()
+        if is_orphan or self.record(name) is not None:
+            self._imported.remove(name)
+            if not is_orphan or name not in self._catalogue.models:
+                return
+        original = self.path(name)
+        if self.entry(name).packaged is not None:
+            raise ModelError(f"{name}: must not come with the program to be removed. Leave it.")
+        if not original.is_file():
+            if is_orphan:
+                return
+            raise ModelError(f"{name}: must be in {self._cache_dir}, got nothing of it there.")
+        for path in (original, *(self._cache_dir / f"{name}.{end}" for end in ("onnx", "json"))):
+            with disk_errors(path):
+                path.unlink(missing_ok=True)
+
     def read(self, name: str) -> Original | None:
         """The original that is here; one that does not match its hash counts as missing."""
         data = read_if_present(self.path(name))

@@ -18,7 +18,8 @@ def crop_side(session: HasTensors, where: str, cure: str) -> int:
         ModelError: the network takes something else.
     """
     shape = session.inputs[0].shape
-    if len(session.inputs) != 1 or len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3:
+    is_square = len(shape) == 4 and shape[1] == shape[2] > 0 and shape[3] == 3
+    if len(session.inputs) != 1 or not is_square:
         raise ModelError(
             f"{where}: the network must have one input (1, S, S, 3), got {shape}. {cure}"
         )

@@ -78,6 +78,7 @@ def test_what_is_needed_beside_the_usual_networks_is_known_beforehand(library, t
         ({"detector": "scrfd"}, "track.detector: must be one of .*scrfd_2.5g.*, got 'scrfd'. Did"),
         ({"detector": "my_mesh"}, "track.detector: .* got 'my_mesh'"),
         ({"detector": "nothing_like_it"}, "See: rt-swap models list"),
+        ({"landmarks": "face_detection_short_range"}, "track.landmarks: must be one of face_land"),
         ({"landmarks": "my_scrfd"}, "track.landmarks: must be one of face_landmark, my_mesh"),
     ],
 )

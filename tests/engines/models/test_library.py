@@ -8,7 +8,8 @@ import pytest
 from engines.errors import ModelError
 from engines.models import conversions, original_store
 from engines.models.catalogue import Catalogue, bundled_catalogue
-from engines.models.library import ModelLibrary, default_cache_dir
+from engines.models.library import ModelLibrary
+from engines.models.place import default_cache_dir
 from engines.opener import open_exactly
 
 
