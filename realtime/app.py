@@ -155,7 +155,7 @@ def build_plan(
     switch = Switch(open_swapper(job.people, config, library, connections))
     chooser = open_chooser(job.maps, config, library, has_default=job.faces is not None)
     if on_control is not None:
-        on_control(SwapControl(switch, job.people, config, library, connections, _allow))
+        on_control(SwapControl(switch, job.people, config, library, connections, _allow, seal))
     session = draw_session() if record is None else record.session
     finding = (
         *content_checks(job),
@@ -283,9 +283,9 @@ def _see_consent(job: Job, terminal: Terminal) -> dict[str, ConsentKind]:
     )
 
 
-def _allow(faces: Sequence[Path], given: ConsentKind | None) -> None:
+def _allow(faces: Sequence[Path], given: ConsentKind | None) -> dict[str, ConsentKind]:
     """Makes sure that new faces may be used; while the engine runs nobody can be asked."""
-    require_consent(faces, ConsentLog(default_consent_path()), given=given, ask=None)
+    return require_consent(faces, ConsentLog(default_consent_path()), given=given, ask=None)
 
 
 def _run_pipeline(

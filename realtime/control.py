@@ -1,6 +1,7 @@
 """Changes what is put in while the engine runs: the face, or the network that draws it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from engines.models.library import ModelLibrary
@@ -8,12 +9,15 @@ from realtime.config import Config
 from realtime.consent import ConsentKind
 from realtime.errors import UsageError
 from realtime.job import FaceChoice
+from realtime.marking import has_built_in, kinds_of
+from realtime.provenance.seal import Seal
 from realtime.stages.neural_swap import NeuralSwap
 from realtime.stages.switch import Switch
-from realtime.swappers import open_swapper, read_faces
+from realtime.swappers import needed_models, open_swapper, read_faces
 
-SeeConsent = Callable[[Sequence[Path], ConsentKind | None], None]
-"""Makes sure that faces may be used, given what was said of them, or raises ``ConsentError``."""
+SeeConsent = Callable[[Sequence[Path], ConsentKind | None], Mapping[str, ConsentKind]]
+"""Makes sure that faces may be used, given what was said of them, or raises ``ConsentError``;
+returns the kind of consent by SHA-256 of the picture."""
 
 
 class SwapControl:
@@ -31,6 +35,7 @@ class SwapControl:
         library: ModelLibrary,
         connections: str,
         see_consent: SeeConsent,
+        seal: Seal | None,
     ) -> None:
         """Takes what is running.
 
@@ -41,6 +46,8 @@ class SwapControl:
             library: has its networks.
             connections: text of the landmark model's list of connections.
             see_consent: asked before a new face is used.
+            seal: says of the file that is written which faces and networks were used; None where
+                nothing says so.
         """
         self._switch = switch
         self._people = tuple(tuple(pictures) for pictures in people)
@@ -48,6 +55,7 @@ class SwapControl:
         self._library = library
         self._connections = connections
         self._see_consent = see_consent
+        self._seal = seal
 
     @property
     def swapper(self) -> str:
@@ -73,14 +81,15 @@ class SwapControl:
                 f"faces: must be given for {len(self._people)} people as before, got "
                 f"{len(people)}. Start again with another --map."
             )
-        self._see_consent([face.path for person in people for face in person], consent)
+        kinds = self._see_consent([face.path for person in people for face in person], consent)
         stage = self._switch.stage
-        if isinstance(stage, NeuralSwap):
-            # The network stays; only what it is told of the people changes.
-            stage.give(read_faces(people, self._config, self._library))
-            self._people = tuple(tuple(pictures) for pictures in people)
-        else:
-            self._change(tuple(tuple(pictures) for pictures in people), self._config)
+        with self._noting(kinds_of(kinds), {}, built_in=has_built_in(people)):
+            if isinstance(stage, NeuralSwap):
+                # The network stays; only what it is told of the people changes.
+                stage.give(read_faces(people, self._config, self._library))
+                self._people = tuple(tuple(pictures) for pictures in people)
+            else:
+                self._change(tuple(tuple(pictures) for pictures in people), self._config)
 
     def change_swapper(self, name: str) -> None:
         """Draws with another network, or with none, from the next frame on.
@@ -92,7 +101,20 @@ class SwapControl:
             ConfigError: there is no such swapper.
             MediaError, ModelError: a picture or network cannot be used.
         """
-        self._change(self._people, self._config.model_copy(update={"swapper": name}))
+        config = self._config.model_copy(update={"swapper": name})
+        models = {
+            model: self._library.sha256(model) for model in needed_models(config, self._library)
+        }
+        with self._noting({}, models):
+            self._change(self._people, config)
+
+    def _noting(
+        self, faces: Mapping[str, str], models: Mapping[str, str], *, built_in: bool = False
+    ) -> AbstractContextManager[None]:
+        """Writes down what is used besides what the run began with; not if the block fails."""
+        if self._seal is None:
+            return nullcontext()
+        return self._seal.extended(faces, models, built_in=built_in)
 
     def _change(self, people: tuple[tuple[FaceChoice, ...], ...], config: Config) -> None:
         stage = open_swapper(people, config, self._library, self._connections)

@@ -35,3 +35,19 @@ def test_sessions_have_32_bits_and_differ():
     sessions = {draw_session() for _ in range(50)}
     assert len(sessions) > 45
     assert all(0 <= session < 2**32 for session in sessions)
+
+
+def test_a_record_that_grows_keeps_what_was_there_before():
+    run = RunRecord(session=1, label="eu", strength="standard", faces={"b" * 64: "self"})
+    more = run.extended({"a" * 64: "licensed"}, {"two": "c" * 64}).extended({}, {}, built_in=True)
+    assert more.as_json()["faces"] == [
+        {"built_in": True},
+        {"sha256": "a" * 64, "consent": "licensed"},
+        {"sha256": "b" * 64, "consent": "self"},
+    ]
+    assert more.models == {"two": "c" * 64}
+    assert run.as_json()["faces"] == [{"sha256": "b" * 64, "consent": "self"}]
+
+
+def test_a_label_that_was_turned_off_is_in_the_comment():
+    assert RunRecord(session=1, label="off", strength="standard").comment().endswith("turned off.")
