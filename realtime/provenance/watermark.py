@@ -50,6 +50,13 @@ FULL = 2
 _NARROW_PX, _WIDE_PX = 16.0, 48.0
 _SIZE_POWER = 0.65
 
+_LINES_PER_CELL = 2
+"""Lines of the pattern that is kept, for a cell of the grid: large pictures repeat each of them, as
+what is added costs little else than reading it."""
+
+_STRIP_BYTES = 700_000
+"""A picture is worked on in parts of this size, so that each stays in a processor's own cache."""
+
 _HIGHEST_BIT = np.uint8(0x80)
 
 _MAX_REDRAWN = 128
@@ -175,12 +182,17 @@ class Watermark:
 
     def __init__(self, payload: Payload, size: tuple[int, int], amplitude: float) -> None:
         columns, rows = nearest_grid(*size)
-        pattern = draw_pattern(payload, size, amplitude)
+        width, height = size
+        self._step = max(1, int(height / rows / BLOCK / _LINES_PER_CELL))
+        pattern = _thinned(draw_pattern(payload, size, amplitude), self._step)
         self._drawn = tuple(_whole_levels(share * pattern) for share in SHARES)
         self._pattern = self._drawn[FULL].copy()
         self._strengths: Strengths = np.full((rows, columns), FULL, np.uint8)
-        self._lefts = np.rint(np.arange(columns + 1) * size[0] / columns).astype(int)
-        self._tops = np.rint(np.arange(rows + 1) * size[1] / rows).astype(int)
+        self._lefts = np.rint(np.arange(columns + 1) * width / columns).astype(int)
+        self._tops = np.rint(np.arange(rows + 1) * height / rows / self._step).astype(int)
+        self._tops[-1] = len(pattern)
+        lines = max(1, _STRIP_BYTES // (3 * width * self._step)) * self._step
+        self._strips = tuple(slice(top, top + lines) for top in range(0, height, lines))
 
     def begin(self, strengths: Strengths) -> None:
         """Draws all blocks anew, before the first picture.
@@ -198,17 +210,23 @@ class Watermark:
             strengths: what the blocks should have; where many change they follow within a few
                 pictures. None: as before, in full at the beginning.
         """
-        if strengths is not None:
+        # Comparing bytes is the quickest way to see that nothing has changed, as is usual.
+        if strengths is not None and strengths.tobytes() != self._strengths.tobytes():
             blocks = np.argwhere(strengths != self._strengths)
             if len(blocks) > _MAX_REDRAWN:
                 weakest = np.argsort(strengths[tuple(blocks.T)], kind="stable")
                 blocks = blocks[weakest[:_MAX_REDRAWN]]
             self._redraw(blocks, strengths)
         # Turning the highest bit takes 128 away, so that one saturating sum of signed bytes does.
-        signed = image.view(np.int8)
-        np.bitwise_xor(image, _HIGHEST_BIT, out=image)
-        cv2.add(signed, self._pattern, dst=signed)
-        np.bitwise_xor(image, _HIGHEST_BIT, out=image)
+        for lines in self._strips:
+            strip = image[lines]
+            pattern = self._pattern[lines.start // self._step :]
+            np.bitwise_xor(strip, _HIGHEST_BIT, out=strip)
+            signed = strip.view(np.int8)
+            for line in range(self._step):
+                part = signed[line :: self._step]
+                cv2.add(part, pattern[: len(part)], dst=part)
+            np.bitwise_xor(strip, _HIGHEST_BIT, out=strip)
 
     def _redraw(self, blocks: NDArray[np.intp], strengths: Strengths) -> None:
         """Draws some blocks, ``(N, 2)`` rows and columns, as strong as they should be."""
@@ -220,6 +238,13 @@ class Watermark:
             strength = strengths[row, column]
             self._pattern[part] = self._drawn[strength][part]
             self._strengths[row, column] = strength
+
+
+def _thinned(pattern: Floats, step: int) -> Floats:
+    """The means of so many lines at a time; the last of them may have fewer."""
+    starts = np.arange(0, len(pattern), step)
+    num_lines = np.diff(np.append(starts, len(pattern)))[:, None]
+    return np.asarray(np.add.reduceat(pattern, starts, axis=0) / num_lines, np.float32)
 
 
 def _whole_levels(pattern: Floats) -> NDArray[np.int8]:

@@ -152,3 +152,16 @@ def test_the_mark_changes_brightness_only_and_stops_at_black_and_white():
     assert (marked == marked[:, :, :1]).all()
     assert 0 < marked[:, :70].max() < 12
     assert 243 < marked[:, 90:].min() < 255
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1081), (720, 1279), (1281, 723)])
+def test_lines_that_are_repeated_leave_the_chips_as_they_are(size: tuple[int, int]):
+    picture = np.full((size[1], size[0], 3), 100, np.uint8)
+    Watermark(Payload(99), size, 6.0).add(picture)
+    expected = draw_pattern(Payload(99), size, 6.0)
+    added = picture[:, :, 0].astype(np.float32) - 100
+    assert (picture == picture[:, :, :1]).all()
+    assert np.corrcoef(added.ravel(), expected.ravel())[0, 1] > 0.97
+    # The last lines and columns have their share, too.
+    for part in (np.s_[-32:], np.s_[:, -32:]):
+        assert np.corrcoef(added[part].ravel(), expected[part].ravel())[0, 1] > 0.9
