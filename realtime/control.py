@@ -74,6 +74,7 @@ class SwapControl:
         Raises:
             UsageError: there are more or fewer people than before.
             ConsentError: nobody says that a face may be used.
+            ContentError: the operator's filter refuses a picture.
             MediaError, ModelError: a picture or network cannot be used.
         """
         if len(people) != len(self._people):

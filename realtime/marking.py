@@ -1,11 +1,11 @@
 """What a run says about itself in its pictures and files, and looking for that again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from realtime.config import CameraConfig, Config
-from realtime.consent import ConsentKind
-from realtime.content_check import ContentCheck, load_check, require_permitted
+from realtime.consent import ConsentKind, ConsentLog, default_consent_path, require_consent
+from realtime.content_check import Check, ContentCheck, load_check, require_permitted
 from realtime.job import FaceChoice, Job
 from realtime.pictures import load_picture
 from realtime.provenance.keys import KeyFolder, default_key_folder
@@ -65,9 +65,37 @@ def content_checks(job: Job) -> tuple[Stage, ...]:
     if job.content_check is None:
         return ()
     check = load_check(job.content_check)
-    for face in (face for person in job.people for face in person):
-        require_permitted(check, load_picture(face.path), str(face.path))
+    _show(check, (face.path for person in job.people for face in person))
     return (ContentCheck(check),)
+
+
+def allow_faces(
+    content_check: str | None, faces: Sequence[Path], given: ConsentKind | None
+) -> dict[str, ConsentKind]:
+    """Makes sure that new faces may be used; while the engine runs nobody can be asked.
+
+    Args:
+        content_check: ``module:function`` of the operator's filter; None for none.
+        faces: the pictures.
+        given: why they may be used; None where that has been recorded before.
+
+    Returns:
+        Kind of consent by SHA-256 of the picture.
+
+    Raises:
+        UsageError: the filter cannot be imported.
+        ContentError: it refuses a picture.
+        ConsentError: nobody says that a picture may be used.
+        MediaError: a picture cannot be read.
+    """
+    if content_check is not None:
+        _show(load_check(content_check), faces)
+    return require_consent(faces, ConsentLog(default_consent_path()), given=given, ask=None)
+
+
+def _show(check: Check, faces: Iterable[Path]) -> None:
+    for face in faces:
+        require_permitted(check, load_picture(face), str(face))
 
 
 def describe_marks(record: RunRecord, seal: Seal) -> str:

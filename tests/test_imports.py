@@ -59,6 +59,7 @@ ADAPTERS = {
         "realtime.doctor_command",
         "realtime.engine_commands",
         "realtime.model_commands",
+        "realtime.verify_command",
     ),
 }
 

@@ -1,7 +1,9 @@
 """What is said about one run of the program in everything it writes."""
 
+import platform
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -10,6 +12,7 @@ from typing import Any
 Json = dict[str, Any]
 
 PROGRAM = "rt-swap"
+_LIBRARIES = ("av", "c2pa-python", "numpy", "onnxruntime", "opencv-python-headless", "openvino")
 SESSION_BITS = 32
 
 NO_LABEL = "off"
@@ -28,6 +31,15 @@ def program_version() -> str:
         return version(PROGRAM)
     except PackageNotFoundError:
         return "checkout"
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of Python and of those libraries, as far as installed, that make and sign files."""
+    versions = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def draw_session() -> int:
@@ -55,6 +67,7 @@ class RunRecord:
         settings: the whole configuration at the beginning.
         started: UTC.
         version: of the program.
+        libraries: versions of what it is built on, by name.
     """
 
     session: int
@@ -67,6 +80,7 @@ class RunRecord:
     settings: Mapping[str, Any] = field(default_factory=dict)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     version: str = field(default_factory=program_version)
+    libraries: Mapping[str, str] = field(default_factory=library_versions)
 
     @property
     def session_id(self) -> str:
@@ -101,6 +115,7 @@ class RunRecord:
             "format": RECORD_FORMAT,
             "program": PROGRAM,
             "version": self.version,
+            "libraries": dict(self.libraries),
             "session": self.session_id,
             "started": self.started.isoformat(timespec="seconds"),
             "label": {"preset": self.label, "duties_acknowledged": not self.has_label},

@@ -12,7 +12,7 @@ from engines.errors import ModelError
 from realtime.app import build_plan
 from realtime.config import load_config
 from realtime.consent import ConsentKind, hash_file
-from realtime.errors import ConfigError, ConsentError, MediaError, UsageError
+from realtime.errors import ConfigError, ConsentError, ContentError, MediaError, UsageError
 from realtime.job import FaceChoice, synthetic_job
 from realtime.pipeline import Pipeline
 from realtime.provenance.keys import KeyFolder
@@ -171,6 +171,18 @@ def test_the_sealed_record_names_every_face_and_network_that_was_used(
     assert run["faces"] == [{"built_in": True}, face]
     names = ("two", "arc_twin")
     assert run["models"] == {"one": "1" * 64, **{name: library.sha256(name) for name in names}}
+
+
+def test_the_operators_filter_sees_a_new_face_before_it_goes_in(
+    library, other_face, tmp_path, monkeypatch
+):
+    (tmp_path / "no_faces.py").write_text("def refuse(picture):\n    return 'no faces'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    job = replace(synthetic_job(1.0), content_check="no_faces:refuse")
+    controls = []
+    build_plan(job, load_config(), library, on_control=controls.append)
+    with pytest.raises(ContentError, match="no faces"):
+        controls[0].change_faces([[FaceChoice(other_face)]], consent=ConsentKind.LICENSED)
 
 
 @pytest.mark.parametrize(

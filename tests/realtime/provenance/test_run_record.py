@@ -1,4 +1,5 @@
 import json
+import platform
 
 from realtime.config import Config
 from realtime.provenance.run_record import RunRecord, draw_session
@@ -15,6 +16,8 @@ def test_a_record_is_json_with_hashes_and_settings_and_no_name():
     )
     record = json.loads(json.dumps(run.as_json()))
     assert record["session"] == "000000ff"
+    assert record["libraries"]["python"] == platform.python_version()
+    assert {"numpy", "onnxruntime"} <= set(record["libraries"])
     assert record["faces"] == [{"sha256": "b" * 64, "consent": "self"}]
     assert record["models"] == {"landmarks": "c" * 64}
     assert record["settings"]["guard"]["on_loss"] == "hold"
