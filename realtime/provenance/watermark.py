@@ -50,12 +50,9 @@ FULL = 2
 _NARROW_PX, _WIDE_PX = 16.0, 48.0
 _SIZE_POWER = 0.65
 
-_LINES_PER_CELL = 2
-"""Lines of the pattern that is kept, for a cell of the grid: large pictures repeat each of them, as
-what is added costs little else than reading it."""
-
-_STRIP_BYTES = 700_000
-"""A picture is worked on in parts of this size, so that each stays in a processor's own cache."""
+_LEAST_LINES = 4
+"""Where a cell of the grid has so many lines of the picture, one is kept of the pattern and added
+to each: reading the pattern is much of what adding it costs, and readers see the mean only."""
 
 _HIGHEST_BIT = np.uint8(0x80)
 
@@ -183,7 +180,8 @@ class Watermark:
     def __init__(self, payload: Payload, size: tuple[int, int], amplitude: float) -> None:
         columns, rows = nearest_grid(*size)
         width, height = size
-        self._step = max(1, int(height / rows / BLOCK / _LINES_PER_CELL))
+        lines = height // (rows * BLOCK)
+        self._step = lines if lines >= _LEAST_LINES else 1
         pattern = _thinned(draw_pattern(payload, size, amplitude), self._step)
         self._drawn = tuple(_whole_levels(share * pattern) for share in SHARES)
         self._pattern = self._drawn[FULL].copy()
@@ -191,8 +189,6 @@ class Watermark:
         self._lefts = np.rint(np.arange(columns + 1) * width / columns).astype(int)
         self._tops = np.rint(np.arange(rows + 1) * height / rows / self._step).astype(int)
         self._tops[-1] = len(pattern)
-        lines = max(1, _STRIP_BYTES // (3 * width * self._step)) * self._step
-        self._strips = tuple(slice(top, top + lines) for top in range(0, height, lines))
 
     def begin(self, strengths: Strengths) -> None:
         """Draws all blocks anew, before the first picture.
@@ -218,15 +214,12 @@ class Watermark:
                 blocks = blocks[weakest[:_MAX_REDRAWN]]
             self._redraw(blocks, strengths)
         # Turning the highest bit takes 128 away, so that one saturating sum of signed bytes does.
-        for lines in self._strips:
-            strip = image[lines]
-            pattern = self._pattern[lines.start // self._step :]
-            np.bitwise_xor(strip, _HIGHEST_BIT, out=strip)
-            signed = strip.view(np.int8)
-            for line in range(self._step):
-                part = signed[line :: self._step]
-                cv2.add(part, pattern[: len(part)], dst=part)
-            np.bitwise_xor(strip, _HIGHEST_BIT, out=strip)
+        signed = image.view(np.int8)
+        np.bitwise_xor(image, _HIGHEST_BIT, out=image)
+        for line in range(self._step):
+            part = signed[line :: self._step]
+            cv2.add(part, self._pattern[: len(part)], dst=part)
+        np.bitwise_xor(image, _HIGHEST_BIT, out=image)
 
     def _redraw(self, blocks: NDArray[np.intp], strengths: Strengths) -> None:
         """Draws some blocks, ``(N, 2)`` rows and columns, as strong as they should be."""
@@ -241,10 +234,9 @@ class Watermark:
 
 
 def _thinned(pattern: Floats, step: int) -> Floats:
-    """The means of so many lines at a time; the last of them may have fewer."""
-    starts = np.arange(0, len(pattern), step)
-    num_lines = np.diff(np.append(starts, len(pattern)))[:, None]
-    return np.asarray(np.add.reduceat(pattern, starts, axis=0) / num_lines, np.float32)
+    """The middle of so many lines at a time; the last of them may have fewer."""
+    middles = np.arange(step // 2, len(pattern) + step // 2, step)
+    return pattern[np.minimum(middles, len(pattern) - 1)]
 
 
 def _whole_levels(pattern: Floats) -> NDArray[np.int8]:
