@@ -52,18 +52,6 @@ class _Box:
     content: memoryview
 
 
-def store_size(data: memoryview) -> int:
-    """How many bytes the manifest store at the beginning of some data says it has.
-
-    Raises:
-        MalformedError: it has not so many.
-    """
-    size = int.from_bytes(data[:4])
-    if not _HEAD_BYTES <= size <= len(data):
-        raise MalformedError("its size is wrong")
-    return size
-
-
 def check_store(store: memoryview) -> None:
     """Looks at every byte of a manifest store that must have one value.
 

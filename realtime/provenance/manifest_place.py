@@ -8,15 +8,14 @@ import hashlib
 import mmap
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from realtime.provenance.manifest_box import (
     STORE_MARK,
     STORE_MARK_OFFSET,
     MalformedError,
     check_store,
-    store_size,
 )
 
 _UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
@@ -31,6 +30,8 @@ _SEGMENT, _SCAN = 0xEB, 0xDA
 _SEGMENT_MARK = b"JP"
 _C2PA_RS_NUMBER = b"\x02\x11"
 """Which box of boxes a segment belongs to; the reference implementation writes this number."""
+
+Content = bytes | mmap.mmap
 
 _TRACES = (b"c2pa.assertions", b"c2pa.claim", b"c2pa.signature", _UUID, STORE_MARK)
 
@@ -47,13 +48,14 @@ def check_embedding(path: Path, *, own: bool) -> None:
         OSError: the file cannot be read.
     """
     suffix = path.suffix.lower()
-    if suffix in (".jpg", ".jpeg"):
-        store = _store_in_jpeg(path.read_bytes(), own=own)
-    elif suffix in (".png", ".webp", ".tif", ".tiff"):
-        store = _store_in_chunk(path.read_bytes(), suffix)
-    else:
-        store = _store_in_boxes(path)
-    check_store(store)
+    with _mapped(path) as content:
+        if suffix in (".jpg", ".jpeg"):
+            store = _store_in_jpeg(content, own=own)
+        elif suffix in (".png", ".webp", ".tif", ".tiff"):
+            store = _store_in_chunk(content, suffix)
+        else:
+            store = _store_in_boxes(content)
+    check_store(memoryview(store))
 
 
 def file_type_sha256(path: Path) -> str | None:
@@ -76,78 +78,76 @@ def has_traces(path: Path) -> bool:
     Raises:
         OSError: the file cannot be read.
     """
+    with _mapped(path) as content:
+        return any(content.find(trace) >= 0 for trace in _TRACES)
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[Content]:
+    """A file's contents, of which only what is looked at is read, however large it is."""
     with path.open("rb") as file:
         if not file.seek(0, 2):
-            return False
+            yield b""  # nothing cannot be mapped
+            return
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return any(content.find(trace) >= 0 for trace in _TRACES)
+            yield content
 
 
-def _store_in_boxes(path: Path) -> memoryview:
+def _store_in_boxes(content: Content) -> bytes:
     """The store in the file's top-level boxes (A.5): version and flags, a purpose, an offset."""
-    with path.open("rb") as file:
-        end = file.seek(0, 2)
-        for at, size in _top_boxes(file, end):
-            file.seek(at + _HEAD_BYTES)
-            if file.read(len(_UUID)) != _UUID or size > _MAX_STORE_BYTES:
-                continue
-            body = file.read(size - _HEAD_BYTES - len(_UUID))
-            purpose, _, rest = body[len(_FLAGS) :].partition(b"\0")
-            if purpose not in _PURPOSES:
-                continue
-            offset = int.from_bytes(rest[:_OFFSET_BYTES])
-            if body[: len(_FLAGS)] != _FLAGS or (offset and not _is_ours(file, offset)):
-                raise MalformedError("the head of its uuid box is wrong")
-            return memoryview(rest)[_OFFSET_BYTES:]
+    for at, size in _top_boxes(content):
+        if size > _MAX_STORE_BYTES or not _is_c2pa_box(content, at):
+            continue
+        body = content[at + _HEAD_BYTES + len(_UUID) : at + size]
+        purpose, _, rest = body[len(_FLAGS) :].partition(b"\0")
+        if purpose not in _PURPOSES:
+            continue
+        offset = int.from_bytes(rest[:_OFFSET_BYTES])
+        if body[: len(_FLAGS)] != _FLAGS or (offset and not _is_c2pa_box(content, offset)):
+            raise MalformedError("the head of its uuid box is wrong")
+        return rest[_OFFSET_BYTES:]
     raise MalformedError("there is no manifest where it must be")
 
 
-def _is_ours(file: BinaryIO, at: int) -> bool:
-    """Whether one of C2PA's own boxes begins at a place in the file."""
-    if at > file.seek(0, 2):
-        return False
-    file.seek(at)
-    head = file.read(_HEAD_BYTES + len(_UUID))
-    return head[4:] == b"uuid" + _UUID
+def _is_c2pa_box(content: Content, at: int) -> bool:
+    return content[at + 4 : at + _HEAD_BYTES + len(_UUID)] == b"uuid" + _UUID
 
 
-def _top_boxes(file: BinaryIO, end: int) -> Iterator[tuple[int, int]]:
-    """Place and size of each ``uuid`` box of a file that is not inside another box."""
+def _top_boxes(content: Content) -> Iterator[tuple[int, int]]:
+    """Place and size of each box of a file that is not inside another."""
     at = 0
     for _ in range(_MAX_BOXES):
-        file.seek(at)
-        head = file.read(2 * _HEAD_BYTES)
-        size = int.from_bytes(head[:4])
+        size = int.from_bytes(content[at : at + 4])
         if size == 1:
-            size = int.from_bytes(head[_HEAD_BYTES:])
+            size = int.from_bytes(content[at + _HEAD_BYTES : at + 2 * _HEAD_BYTES])
         elif size == 0:
-            size = end - at
-        if size < _HEAD_BYTES or at + size > end:
+            size = len(content) - at
+        if size < _HEAD_BYTES or at + size > len(content):
             return
-        if head[4:_HEAD_BYTES] == b"uuid":
-            yield at, size
+        yield at, size
         at += size
 
 
-def _store_in_chunk(content: bytes, suffix: str) -> memoryview:
+def _store_in_chunk(content: Content, suffix: str) -> bytes:
     """The store in a picture of chunks; its mark is looked for, as it is found nowhere else."""
     found = content.find(STORE_MARK) - STORE_MARK_OFFSET
     if found < _HEAD_BYTES:
         raise MalformedError("there is no manifest where it must be")
-    whole = memoryview(content)
-    size = store_size(whole[found:])
-    before, store = content[found - _HEAD_BYTES : found], whole[found : found + size]
+    size = int.from_bytes(content[found : found + 4])
+    if size > min(len(content) - found, _MAX_STORE_BYTES):
+        raise MalformedError("its size is wrong")
+    before, store = content[found - _HEAD_BYTES : found], content[found : found + size]
     if suffix == ".png":
-        check_bytes = zlib.crc32(whole[found - 4 : found + size]).to_bytes(4)
+        check_bytes = zlib.crc32(store, zlib.crc32(b"caBX")).to_bytes(4)
         wrapped = before == size.to_bytes(4) + b"caBX"
-        if not wrapped or whole[found + size :][:4] != check_bytes:
+        if not wrapped or content[found + size : found + size + 4] != check_bytes:
             raise MalformedError("the chunk caBX is damaged")
     if suffix == ".webp" and before != b"C2PA" + size.to_bytes(4, "little"):
         raise MalformedError("the chunk C2PA is damaged")
     return store
 
 
-def _store_in_jpeg(content: bytes, *, own: bool) -> memoryview:
+def _store_in_jpeg(content: Content, *, own: bool) -> bytes:
     """The store in application segments (A.3.1; ISO 19566-5, D): number, count, head, a part."""
     parts: list[bytes] = []
     first = b""
@@ -164,10 +164,10 @@ def _store_in_jpeg(content: bytes, *, own: bool) -> memoryview:
             raise MalformedError("its segments are out of order")
     if not parts:
         raise MalformedError("there is no manifest where it must be")
-    return memoryview(first[2:] + b"".join(parts))
+    return first[2:] + b"".join(parts)
 
 
-def _segments(content: bytes) -> Iterator[bytes]:
+def _segments(content: Content) -> Iterator[bytes]:
     """The bodies of the application segments that may hold a manifest."""
     at = 2
     while content[at : at + 1] == b"\xff" and len(content) >= at + 4:
