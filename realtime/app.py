@@ -1,7 +1,7 @@
 """The one place that constructs and connects: a job and a configuration become a running engine."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -28,7 +28,13 @@ from realtime.job_models import (
     open_flow,
 )
 from realtime.lanes import num_lanes, spread
-from realtime.marking import content_checks, describe_marks, open_record, open_seal
+from realtime.marking import (
+    allow_faces,
+    content_checks,
+    describe_marks,
+    open_record,
+    open_seal,
+)
 from realtime.metrics import Json
 from realtime.pipeline import Pipeline, Plan, Report
 from realtime.provenance.run_record import RunRecord, draw_session
@@ -161,7 +167,8 @@ def build_plan(
     switch = Switch(open_swapper(job.people, config, library, connections))
     chooser = open_chooser(job.maps, config, library, has_default=job.faces is not None)
     if on_control is not None:
-        on_control(SwapControl(switch, job.people, config, library, connections, _allow))
+        allow = partial(allow_faces, job.content_check)
+        on_control(SwapControl(switch, job.people, config, library, connections, allow, seal))
     session = draw_session() if record is None else record.session
     finding = (
         *content_checks(job),
@@ -310,11 +317,6 @@ def _see_consent(job: Job, terminal: Terminal) -> dict[str, ConsentKind]:
         given=job.consent,
         ask=terminal.ask_consent if terminal.interactive else None,
     )
-
-
-def _allow(faces: Sequence[Path], given: ConsentKind | None) -> None:
-    """Makes sure that new faces may be used; while the engine runs nobody can be asked."""
-    require_consent(faces, ConsentLog(default_consent_path()), given=given, ask=None)
 
 
 def _run_pipeline(

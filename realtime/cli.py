@@ -23,8 +23,9 @@ from realtime.engine_commands import bench_app, build_models
 from realtime.errors import RtSwapError, UsageError
 from realtime.job import is_picture, plan_job
 from realtime.model_commands import models_app
-from realtime.plain_text import plain_line, printable
+from realtime.plain_text import plain_line
 from realtime.signals import StopSignals, catch_stop_signals
+from realtime.verify_command import VERIFY, error_as_json, verify
 
 if TYPE_CHECKING:
     from realtime.terminal import Terminal
@@ -92,6 +93,7 @@ add_bench_commands(bench_app)
 app.add_typer(bench_app, name="bench")
 app.command("build")(build_models)
 app.command("doctor")(doctor)
+app.command(VERIFY)(verify)
 
 Verbose = Annotated[
     bool, typer.Option("--verbose", help="Say more; show the traceback of an error.")
@@ -120,18 +122,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return int(code or signals.exit_code)
         except typer.TyperException as error:
             message = error.format_message().replace("Value error, ", "").rstrip(".")
-            _say(f"{message}. See rt-swap --help.")
-            return UsageError.exit_code
+            return _fail(args, f"{message}. See rt-swap --help.", UsageError.exit_code)
         except (KeyboardInterrupt, typer.Abort):
             return signals.exit_code or 130
         except (RtSwapError, ModelError) as error:
-            _say(str(error))
+            code = _fail(args, str(error), error.exit_code)
             _say_traceback(args)
-            return error.exit_code
+            return code
         except Exception as error:  # the root of the main thread
-            _say(f"internal error: {type(error).__name__}: {error}. Add --verbose to see where.")
+            message = f"internal error: {type(error).__name__}: {error}"
+            code = _fail(args, f"{message}. Add --verbose to see where.", INTERNAL_ERROR)
             _say_traceback(args)
-            return INTERNAL_ERROR
+            return code
 
 
 def program() -> NoReturn:
@@ -141,8 +143,14 @@ def program() -> NoReturn:
     sys.exit(main())
 
 
-def _say(text: str) -> None:
-    print(f"rt-swap: {plain_line(text)}", file=sys.stderr)
+def _fail(args: Sequence[str], message: str, code: int) -> int:
+    """Reports an error in one line; returns the exit code."""
+    line = plain_line(message)
+    print(f"rt-swap: {line}", file=sys.stderr)
+    told = error_as_json(args, line, code)
+    if told is not None:
+        print(told)
+    return code
 
 
 def _say_traceback(args: Sequence[str]) -> None:
@@ -327,21 +335,6 @@ def demo(
 
     with _open_terminal(verbose) as terminal:
         return run_demo(out, seconds, stats, terminal, _signals(context)).exit_code
-
-
-@app.command("verify")
-def verify(
-    target: Annotated[
-        str, typer.Argument(metavar="FILE|DEVICE", help="A video, a picture or a camera.")
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> int:
-    """Says which marks a file or camera carries: 0 marked, 1 not marked, 2 tampered with."""
-    from realtime.marking import verify_target
-
-    findings = verify_target(target)
-    print(findings.as_json() if as_json else "\n".join(map(printable, findings.lines())))
-    return findings.exit_code
 
 
 def _refuse_options_before_command(context: typer.Context) -> None:

@@ -1,6 +1,7 @@
 """Changes what is put in while the engine runs: the face, or the network that draws it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from engines.models.library import ModelLibrary
@@ -9,12 +10,15 @@ from realtime.config import Config
 from realtime.consent import ConsentKind
 from realtime.errors import UsageError
 from realtime.job import FaceChoice
+from realtime.marking import has_built_in, kinds_of
+from realtime.provenance.seal import Seal
 from realtime.stages.neural_swap import NeuralSwap
 from realtime.stages.switch import Switch
-from realtime.swappers import Likeness, make_swapper, read_faces
+from realtime.swappers import Likeness, make_swapper, needed_models, read_faces
 
-SeeConsent = Callable[[Sequence[Path], ConsentKind | None], None]
-"""Makes sure that faces may be used, given what was said of them, or raises ``ConsentError``."""
+SeeConsent = Callable[[Sequence[Path], ConsentKind | None], Mapping[str, ConsentKind]]
+"""Makes sure that faces may be used, given what was said of them, or raises ``ConsentError``;
+returns the kind of consent by SHA-256 of the picture."""
 
 
 class SwapControl:
@@ -33,6 +37,7 @@ class SwapControl:
         library: ModelLibrary,
         connections: str,
         see_consent: SeeConsent,
+        seal: Seal | None,
     ) -> None:
         """Takes what is running.
 
@@ -43,6 +48,8 @@ class SwapControl:
             library: has its networks.
             connections: text of the landmark model's list of connections.
             see_consent: asked before a new face is used.
+            seal: says of the file that is written which faces and networks were used; None where
+                nothing says so.
         """
         self._switch = switch
         self._people = tuple(tuple(pictures) for pictures in people)
@@ -50,6 +57,7 @@ class SwapControl:
         self._library = library
         self._connections = connections
         self._see_consent = see_consent
+        self._seal = seal
 
     @property
     def swapper(self) -> str:
@@ -68,6 +76,7 @@ class SwapControl:
         Raises:
             UsageError: there are more or fewer people than before.
             ConsentError: nobody says that a face may be used.
+            ContentError: the operator's filter refuses a picture.
             MediaError, ModelError: a picture or network cannot be used.
         """
         if len(people) != len(self._people):
@@ -75,18 +84,19 @@ class SwapControl:
                 f"faces: must be given for {len(self._people)} people as before, got "
                 f"{len(people)}. Start again with another --map."
             )
-        self._see_consent([face.path for person in people for face in person], consent)
+        kinds = self._see_consent([face.path for person in people for face in person], consent)
         given = tuple(tuple(pictures) for pictures in people)
         stage = self._switch.stage
-        if isinstance(stage, NeuralSwap):
-            # The network stays; only what it is told of the people changes.
-            likeness = self._read(given, self._config)
-            if not isinstance(likeness, tuple):
-                raise TypeError("SwapControl: a network must be told vectors or pictures.")
-            stage.give(likeness)
-            self._people = given
-        else:
-            self._change(given, self._config)
+        with self._noting(kinds_of(kinds), {}, built_in=has_built_in(people)):
+            if isinstance(stage, NeuralSwap):
+                # The network stays; only what it is told of the people changes.
+                likeness = self._read(given, self._config)
+                if not isinstance(likeness, tuple):
+                    raise TypeError("SwapControl: a network must be told vectors or pictures.")
+                stage.give(likeness)
+                self._people = given
+            else:
+                self._change(given, self._config)
 
     def change_swapper(self, name: str) -> None:
         """Draws with another network, or with none, from the next frame on.
@@ -98,7 +108,20 @@ class SwapControl:
             ConfigError: there is no such swapper.
             MediaError, ModelError: a picture or network cannot be used.
         """
-        self._change(self._people, self._config.model_copy(update={"swapper": name}))
+        config = self._config.model_copy(update={"swapper": name})
+        models = {
+            model: self._library.sha256(model) for model in needed_models(config, self._library)
+        }
+        with self._noting({}, models):
+            self._change(self._people, config)
+
+    def _noting(
+        self, faces: Mapping[str, str], models: Mapping[str, str], *, built_in: bool = False
+    ) -> AbstractContextManager[None]:
+        """Writes down what is used besides what the run began with; not if the block fails."""
+        if self._seal is None:
+            return nullcontext()
+        return self._seal.extended(faces, models, built_in=built_in)
 
     def _change(self, people: tuple[tuple[FaceChoice, ...], ...], config: Config) -> None:
         stage = make_swapper(self._read(people, config), config, self._library, self._connections)

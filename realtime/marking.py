@@ -1,15 +1,15 @@
 """What a run says about itself in its pictures and files, and looking for that again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from realtime.config import CameraConfig, Config
-from realtime.consent import ConsentKind
-from realtime.content_check import ContentCheck, load_check, require_permitted
-from realtime.job import Job
+from realtime.consent import ConsentKind, ConsentLog, default_consent_path, require_consent
+from realtime.content_check import Check, ContentCheck, load_check, require_permitted
+from realtime.job import FaceChoice, Job
 from realtime.pictures import load_picture
 from realtime.provenance.keys import KeyFolder, default_key_folder
-from realtime.provenance.run_record import RunRecord, draw_session
+from realtime.provenance.run_record import NO_LABEL, RunRecord, draw_session
 from realtime.provenance.seal import Seal
 from realtime.provenance.verify import Findings, verify_camera, verify_file
 from realtime.sources.camera import Camera
@@ -29,13 +29,24 @@ def open_record(
     """
     return RunRecord(
         session=draw_session(),
-        label=config.mark.label if job.show_label else "off",
+        label=config.mark.label if job.show_label else NO_LABEL,
         strength=config.mark.strength,
         producer=config.mark.producer,
-        faces={sha256: kind.value for sha256, kind in consents.items()},
+        faces=kinds_of(consents),
+        built_in=has_built_in(job.people),
         models=dict(models),
         settings=config.model_dump(mode="json"),
     )
+
+
+def kinds_of(consents: Mapping[str, ConsentKind]) -> dict[str, str]:
+    """Consents as they are written down."""
+    return {sha256: kind.value for sha256, kind in consents.items()}
+
+
+def has_built_in(people: Sequence[Sequence[FaceChoice]]) -> bool:
+    """Whether one of those who go in is the built-in face, of which there is no picture."""
+    return any(not pictures for pictures in people)
 
 
 def open_seal(record: RunRecord, job: Job) -> Seal:
@@ -54,14 +65,42 @@ def content_checks(job: Job) -> tuple[Stage, ...]:
     if job.content_check is None:
         return ()
     check = load_check(job.content_check)
-    for face in (face for person in job.people for face in person):
-        require_permitted(check, load_picture(face.path), str(face.path))
+    _show(check, (face.path for person in job.people for face in person))
     return (ContentCheck(check),)
+
+
+def allow_faces(
+    content_check: str | None, faces: Sequence[Path], given: ConsentKind | None
+) -> dict[str, ConsentKind]:
+    """Makes sure that new faces may be used; while the engine runs nobody can be asked.
+
+    Args:
+        content_check: ``module:function`` of the operator's filter; None for none.
+        faces: the pictures.
+        given: why they may be used; None where that has been recorded before.
+
+    Returns:
+        Kind of consent by SHA-256 of the picture.
+
+    Raises:
+        UsageError: the filter cannot be imported.
+        ContentError: it refuses a picture.
+        ConsentError: nobody says that a picture may be used.
+        MediaError: a picture cannot be read.
+    """
+    if content_check is not None:
+        _show(load_check(content_check), faces)
+    return require_consent(faces, ConsentLog(default_consent_path()), given=given, ask=None)
+
+
+def _show(check: Check, faces: Iterable[Path]) -> None:
+    for face in faces:
+        require_permitted(check, load_picture(face), str(face))
 
 
 def describe_marks(record: RunRecord, seal: Seal) -> str:
     """What a run has marked its pictures with, in one line."""
-    marks = "invisible mark" if record.label == "off" else "label, invisible mark"
+    marks = "label, invisible mark" if record.has_label else "invisible mark"
     if seal.c2pa is None:
         return f"session {record.session_id}: {marks}; without a file no metadata and no C2PA"
     return f"session {record.session_id}: {marks}, metadata, sidecar; C2PA: {seal.c2pa}"

@@ -69,6 +69,7 @@ ADAPTERS = {
         "realtime.doctor_command",
         "realtime.engine_commands",
         "realtime.model_commands",
+        "realtime.verify_command",
     ),
 }
 

@@ -29,6 +29,8 @@ _KEYS = (
 )
 _CERTAIN = "1"  # "is generated"; 2 means possibly, 3 suspected
 _ID_PREFIX = "rt-swap-"
+_UNLABELLED = "visible-label=off"
+"""Stands in the first reserved field, which the producer may use as they like."""
 _MAX_BYTES = 4096
 
 
@@ -40,17 +42,20 @@ class AigcLabel:
         certain: whether it says that the content is generated, not only that it may be.
         producer: who made it, as the label names them.
         session: eight hexadecimal digits where this program wrote it.
+        unlabelled: whether it says that the visible label was turned off.
     """
 
     certain: bool
     producer: str
     session: str | None
+    unlabelled: bool = False
 
 
 def aigc_json(run: RunRecord) -> str:
     """The label of what a run makes; who first passes it on is its maker."""
     produce_id = f"{_ID_PREFIX}{run.session_id}-{run.started:%Y%m%dT%H%M%SZ}"
-    values = (_CERTAIN, run.producer, produce_id, "", run.producer, produce_id, "")
+    note = "" if run.has_label else _UNLABELLED
+    values = (_CERTAIN, run.producer, produce_id, note, run.producer, produce_id, "")
     return json.dumps(dict(zip(_KEYS, values, strict=True)), separators=(",", ":"))
 
 
@@ -69,6 +74,7 @@ def parse_aigc(text: str) -> AigcLabel | None:
         certain=values["Label"] == _CERTAIN,
         producer=values["ContentProducer"],
         session=found[1] if found else None,
+        unlabelled=found is not None and values["ReservedCode1"] == _UNLABELLED,
     )
 
 

@@ -6,7 +6,7 @@ implementation. Nothing is fetched from the network: neither time stamps nor man
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 from realtime.errors import SinkError
 from realtime.provenance.keys import Credentials
+from realtime.provenance.manifest_box import MalformedError
+from realtime.provenance.manifest_place import check_embedding, file_type_sha256, has_traces
 from realtime.provenance.run_record import COMPOSITE, PROGRAM, Json, RunRecord
 
 SOFT_BINDING = "org.rtswap.spread-spectrum.1"
@@ -34,10 +36,14 @@ MEDIA_TYPES = {
 }
 """Files that can carry a manifest, by their suffix."""
 
+_BARE_TYPES = {".avi": "video/x-msvideo", ".mkv": "video/x-matroska", ".webm": "video/webm"}
+"""Some of those that cannot, or not as far as this program can read it."""
+
 _SESSION_ASSERTION = "org.rtswap.session"  # version 1, which C2PA does not write out
 _AI_SOURCE = "rainedAlgorithmicMedia"  # IPTC's terms for pictures made so in whole or in part
 _INGREDIENT = "base"
-_HEAD_BYTES = 1 << 20
+_FILE_TYPE = "file_type_sha256"
+"""What this program's assertion says of the box that C2PA leaves out of its hash."""
 _SETTINGS: Json = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": True},
     "builder": {"thumbnail": {"enabled": False}},
@@ -94,10 +100,10 @@ def sign_file(
     run: RunRecord,
     source: Path | None,
     credentials: Credentials,
-) -> None:
+) -> str | None:
     """Copies a file and gives the copy a manifest.
 
-    An input that is known is named as what was opened, with its own manifest if it has one.
+    An input is named as what was opened, with its own manifest if it has one.
 
     Args:
         path: the finished file; its suffix says its type.
@@ -106,6 +112,9 @@ def sign_file(
         run: what is said.
         source: the input, or None for a camera.
         credentials: who says it.
+
+    Returns:
+        Why a manifest that the input might have could not be kept; None where it was.
 
     Raises:
         SinkError: the manifest cannot be made or the copy cannot be written.
@@ -117,13 +126,15 @@ def sign_file(
     try:
         with c2pa.Settings.from_dict(_SETTINGS) as settings, c2pa.Context(settings) as context:
             info = c2pa.C2paSignerInfo(c2pa.C2paSigningAlg.ES256, chain, key, None)
+            opened, loss = _open_builder(path, title, run, source, context)
             with (
-                _open_builder(title, run, source, context) as builder,
+                opened as builder,
                 c2pa.Signer.from_info(info) as signer,
                 path.open("rb") as file,
                 out.open("w+b") as copy,
             ):
                 builder.sign(signer, media_type, file, copy)
+            return loss
     except (c2pa.C2paError, OSError) as error:
         raise SinkError(
             f"{out}: the file must be signed, got: {' '.join(str(error).split())}. "
@@ -154,21 +165,35 @@ def read_manifest(path: Path, authority_pem: bytes | None) -> C2paReport:
             c2pa.Reader(media_type, file, context=context) as reader,
         ):
             content = json.loads(reader.json())
-            return _report(content, reader.get_validation_state() or "Invalid")
+            report = _report(content, reader.get_validation_state() or "Invalid")
+            return _checked(report, path, _session_assertion(content))
     except (c2pa.C2paError, ValueError, AttributeError, TypeError) as error:
-        # A file that is broken has no manifest that holds; whether it had one, its head still says.
+        # A file that is broken has no manifest that holds; whether it had one can still be seen.
         problem = " ".join(str(error).split())[:200]
-        return C2paReport("invalid", (problem,)) if _had_manifest(path) else C2paReport("none")
+        return C2paReport("invalid", (problem,)) if has_traces(path) else C2paReport("none")
 
 
-def _had_manifest(path: Path) -> bool:
-    """Whether the head of a file holds the box of a manifest store, even a damaged one."""
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-    return b"jumb" in head and b"c2pa" in head
+def _checked(report: C2paReport, path: Path, session: Json) -> C2paReport:
+    """The report, once the bytes that C2PA's reader passes over have been looked at as well.
+
+    Args:
+        report: what the reader says.
+        path: of the file.
+        session: what this program's own assertion says; empty where there is none.
+    """
+    if report.state == "invalid":
+        return report
+    try:
+        check_embedding(path, own=bool(session))
+        if session.get(_FILE_TYPE, file_type := file_type_sha256(path)) != file_type:
+            raise MalformedError("the box ftyp was changed")
+    except MalformedError as error:
+        problem = f"{PROGRAM}.box.malformed: {error}"
+        return replace(report, state="invalid", problems=(*report.problems, problem))
+    return report
 
 
-def _manifest(title: str, run: RunRecord, *, opened: bool) -> Json:
+def _manifest(title: str, run: RunRecord, said: Json, *, opened: bool) -> Json:
     agent = {"name": PROGRAM, "version": run.version}
     made = {
         "action": "c2pa.edited" if opened else "c2pa.created",
@@ -184,28 +209,40 @@ def _manifest(title: str, run: RunRecord, *, opened: bool) -> Json:
         "assertions": [
             {"label": "c2pa.actions.v2", "data": {"actions": [found, made] if opened else [made]}},
             {"label": "c2pa.soft-binding", "data": mark},
-            {"label": _SESSION_ASSERTION, "data": run.as_json()},
+            {"label": _SESSION_ASSERTION, "data": said},
         ],
     }
 
 
-def _open_builder(title: str, run: RunRecord, source: Path | None, context: Any) -> Any:
-    """The manifest to be signed; an input is named if C2PA knows its kind and it is whole."""
+def _open_builder(
+    path: Path, title: str, run: RunRecord, source: Path | None, context: Any
+) -> tuple[Any, str | None]:
+    """The manifest to be signed, and why it lacks that of the input; None where it does not."""
     import c2pa
 
-    media_type = None if source is None else MEDIA_TYPES.get(source.suffix.lower())
-    if source is not None and media_type is not None:
-        builder = c2pa.Builder(json.dumps(_manifest(title, run, opened=True)), context)
-        # Its name may say who is seen, and the file travels without it.
-        told = {"title": "input", "relationship": "parentOf", "label": _INGREDIENT}
+    said = run.as_json()
+    file_type = file_type_sha256(path)
+    if file_type is not None:
+        said[_FILE_TYPE] = file_type
+    manifest = _manifest(title, run, said, opened=source is not None)
+    if source is None:
+        return c2pa.Builder(json.dumps(manifest), context), None
+    # Its name may say who is seen, and the file travels without it.
+    told = {"title": "input", "relationship": "parentOf", "label": _INGREDIENT}
+    suffix = source.suffix.lower()
+    loss = f"C2PA knows no {suffix} files"
+    if suffix in MEDIA_TYPES:
+        builder = c2pa.Builder(json.dumps(manifest), context)
         try:
             with source.open("rb") as file:
-                builder.add_ingredient(json.dumps(told), media_type, file)
+                builder.add_ingredient(json.dumps(told), MEDIA_TYPES[suffix], file)
         except (c2pa.C2paError, OSError):
             builder.close()
+            loss = "C2PA cannot read it"
         else:
-            return builder
-    return c2pa.Builder(json.dumps(_manifest(title, run, opened=False)), context)
+            return builder, None
+    told["format"] = MEDIA_TYPES.get(suffix) or _BARE_TYPES.get(suffix, "application/octet-stream")
+    return c2pa.Builder(json.dumps(manifest | {"ingredients": [told]}), context), loss
 
 
 def _report(content: Json, state: str) -> C2paReport:
@@ -221,7 +258,7 @@ def _report(content: Json, state: str) -> C2paReport:
         tuple(problem for problem in problems if problem != "signingCredential.untrusted"),
         str(generators[0].get("name", "an unnamed program")),
         any(_AI_SOURCE in source for source in _source_types(assertions)),
-        _session_of(assertions),
+        _session_of(_session_assertion(content)),
         len(manifest.get("ingredients", [])),
     )
 
@@ -235,9 +272,16 @@ def _source_types(assertions: Sequence[Json]) -> list[str]:
     ]
 
 
-def _session_of(assertions: Sequence[Json]) -> str | None:
-    for assertion in assertions:
+def _session_assertion(content: Json) -> Json:
+    """What this program has said about a run in the active manifest; empty where it has not."""
+    manifest = content.get("manifests", {}).get(content.get("active_manifest"), {})
+    for assertion in manifest.get("assertions", []):
         if str(assertion.get("label", "")).startswith(_SESSION_ASSERTION):
-            session = assertion.get("data", {}).get("session")
-            return session if isinstance(session, str) else None
-    return None
+            data = assertion.get("data", {})
+            return data if isinstance(data, dict) else {}
+    return {}
+
+
+def _session_of(session: Json) -> str | None:
+    number = session.get("session")
+    return number if isinstance(number, str) else None

@@ -82,6 +82,7 @@ class MarkStrength:
         self._strengths: Strengths | None = None
         self._wanted: Strengths = np.full((rows, columns), FULL, np.uint8)
         self._waits = np.zeros((rows, columns), np.bool_)
+        self._due_ns, self._last_ns = math.inf, 0
         self._since_ns = np.zeros((rows, columns), np.int64)
         self._parts: tuple[_Part, ...] = ()
         self._crowded = False
@@ -107,8 +108,9 @@ class MarkStrength:
             self._want(parts)
         if self._strengths is None:
             self._strengths = self._wanted.copy()
-        elif is_new or self._waits.any():
+        elif is_new or media_ns >= self._due_ns or media_ns < self._last_ns:
             self._approach(self._strengths, media_ns)
+        self._last_ns = media_ns
         return self._strengths
 
     def _approach(self, strengths: Strengths, media_ns: int) -> None:
@@ -122,6 +124,8 @@ class MarkStrength:
         strengths[rises] += 1
         self._since_ns[rises] = media_ns
         self._waits = waits
+        since_ns = self._since_ns[waits]
+        self._due_ns = float(since_ns.min()) + _RISE_NS if since_ns.size else math.inf
 
     def _want(self, parts: tuple[_Part, ...]) -> None:
         """Sets what each block should have with faces on these blocks."""

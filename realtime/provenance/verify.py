@@ -116,6 +116,8 @@ class Findings:
         content: Json = {
             "target": self.target,
             "verdict": self.verdict,
+            "error": None,
+            "exit_code": self.exit_code,
             "contradictions": list(self.contradictions),
             "sessions": sorted(self.sessions),
             "c2pa": {
@@ -131,6 +133,7 @@ class Findings:
                 "certain": self.aigc.certain,
                 "producer": self.aigc.producer,
                 "session": self.aigc.session,
+                "unlabelled": self.aigc.unlabelled,
             },
             "sidecar": {"state": self.sidecar.state, "session": self.sidecar.session},
             "mark": mark
@@ -152,7 +155,7 @@ class Findings:
             f"{self.target}: {self.verdict}",
             *(f"  {reason}" for reason in self.contradictions),
             f"  C2PA manifest   {self._c2pa_words()}",
-            f"  AIGC key        {f'by {_printable(self.aigc.producer)}' if self.aigc else 'none'}",
+            f"  AIGC key        {self._aigc_words()}",
             f"  sidecar         {_SIDECAR_WORDS[self.sidecar.state]}",
             f"  invisible mark  {self._mark_words()}",
             f"  visible label   {self._label_words()}",
@@ -163,6 +166,12 @@ class Findings:
         if self.c2pa.generator:
             words += f" (made by {_printable(self.c2pa.generator)})"
         return words
+
+    def _aigc_words(self) -> str:
+        if self.aigc is None:
+            return "none"
+        words = f"by {_printable(self.aigc.producer)}"
+        return f"{words}, who turned the visible label off" if self.aigc.unlabelled else words
 
     def _mark_words(self) -> str:
         if self.unreadable is not None:

@@ -50,6 +50,10 @@ FULL = 2
 _NARROW_PX, _WIDE_PX = 16.0, 48.0
 _SIZE_POWER = 0.65
 
+_LEAST_LINES = 4
+"""Where a cell of the grid has so many lines of the picture, one is kept of the pattern and added
+to each: reading the pattern is much of what adding it costs, and readers see the mean only."""
+
 _HIGHEST_BIT = np.uint8(0x80)
 
 _MAX_REDRAWN = 128
@@ -175,12 +179,16 @@ class Watermark:
 
     def __init__(self, payload: Payload, size: tuple[int, int], amplitude: float) -> None:
         columns, rows = nearest_grid(*size)
-        pattern = draw_pattern(payload, size, amplitude)
+        width, height = size
+        lines = height // (rows * BLOCK)
+        self._step = lines if lines >= _LEAST_LINES else 1
+        pattern = _thinned(draw_pattern(payload, size, amplitude), self._step)
         self._drawn = tuple(_whole_levels(share * pattern) for share in SHARES)
         self._pattern = self._drawn[FULL].copy()
         self._strengths: Strengths = np.full((rows, columns), FULL, np.uint8)
-        self._lefts = np.rint(np.arange(columns + 1) * size[0] / columns).astype(int)
-        self._tops = np.rint(np.arange(rows + 1) * size[1] / rows).astype(int)
+        self._lefts = np.rint(np.arange(columns + 1) * width / columns).astype(int)
+        self._tops = np.rint(np.arange(rows + 1) * height / rows / self._step).astype(int)
+        self._tops[-1] = len(pattern)
 
     def begin(self, strengths: Strengths) -> None:
         """Draws all blocks anew, before the first picture.
@@ -198,7 +206,8 @@ class Watermark:
             strengths: what the blocks should have; where many change they follow within a few
                 pictures. None: as before, in full at the beginning.
         """
-        if strengths is not None:
+        # Comparing bytes is the quickest way to see that nothing has changed, as is usual.
+        if strengths is not None and strengths.tobytes() != self._strengths.tobytes():
             blocks = np.argwhere(strengths != self._strengths)
             if len(blocks) > _MAX_REDRAWN:
                 weakest = np.argsort(strengths[tuple(blocks.T)], kind="stable")
@@ -207,7 +216,9 @@ class Watermark:
         # Turning the highest bit takes 128 away, so that one saturating sum of signed bytes does.
         signed = image.view(np.int8)
         np.bitwise_xor(image, _HIGHEST_BIT, out=image)
-        cv2.add(signed, self._pattern, dst=signed)
+        for line in range(self._step):
+            part = signed[line :: self._step]
+            cv2.add(part, self._pattern[: len(part)], dst=part)
         np.bitwise_xor(image, _HIGHEST_BIT, out=image)
 
     def _redraw(self, blocks: NDArray[np.intp], strengths: Strengths) -> None:
@@ -220,6 +231,12 @@ class Watermark:
             strength = strengths[row, column]
             self._pattern[part] = self._drawn[strength][part]
             self._strengths[row, column] = strength
+
+
+def _thinned(pattern: Floats, step: int) -> Floats:
+    """The middle of so many lines at a time; the last of them may have fewer."""
+    middles = np.arange(step // 2, len(pattern) + step // 2, step)
+    return pattern[np.minimum(middles, len(pattern) - 1)]
 
 
 def _whole_levels(pattern: Floats) -> NDArray[np.int8]:

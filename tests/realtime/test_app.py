@@ -98,9 +98,9 @@ def test_faces_are_restored_after_they_are_fused_and_before_they_are_laid_over_t
         swap = Restore(config.restore, lambda: nullcontext(Restorers()))
         return [stage.name for stage in build_swapping(config, library, swap)][1:]
 
-    assert names("restore.model=lite") == ["match", "fuse", "restore", "composite"]
-    assert names("restore=full", "fuse.enabled=false") == ["match", "restore", "composite"]
-    assert names() == ["match", "fuse", "composite"]
+    assert names("restore.model=lite") == ["match", "blend", "fuse", "restore", "composite"]
+    assert names("restore=full", "fuse.enabled=false") == ["match", "blend", "restore", "composite"]
+    assert names() == ["match", "blend", "fuse", "composite"]
 
 
 def test_a_still_picture_is_as_long_as_asked():

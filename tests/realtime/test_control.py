@@ -1,5 +1,6 @@
 """Other faces and other networks while pictures go through; needs the face networks."""
 
+import json
 import os
 import threading
 import time
@@ -12,10 +13,14 @@ import pytest
 from engines.errors import ModelError
 from realtime.app import build_plan
 from realtime.config import load_config
-from realtime.consent import ConsentKind
-from realtime.errors import ConfigError, ConsentError, MediaError, UsageError
+from realtime.consent import ConsentKind, hash_file
+from realtime.errors import ConfigError, ConsentError, ContentError, MediaError, UsageError
 from realtime.job import FaceChoice, synthetic_job
 from realtime.pipeline import Pipeline
+from realtime.provenance.keys import KeyFolder
+from realtime.provenance.run_record import RunRecord
+from realtime.provenance.seal import Seal
+from realtime.provenance.sidecar import sidecar_path
 
 pytestmark = pytest.mark.models
 
@@ -159,6 +164,45 @@ def test_the_mesh_and_a_network_take_turns(library):
     frames = run.go(there_and_back)
     assert frames["captured"] == frames["delivered"] == 18
     assert run.control.swapper == "one"
+
+
+def test_the_sealed_record_names_every_face_and_network_that_was_used(
+    library, other_face, tmp_path
+):
+    config = load_config(settings=["neural.recogniser=arc_twin"], flags={"swapper": "one"})
+    record = RunRecord(session=1, label="eu", strength="standard", models={"one": "1" * 64})
+    seal = Seal(record, None, KeyFolder(tmp_path / "keys"))
+    controls = []
+    build_plan(
+        synthetic_job(1.0), config, library, on_control=controls.append, record=record, seal=seal
+    )
+    (control,) = controls
+    control.change_faces([[FaceChoice(other_face)]], consent=ConsentKind.LICENSED)
+    control.change_swapper("two")
+    with pytest.raises(ConfigError):
+        control.change_swapper("nothing")
+    with pytest.raises(MediaError):
+        control.change_faces([[FaceChoice(other_face, number=7)]], consent=ConsentKind.SELF)
+    path = tmp_path / "a.bmp"
+    path.write_bytes(b"BM")
+    seal.finish(path, path)
+    run = json.loads(sidecar_path(path).read_text())["run"]
+    face = {"sha256": hash_file(other_face), "consent": "licensed"}
+    assert run["faces"] == [{"built_in": True}, face]
+    names = ("two", "arc_twin")
+    assert run["models"] == {"one": "1" * 64, **{name: library.sha256(name) for name in names}}
+
+
+def test_the_operators_filter_sees_a_new_face_before_it_goes_in(
+    library, other_face, tmp_path, monkeypatch
+):
+    (tmp_path / "no_faces.py").write_text("def refuse(picture):\n    return 'no faces'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    job = replace(synthetic_job(1.0), content_check="no_faces:refuse")
+    controls = []
+    build_plan(job, load_config(), library, on_control=controls.append)
+    with pytest.raises(ContentError, match="no faces"):
+        controls[0].change_faces([[FaceChoice(other_face)]], consent=ConsentKind.LICENSED)
 
 
 @pytest.mark.parametrize(

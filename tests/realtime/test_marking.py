@@ -19,7 +19,8 @@ FACE = Path(__file__).parents[2] / "realtime" / "synthetic_face.jpg"
 def record():
     consents = {"a" * 64: ConsentKind.WRITTEN}
     config = load_config(settings=["mark.producer=CODE1", "mark.strength=robust"])
-    return open_record(JOB, config, {"face_landmark": "b" * 64}, consents)
+    job = replace(JOB, faces=(FaceChoice(FACE),))
+    return open_record(job, config, {"face_landmark": "b" * 64}, consents)
 
 
 def test_the_record_says_what_the_run_is_made_of(record):

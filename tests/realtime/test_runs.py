@@ -338,6 +338,9 @@ def test_turning_the_label_off_is_recorded_and_the_rest_stays(
     assert found["mark"]["session"] in found["sessions"]
     sidecar = json.loads((folder / "out.mp4.rtswap.json").read_text())["run"]
     assert sidecar["label"] == {"preset": "off", "duties_acknowledged": True}
+    assert found["aigc"]["unlabelled"]
+    with av.open("out.mp4") as film:
+        assert film.metadata["comment"].endswith("The visible label was turned off.")
 
 
 def test_pictures_of_another_size_and_covered_ones_are_marked_too(

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -39,6 +40,17 @@ def test_what_is_written_is_read_back():
     expected = AigcLabel(True, "001191610133596325171T12566", "1a2b3c4d")
     assert parse_aigc(aigc_json(RUN)) == expected
     assert parse_xmp(xmp_packet(RUN)) == expected
+
+
+def test_a_visible_label_that_was_turned_off_is_said_in_the_file_itself():
+    run = replace(RUN, label="off")
+    assert json.loads(aigc_json(run))["ReservedCode1"] == "visible-label=off"
+    for found in (parse_aigc(aigc_json(run)), parse_xmp(xmp_packet(run))):
+        assert found is not None
+        assert found.unlabelled
+    assert b"The visible label was turned off." in xmp_packet(run)
+    assert not parse_aigc(aigc_json(RUN)).unlabelled
+    assert "visible label" not in RUN.comment()
 
 
 def test_a_label_of_somebody_else_has_no_session():

@@ -138,3 +138,11 @@ def test_a_single_cut_and_a_camera_s_noise_are_not_restless():
         picture = rng.normal(80 + 60 * (number > 15), 3, (180, 320, 3)).astype(np.uint8)
         restlessness.see(picture)
         assert not restlessness.restless
+
+
+def test_a_mark_that_waits_to_come_back_does_so_though_nothing_else_changes():
+    strength = MarkStrength(SIZE, GRID)
+    strength.choose([(100, 60, 200, 190)], 0)
+    for number in range(1, 40):
+        strengths = strength.choose([], number * 33 * MS_NS)
+    assert (strengths == FULL).all()

@@ -1,5 +1,6 @@
 """Files with everything in and beside them, and what a reader says when they are changed."""
 
+import json
 import os
 from contextlib import suppress
 from fractions import Fraction
@@ -114,6 +115,88 @@ def test_one_flipped_byte_is_found_by_the_manifest_alone(name, keys, tmp_path):
     assert found.c2pa.state == "invalid"
 
 
+def boxes(content):
+    """Place and end of each box of an MP4 that is not inside another, and its kind."""
+    at = 0
+    while at < len(content):
+        size = int.from_bytes(content[at : at + 4])
+        yield at, at + size, content[at + 4 : at + 8]
+        at += size
+
+
+def flipped(path, keys, places, how):
+    """States of the manifest with one byte after another changed."""
+    content = path.read_bytes()
+    states = {}
+    for place in places:
+        damaged = bytearray(content)
+        damaged[place] ^= how
+        path.write_bytes(damaged)
+        states[place] = read_manifest(path, keys.known_authority()).state
+    path.write_bytes(content)
+    assert read_manifest(path, keys.known_authority()).state == "trusted"
+    return states
+
+
+@pytest.mark.parametrize("how", [0x01, 0x04, 0x90, 0xFF])
+def test_a_byte_flipped_in_any_box_of_a_film_is_found_by_the_manifest_alone(how, keys, tmp_path):
+    path = write(tmp_path / "a.mp4", keys)
+    places = [
+        place
+        for start, end, kind in boxes(path.read_bytes())
+        for place in range(start, end, {b"ftyp": 1, b"uuid": 29, b"mdat": 1999}.get(kind, 53))
+    ]
+    states = flipped(path, keys, places, how)
+    assert set(states.values()) == {"invalid"}, states
+
+
+def sensitive(content):
+    """Places that C2PA's reader passes over: heads and names of its boxes, padding, wrapping."""
+    start = content.index(b"jumb") - 4
+    pad = content.index(b"cpad") if b"cpad" in content else content.rindex(b"pad\x59")
+    names = [content.index(name, start) for name in (b"c2pa.assertions", b"c2pa.claim.v2")]
+    return [
+        *range(max(0, start - 20), start + 48),
+        *(place + offset for place in names for offset in (0, 5, 9)),
+        *(content.rindex(b"c2pa.signature") + offset for offset in range(-40, 14, 3)),
+        *(pad + offset for offset in (0, 1, 2, 3, 9, 200, 900, 998)),
+        *range(content.rindex(b"\xf6X@") + 66, min(len(content), content.rindex(b"\xf6X@") + 72)),
+    ]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.jpg", "a.png", "a.webp", "a.tiff"])
+@pytest.mark.parametrize("source", [None, "in.png"])
+def test_a_byte_flipped_where_c2pa_does_not_look_is_found(name, source, keys, tmp_path):
+    opened = None if source is None else write(tmp_path / source, keys, session=3)
+    path = write(tmp_path / name, keys, source=opened)
+    content = path.read_bytes()
+    states = flipped(path, keys, sensitive(content), 0x05)
+    assert set(states.values()) == {"invalid"}, states
+
+
+def test_a_flipped_byte_in_the_file_type_is_tampering_and_named(keys, tmp_path):
+    path = write(tmp_path / "a.mp4", keys)
+    sidecar_path(path).unlink()
+    content = bytearray(path.read_bytes())
+    content[9] ^= 1
+    path.write_bytes(content)
+    found = verify_file(path, keys)
+    assert (found.verdict, found.exit_code) == ("tampered", 2)
+    assert found.c2pa.problems == ("rt-swap.box.malformed: the box ftyp was changed",)
+
+
+def test_a_manifest_in_several_segments_is_followed_through_all_of_them(keys, tmp_path):
+    source = None
+    for number in range(12):  # each manifest holds those of all inputs before
+        source = write(tmp_path / f"{number}.jpg", keys, source=source, session=number)
+    content = source.read_bytes()
+    starts = [at for at in range(len(content)) if content.startswith(b"JP\x02\x11", at)]
+    assert len(starts) > 1
+    places = [at + offset for at in starts for offset in (0, 2, 3, 5, 7, 9, 11, 13)]
+    states = flipped(source, keys, places, 0x03)
+    assert set(states.values()) == {"invalid"}, states
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.jpg", "a.png"])
 @pytest.mark.parametrize("part", [0.99, 0.6])
 def test_a_truncated_file_is_found(name, part, keys, tmp_path):
@@ -194,13 +277,52 @@ def test_the_manifest_of_an_input_is_kept_as_that_of_an_ingredient(keys, tmp_pat
     assert content.count(b"org.rtswap.session") > content.count(b"00000005")
 
 
-@pytest.mark.parametrize("content", [b"", b"not a film", b"\x00\x00\x00\x18ftypmp42"])
-def test_an_input_that_cannot_be_an_ingredient_is_left_out(content, keys, tmp_path):
-    source = tmp_path / "in.mp4"
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("in.mp4", b"", "C2PA cannot read it"),
+        ("in.mp4", b"not a film", "C2PA cannot read it"),
+        ("in.mp4", b"\x00\x00\x00\x18ftypmp42", "C2PA cannot read it"),
+        ("in.mkv", b"\x1a\x45\xdf\xa3", "C2PA knows no .mkv files"),
+        ("in.webm", b"\x1a\x45\xdf\xa3", "C2PA knows no .webm files"),
+    ],
+)
+def test_an_input_whose_manifest_cannot_be_kept_is_named_and_that_is_said(
+    name, content, reason, keys, tmp_path
+):
+    source = tmp_path / name
     source.write_bytes(content)
     path = write(tmp_path / "a.mp4", keys, source=source)
     report = read_manifest(path, keys.known_authority())
-    assert report.state == "trusted"
+    assert (report.state, report.num_ingredients) == ("trusted", 1)
+    said = json.loads(sidecar_path(path).read_text())["c2pa"]
+    assert said == f"signed; the input without a manifest: {reason}"
+
+
+def test_an_output_without_a_place_for_the_manifest_of_the_input_says_so(keys, tmp_path):
+    source = write(tmp_path / "in.mp4", keys, session=3)
+    path = write(tmp_path / "a.mkv", keys, source=source)
+    said = json.loads(sidecar_path(path).read_text())["c2pa"]
+    assert said.endswith("C2PA knows no .mkv files; the manifest of the input is not kept")
+    plain = write(tmp_path / "b.mkv", keys, source=path)
+    assert "of the input" not in sidecar_path(plain).read_text()
+
+
+def test_what_is_put_to_use_later_is_in_the_record_and_what_failed_is_not(keys, tmp_path):
+    seal = Seal(record(), None, keys)
+    with pytest.raises(ValueError, match="broken"), seal.extended({"e" * 64: "self"}, {}):
+        raise ValueError("broken")
+    with seal.extended({"f" * 64: "written"}, {"two": "0" * 64}):
+        pass
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), marked(1)[0])
+    seal.finish(path, path)
+    run = json.loads(sidecar_path(path).read_text())["run"]
+    assert run["faces"] == [{"built_in": True}, {"sha256": "f" * 64, "consent": "written"}]
+    assert run["models"] == {"two": "0" * 64}
+    manifest = path.read_bytes()
+    assert b"f" * 64 in manifest
+    assert b"e" * 64 not in manifest
 
 
 def test_clean_files_are_not_marked(keys, tmp_path):

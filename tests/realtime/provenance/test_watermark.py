@@ -152,3 +152,25 @@ def test_the_mark_changes_brightness_only_and_stops_at_black_and_white():
     assert (marked == marked[:, :, :1]).all()
     assert 0 < marked[:, :70].max() < 12
     assert 243 < marked[:, 90:].min() < 255
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1081), (720, 1279), (1281, 723)])
+def test_lines_that_are_repeated_leave_the_chips_as_they_are(size: tuple[int, int]):
+    picture = np.full((size[1], size[0], 3), 100, np.uint8)
+    Watermark(Payload(99), size, 6.0).add(picture)
+    assert (picture == picture[:, :, :1]).all()
+    added = picture[:, :, 0].astype(np.float32) - 100
+    columns, rows = nearest_grid(*size)
+    patterns = (added, np.rint(draw_pattern(Payload(99), size, 6.0)))
+    seen, expected = (
+        transform(
+            cv2.resize(pattern, (columns * 8, rows * 8), interpolation=cv2.INTER_AREA),
+            (columns, rows),
+        )
+        for pattern in patterns
+    )
+    assert np.corrcoef(seen.ravel(), expected.ravel())[0, 1] > 0.99
+    # Hardly weaker, and up to the last lines and columns.
+    assert np.vdot(seen, expected) / np.vdot(expected, expected) > 0.94
+    for part in (np.s_[-32:], np.s_[:, -32:]):
+        assert np.corrcoef(added[part].ravel(), patterns[1][part].ravel())[0, 1] > 0.9
