@@ -5,8 +5,6 @@ against the face, long, and crosses the root of the nose. Brows, lids and lashes
 place and are left out by their landmarks. Rimless glasses are not found.
 """
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -122,7 +120,7 @@ def _long_ones(strength: Strength, width_px: float) -> Strength:
     return np.asarray(strength * near, np.float32)
 
 
-def _fill(mask: NDArray[np.uint8], corners: Sequence[Points] | Points, value: int) -> None:
+def _fill(mask: NDArray[np.uint8], corners: Points, value: int) -> None:
     hull = cv2.convexHull(np.asarray(corners, np.float32))[:, 0]
     fixed_point = np.round(hull * 2**_SHIFT).astype(np.int32)
     cv2.fillConvexPoly(mask, fixed_point, (value,), cv2.LINE_AA, _SHIFT)
