@@ -73,9 +73,13 @@ def find_frames(crop: Image, points: Points) -> tuple[Strength, float]:
 
 def _apart(high: Image, low: Image, limits: tuple[float, float]) -> Strength:
     """How far one picture is brighter than another in some colour, 0..1 between the limits."""
-    above = np.asarray(cv2.subtract(high, low), np.float32)
-    share = (above / (high.astype(np.float32) + np.float32(_BLACK))).max(axis=-1)
-    return np.asarray(np.clip((share - limits[0]) / (limits[1] - limits[0]), 0, 1), np.float32)
+    shares = [
+        np.asarray(cv2.subtract(one, other), np.float32) / (one + np.float32(_BLACK))
+        for one, other in zip(cv2.split(high), cv2.split(low), strict=True)
+    ]
+    share = cv2.max(cv2.max(shares[0], shares[1]), shares[2])
+    gain = 1.0 / (limits[1] - limits[0])
+    return np.asarray(np.clip((share - limits[0]) * np.float32(gain), 0.0, 1.0), np.float32)
 
 
 def _allowed(points: Points, side_px: int) -> Strength:
