@@ -70,14 +70,29 @@ def carry(
     if motion is None:
         moved = compose(crop_from_image, invert(before_from_image))
         return np.asarray(cv2.warpAffine(mask, moved, size), np.uint8)
-    rows, columns = np.mgrid[: size[1], : size[0]]
-    now = np.stack([columns.ravel(), rows.ravel()], axis=1)
-    at = apply(compose(motion.crop_from_image, invert(crop_from_image)), now).astype(np.float32)
-    across, down = at[:, 0].reshape(mask.shape), at[:, 1].reshape(mask.shape)
-    border = cv2.BORDER_REPLICATE
-    flow = cv2.remap(motion.flow, across, down, cv2.INTER_LINEAR, borderMode=border)
-    source = apply(
-        compose(before_from_image, invert(motion.before_from_image)), at + flow.reshape(-1, 2)
-    ).astype(np.float32)
-    across, down = source[:, 0].reshape(mask.shape), source[:, 1].reshape(mask.shape)
-    return np.asarray(cv2.remap(mask, across, down, cv2.INTER_LINEAR), np.uint8)
+    view_from_crop = compose(motion.crop_from_image, invert(crop_from_image))
+    mask_from_view = compose(before_from_image, invert(motion.before_from_image))
+    flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REPLICATE
+    # Plane by plane: of two channels that lie side by side OpenCV's loops are the slow ones.
+    across, down = (
+        np.asarray(
+            cv2.warpAffine(plane, view_from_crop, size, flags=flags, borderMode=border), np.float32
+        )
+        for plane in cv2.split(motion.flow)
+    )
+    source = [
+        _placed(np.asarray(cv2.addWeighted(across, flow_x, down, flow_y, 0.0), np.float32), row)
+        for (flow_x, flow_y), row in zip(
+            mask_from_view[:, :2].tolist(), compose(mask_from_view, view_from_crop), strict=True
+        )
+    ]
+    return np.asarray(cv2.remap(mask, source[0], source[1], cv2.INTER_LINEAR), np.uint8)
+
+
+def _placed(shift: NDArray[np.float32], row: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Adds to ``(h, w)``, in place, the coordinate that a row of an affine map gives each pixel."""
+    across, down, begin = row
+    height, width = shift.shape
+    shift += (across * np.arange(width) + begin).astype(np.float32)
+    shift += (down * np.arange(height)).astype(np.float32)[:, None]
+    return shift

@@ -5,8 +5,6 @@ against the face, long, and crosses the root of the nose. Brows, lids and lashes
 place and are left out by their landmarks. Rimless glasses are not found.
 """
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -75,9 +73,13 @@ def find_frames(crop: Image, points: Points) -> tuple[Strength, float]:
 
 def _apart(high: Image, low: Image, limits: tuple[float, float]) -> Strength:
     """How far one picture is brighter than another in some colour, 0..1 between the limits."""
-    above = np.asarray(cv2.subtract(high, low), np.float32)
-    share = (above / (high.astype(np.float32) + np.float32(_BLACK))).max(axis=-1)
-    return np.asarray(np.clip((share - limits[0]) / (limits[1] - limits[0]), 0, 1), np.float32)
+    shares = [
+        np.asarray(cv2.subtract(one, other), np.float32) / (one + np.float32(_BLACK))
+        for one, other in zip(cv2.split(high), cv2.split(low), strict=True)
+    ]
+    share = cv2.max(cv2.max(shares[0], shares[1]), shares[2])
+    gain = 1.0 / (limits[1] - limits[0])
+    return np.asarray(np.clip((share - limits[0]) * np.float32(gain), 0.0, 1.0), np.float32)
 
 
 def _allowed(points: Points, side_px: int) -> Strength:
@@ -122,7 +124,7 @@ def _long_ones(strength: Strength, width_px: float) -> Strength:
     return np.asarray(strength * near, np.float32)
 
 
-def _fill(mask: NDArray[np.uint8], corners: Sequence[Points] | Points, value: int) -> None:
+def _fill(mask: NDArray[np.uint8], corners: Points, value: int) -> None:
     hull = cv2.convexHull(np.asarray(corners, np.float32))[:, 0]
     fixed_point = np.round(hull * 2**_SHIFT).astype(np.int32)
     cv2.fillConvexPoly(mask, fixed_point, (value,), cv2.LINE_AA, _SHIFT)

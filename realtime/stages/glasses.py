@@ -18,7 +18,7 @@ from realtime.tracks import of_recent
 _MASK_PX = 288
 """Side of the masks; a thin frame is two of its pixels wide."""
 
-_LOOK_NS = 90 * MS_NS
+_LOOK_NS = 150 * MS_NS
 _HALF_LIVES_MS = (120.0, 160.0)
 """How often a face is looked at, and how slowly a mask comes and goes."""
 
