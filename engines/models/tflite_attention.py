@@ -19,6 +19,7 @@ Array = NDArray[Any]
 
 _MATRIX = (1, 4, 4)
 _VERSION = 2
+_POINT_BYTES = 16
 _NO_LENGTH = 1e-12
 """A line shorter than this, in pixels, has no direction."""
 
@@ -70,6 +71,7 @@ def cut_out(graph: GraphBuilder, op: Operator) -> None:
     wanted = tuple(int(read_number(options, f"output_{side}")) for side in ("height", "width"))
     if wanted != out_shape[1:3]:
         raise ValueError(f"the cut-out must be {out_shape[1:3]}, the options say {wanted}")
+    graph.reserve(math.prod(out_shape[1:3]) * _POINT_BYTES)
     write = _Writer(graph, output)
     rows = write("Gather", graph.nhwc(matrix), write.integers([0, 1]), axis=1)
     # The first pixel's centre lies at a half, in the cut-out as in the features.

@@ -192,6 +192,15 @@ def test_tensors_that_do_not_fit_are_refused(tiny, kind, shapes, out_shape, mess
         onnx_from_tflite(tiny.to_bytes(inputs, [out]), name="tiny")
 
 
+def test_a_small_file_that_asks_for_a_huge_cut_out_is_refused(tiny):
+    a, m = tiny.activation(1, 7, 9, 3), tiny.activation(1, 4, 4)
+    out = tiny.activation(1, 1 << 14, 1 << 14, 1)
+    custom = options(output_height=1 << 14, output_width=1 << 14)
+    tiny.op(CUT_OUT, [a, m], [out], version=2, custom=custom)
+    with pytest.raises(ModelError, match="too large for the size of the file"):
+        onnx_from_tflite(tiny.to_bytes([a, m], [out]), name="tiny")
+
+
 @pytest.mark.parametrize(
     ("kind", "shapes"),
     [
