@@ -7,7 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engines.models.face_finder import FaceFinder, LocatedFace, open_face_finder
+from engines.models.face_finder import (
+    FACE_NETWORKS,
+    FaceFinder,
+    LocatedFace,
+    open_face_finder,
+)
 from engines.session import Session
 from realtime.errors import MediaError
 from realtime.face_mesh import load_face_mesh
@@ -47,7 +52,11 @@ Portrait = tuple[Image, Points]
 
 
 def prepare_identity(
-    choices: Sequence[FaceChoice], connections: str, open_session: OpenSession
+    choices: Sequence[FaceChoice],
+    connections: str,
+    open_session: OpenSession,
+    *,
+    landmark: str = FACE_NETWORKS[2],
 ) -> Identity:
     """Prepares a person from pictures; done once, before the first frame.
 
@@ -55,6 +64,8 @@ def prepare_identity(
         choices: pictures of one person; none for the synthetic face that comes with the program.
         connections: text of the landmark model's list of connections.
         open_session: opens a network of the catalogue by name.
+        landmark: name of the network that places the landmarks; the one that places them in the
+            camera's pictures, so that both mean the same places on a face.
 
     Raises:
         MediaError: a picture cannot be read, or shows no usable face.
@@ -63,7 +74,7 @@ def prepare_identity(
     mesh = load_face_mesh(connections)
     zones = draw_zones(mesh)
     light = SkinLight(mesh, zones, LightScale())
-    with open_face_finder(open_session) as finder:
+    with open_face_finder(open_session, landmark=landmark) as finder:
         faces = find_portraits(choices, finder)
     best_yaw = min(abs(head_pose(fit_head(landmarks)).yaw) for _, landmarks in faces)
     if best_yaw > MAX_BEST_YAW:

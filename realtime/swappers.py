@@ -134,7 +134,7 @@ def read_faces(
 
     Args:
         faces: pictures of each person; no picture for the face that comes with the program.
-        config: names the swapper.
+        config: names the swapper, and the network that places landmarks.
         place: where its networks are.
         connections: text of the landmark model's list of connections.
 
@@ -153,9 +153,11 @@ def read_faces(
                 f"several people need a swapping network, got {MESH!r}. "
                 "Choose one with --swapper, see rt-swap models list.",
             )
-        return prepare_identity(faces[0], connections, open_session)
+        return prepare_identity(
+            faces[0], connections, open_session, landmark=config.track.landmarks
+        )
     family = neural_family(config.swapper, library)
-    with open_face_finder(open_session) as finder:
+    with open_face_finder(open_session, landmark=config.track.landmarks) as finder:
         portraits = [find_portraits(choices, finder) for choices in faces]
     return read_people(config.swapper, family, portraits, config, library)
 

@@ -124,6 +124,8 @@ class Entry(BaseModel):
         family: which adapter reads its outputs.
         format: ``tflite`` (converted on the way in), ``onnx``, or the suffix of a data file.
         default: whether it is fetched without being named.
+        unused_outputs: of a network in another format, outputs that nothing reads; they are left
+            out of the conversion with all that is computed for them alone.
         files: the files known to hold it, the preferred one first; none where no hash is known,
             so that it can only be imported with its family.
     """
@@ -134,6 +136,7 @@ class Entry(BaseModel):
     family: Text
     format: Annotated[str, Field(pattern=r"^[a-z0-9]+$")]
     default: bool = False
+    unused_outputs: tuple[Text, ...] = ()
     licence: Text
     licence_url: HttpUrl
     attribution: Text

@@ -3,13 +3,19 @@
 Kartynnik et al., "Real-time Facial Surface Geometry from Monocular Video on Mobile GPUs" (2019).
 The crop follows MediaPipe's published graphs: a square of 1.5 times the face's box, turned so that
 the line between the eyes lies level.
+
+Grishchenko et al., "Attention Mesh: High-fidelity Face Mesh Prediction in Real-time" (2020): such a
+network looks a second time at lips and eyes, and what it sees there takes the place of the first
+look.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.models.face_refinements import REFINEMENTS
 from engines.models.point_tensors import crop_side, output_of_size
 from engines.models.square_crop import CropSquare, SquareCrop
 from engines.session import Array, HasTensors, Session, TensorSpec
@@ -69,6 +75,7 @@ class FaceLandmark:
 
         Args:
             session: ``(1, S, S, 3) f32`` RGB 0..1 in; 1404 and 1 ``f32`` values out, any order.
+                Outputs of a second look beside them are used, any others are ignored.
 
         Raises:
             ModelError: the network's tensors are not those of the face landmark model.
@@ -77,13 +84,16 @@ class FaceLandmark:
         self._crop = SquareCrop(crop_side(session, _WHERE, _CURE))
         points, presence = bind_face_landmark(session)
         self._input = np.zeros(session.inputs[0].shape, np.float32)
-        self._points = np.zeros(points.shape, np.float32)
-        self._presence = np.zeros(presence.shape, np.float32)
         self._inputs: dict[str, Array] = {session.inputs[0].name: self._input}
         self._outputs: dict[str, Array] = {
-            points.name: self._points,
-            presence.name: self._presence,
+            spec.name: np.zeros(spec.shape, np.float32) for spec in session.outputs
         }
+        self._points = self._outputs[points.name].reshape(NUM_LANDMARKS, 3)
+        self._presence = self._outputs[presence.name].reshape(1)
+        self._refined = [
+            (numbers, self._outputs[spec.name].reshape(-1, 2))
+            for spec, numbers in _second_looks(session.outputs)
+        ]
 
     @property
     def crop_px(self) -> int:
@@ -110,8 +120,10 @@ class FaceLandmark:
         """
         self._crop.fill(image, square, out=self._input[0])
         self._session.enqueue(self._inputs, out=self._outputs, stream=0)
-        self._crop.to_image(self._points.reshape(NUM_LANDMARKS, 3), square, out=out)
-        logit = float(np.clip(self._presence.reshape(-1)[0], -80.0, 80.0))
+        for numbers, refined in self._refined:
+            self._points[numbers, :2] = refined
+        self._crop.to_image(self._points, square, out=out)
+        logit = float(np.clip(self._presence[0], -80.0, 80.0))
         return 1.0 / (1.0 + math.exp(-logit))
 
 
@@ -127,6 +139,24 @@ def bind_face_landmark(session: HasTensors) -> tuple[TensorSpec, TensorSpec]:
     crop_side(session, _WHERE, _CURE)
     points = output_of_size(session, NUM_LANDMARKS * 3, _WHERE, _CURE)
     return points, output_of_size(session, 1, _WHERE, _CURE)
+
+
+def _second_looks(
+    outputs: Sequence[TensorSpec],
+) -> list[tuple[TensorSpec, NDArray[np.intp]]]:
+    """The outputs with lips or an eye, and the numbers of the landmarks they take the place of.
+
+    Of two outputs of a size the first is the eye at the left of the picture, as in MediaPipe's
+    graphs.
+    """
+    left = list(REFINEMENTS)
+    found = []
+    for spec in outputs:
+        numbers = next((one for one in left if math.prod(spec.shape) == 2 * len(one)), None)
+        if numbers is not None:
+            left.remove(numbers)
+            found.append((spec, np.array(numbers, np.intp)))
+    return found
 
 
 def _angle_rad(right_eye: NDArray[np.float32], left_eye: NDArray[np.float32]) -> float:

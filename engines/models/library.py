@@ -299,7 +299,9 @@ class ModelLibrary:
         from engines.models.tflite_import import onnx_from_tflite
 
         self._progress(Progress("convert", name))
-        data = onnx_from_tflite(original.data, name=name)
+        data = onnx_from_tflite(
+            original.data, name=name, unused_outputs=self._store.entry(name).unused_outputs
+        )
         write_conversion(self._cache_dir, name, data, source_sha256=original.sha256)
         return data
 

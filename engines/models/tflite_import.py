@@ -4,6 +4,9 @@ The result computes in NCHW with float32 constants, keeps the inputs and outputs
 (names and NHWC layout), and is the same bytes for the same input and importer version.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import onnx
 
 from engines.errors import ModelError
@@ -14,21 +17,24 @@ from engines.models.tflite_reader import Operator, TfliteGraph, read_tflite
 _CONSTANT_GROWTH = 64
 
 
-def onnx_from_tflite(data: bytes, *, name: str) -> bytes:
+def onnx_from_tflite(data: bytes, *, name: str, unused_outputs: Sequence[str] = ()) -> bytes:
     """Converts a TFLite file.
 
     Args:
         data: the file.
         name: what the graph and the error messages call it.
+        unused_outputs: names of outputs to leave out.
 
     Returns:
         A serialised ONNX model, opset 17, that ``onnx.checker`` accepts.
 
     Raises:
-        ModelError: the file is damaged or uses an operator, version or type the importer lacks.
+        ModelError: the file is damaged, uses an operator, version or type the importer lacks, or
+            has no such output.
     """
     graph = read_tflite(data, name=name)
     _check_names(graph, name)
+    graph = _without_outputs(graph, unused_outputs, name)
     builder = GraphBuilder(graph, constant_bytes_limit=_CONSTANT_GROWTH * len(data))
     for number, operator in enumerate(graph.operators):
         _emit(builder, operator, number, name)
@@ -76,6 +82,17 @@ def _check_names(graph: TfliteGraph, name: str) -> None:
             f"{name}: inputs and outputs must have distinct names, got {names[:8]}. "
             "Use another model."
         )
+
+
+def _without_outputs(graph: TfliteGraph, unused: Sequence[str], name: str) -> TfliteGraph:
+    names = {graph.tensors[index].name: index for index in graph.outputs}
+    if not set(unused) < names.keys():
+        raise ModelError(
+            f"{name}: the outputs to leave out must be some of {', '.join(names)}, "
+            f"got {', '.join(unused)}. Use another model."
+        )
+    kept = tuple(index for output, index in names.items() if output not in unused)
+    return replace(graph, outputs=kept)
 
 
 def _check_shapes(model: onnx.ModelProto, expected: dict[str, tuple[int, ...]]) -> None:

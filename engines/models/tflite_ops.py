@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.models import tflite_attention as attention
 from engines.models import tflite_windows as windows
 from engines.models.tflite_fused import clip_bounds, emit_activated, picture_size, positive
 from engines.models.tflite_graph import GraphBuilder, PaddedSource
 from engines.models.tflite_reader import Operator
+from engines.models.tflite_slice import strided_slice
 from engines.models.tflite_sparse import densify
 
 Array = NDArray[Any]
@@ -291,6 +293,9 @@ EMITTERS: Mapping[str, tuple[int, Emitter]] = MappingProxyType(
         "CONCATENATION": (2, concatenation),
         "CONV_2D": (5, windows.conv_2d),
         "CUSTOM:Convolution2DTransposeBias": (1, windows.transpose_conv_bias),
+        "CUSTOM:Landmarks2TransformMatrix": (2, attention.landmarks_to_matrix),
+        "CUSTOM:TransformLandmarks": (2, attention.move_landmarks),
+        "CUSTOM:TransformTensorBilinear": (2, attention.cut_out),
         "DENSIFY": (1, densify_constant),
         "DEPTHWISE_CONV_2D": (4, windows.depthwise_conv_2d),
         "DEPTH_TO_SPACE": (2, depth_to_space),
@@ -307,6 +312,7 @@ EMITTERS: Mapping[str, tuple[int, Emitter]] = MappingProxyType(
         "RELU6": (2, relu6),
         "RESHAPE": (1, reshape),
         "RESIZE_BILINEAR": (3, resize_bilinear),
+        "STRIDED_SLICE": (1, strided_slice),
         "SUB": (2, sub),
         "TRANSPOSE": (2, transpose),
         "TRANSPOSE_CONV": (3, windows.transpose_conv),

@@ -44,6 +44,7 @@ _INDEX_DTYPES: Mapping[int, np.dtype[Any]] = MappingProxyType(
 _WINDOW_FIELDS = ("Padding", "StrideH", "StrideW", "FusedActivationFunction")
 _CONV_FIELDS = (*_WINDOW_FIELDS, "DilationHFactor", "DilationWFactor")
 _POOL_FIELDS = (*_WINDOW_FIELDS, "FilterHeight", "FilterWidth")
+_SLICE_FIELDS = ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask")
 # Operator name → options table and the scalar fields of it that the importer reads.
 _OPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -58,6 +59,7 @@ _OPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
         "MEAN": ("ReducerOptions", ("KeepDims",)),
         "MUL": ("MulOptions", ("FusedActivationFunction",)),
         "RESIZE_BILINEAR": ("ResizeBilinearOptions", ("AlignCorners", "HalfPixelCenters")),
+        "STRIDED_SLICE": ("StridedSliceOptions", _SLICE_FIELDS),
         "SUB": ("SubOptions", ("FusedActivationFunction",)),
         "TRANSPOSE_CONV": ("TransposeConvOptions", _WINDOW_FIELDS),
     }

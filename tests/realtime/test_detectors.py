@@ -65,6 +65,7 @@ def faces_of(library, image, **track):
         ({}, ()),
         ({"detector": "my_scrfd"}, ("my_scrfd",)),
         ({"detector": "scrfd_2.5g"}, ("scrfd_2.5g",)),
+        ({"landmarks": "face_landmark_attention"}, ("face_landmark_attention",)),
         ({"detector": "my_blaze", "landmarks": "my_mesh"}, ("my_blaze", "my_mesh")),
     ],
 )
@@ -79,7 +80,10 @@ def test_what_is_needed_beside_the_usual_networks_is_known_beforehand(library, t
         ({"detector": "my_mesh"}, "track.detector: .* got 'my_mesh'"),
         ({"detector": "nothing_like_it"}, "See: rt-swap models list"),
         ({"landmarks": "face_detection_short_range"}, "track.landmarks: must be one of face_land"),
-        ({"landmarks": "my_scrfd"}, "track.landmarks: must be one of face_landmark, my_mesh"),
+        (
+            {"landmarks": "my_scrfd"},
+            "track.landmarks: must be one of face_landmark, .*my_mesh, got",
+        ),
     ],
 )
 def test_a_name_of_the_wrong_kind_is_a_configuration_error(library, track, message):

@@ -33,9 +33,10 @@ def prepare(library):
     """Gives a function from pictures to a person; each is a path or a path and a number."""
     connections = library.path("face_mesh_connections").read_text(encoding="utf-8")
 
-    def prepare_person(*choices, open_session=library.session):
+    def prepare_person(*choices, open_session=library.session, **options):
         pairs = [choice if isinstance(choice, tuple) else (choice, None) for choice in choices]
-        return prepare_identity([FaceChoice(*pair) for pair in pairs], connections, open_session)
+        people = [FaceChoice(*pair) for pair in pairs]
+        return prepare_identity(people, connections, open_session, **options)
 
     return prepare_person
 
@@ -232,6 +233,21 @@ def test_a_face_that_looks_away_is_refused(prepare, write, library, mesh, sitter
     message = refused(prepare, write(nobody), open_session=opened)
     assert "must look towards the camera" in message
     assert "from the front" in message
+
+
+def test_the_pictures_are_read_by_the_landmark_network_of_the_camera(
+    prepare, library, write, nobody
+):
+    opened = []
+
+    def open_session(name):
+        opened.append(name)
+        return library.session("face_landmark" if name == "of_the_camera" else name)
+
+    person = prepare(write(nobody), open_session=open_session, landmark="of_the_camera")
+    assert "of_the_camera" in opened
+    assert "face_landmark" not in opened
+    assert person.texture.shape.shape == (NUM_POINTS, 3)
 
 
 def test_a_face_turned_a_little_is_accepted(prepare, write, turned):

@@ -157,7 +157,11 @@ class TinyModel:
         if operator.kind.startswith("CUSTOM:"):
             name = self.b.CreateString(operator.kind.removeprefix("CUSTOM:"))
             return self._table(
-                "OperatorCode", DeprecatedBuiltinCode=32, BuiltinCode=32, CustomCode=name
+                "OperatorCode",
+                DeprecatedBuiltinCode=32,
+                BuiltinCode=32,
+                CustomCode=name,
+                Version=operator.version,
             )
         code = getattr(tflite.BuiltinOperator, operator.kind)
         return self._table(

@@ -10,6 +10,7 @@ from engines.models.face_landmark import (
     square_from_detection,
     square_from_landmarks,
 )
+from engines.models.face_refinements import LEFT_EYE, LIPS, REFINEMENTS, RIGHT_EYE
 from engines.models.square_crop import CropSquare
 from engines.session import TensorSpec
 
@@ -35,6 +36,15 @@ def session_of(compute, swapped=False):
     )
 
 
+def second_look_session(points, **refined):
+    """A network that looks twice: ``refined`` are its further outputs, in that order."""
+    results = {"p": points.reshape(1, 1404), "l": np.zeros((1, 1)), **refined}
+    results = {key: np.asarray(value, np.float32) for key, value in results.items()}
+    outputs = tuple(TensorSpec(key, value.shape, F32) for key, value in results.items())
+    crop = TensorSpec("crop", (1, CROP_PX, CROP_PX, 3), F32)
+    return FakeSession((crop,), outputs, lambda inputs: results)
+
+
 def finds_the_mark(crop):
     weight = crop.sum(axis=2)
     axis = np.arange(CROP_PX) + 0.5
@@ -56,6 +66,51 @@ def test_points_and_score_come_back_in_image_pixels(swapped):
     back = out[:, :2].astype(np.float64) @ matrix[:, :2].T + matrix[:, 2] + 0.5
     assert back == pytest.approx(points[:, :2], abs=1e-3)
     assert out[:, 2] == pytest.approx(points[:, 2] * 120 / CROP_PX, rel=1e-5)
+
+
+WHOLE_CROP = CropSquare(CROP_PX / 2 - 0.5, CROP_PX / 2 - 0.5, CROP_PX, 0.0)
+"""A square whose crop is the picture itself: what comes back is what the network said."""
+
+
+def located(session):
+    out = np.full((468, 3), np.nan, np.float32)
+    picture = np.zeros((CROP_PX, CROP_PX, 3), np.uint8)
+    FaceLandmark(session).locate(picture, WHOLE_CROP, out=out)
+    return out
+
+
+def test_a_second_look_takes_the_place_of_the_first_in_x_and_y():
+    rng = np.random.default_rng(2)
+    points = rng.uniform(0, CROP_PX, (468, 3))
+    lips, right, left = (rng.uniform(0, CROP_PX, (len(part), 2)) for part in REFINEMENTS)
+    expected = located(second_look_session(points))
+    plain = expected.copy()
+    for part, values in ((LIPS, lips), (RIGHT_EYE, right), (LEFT_EYE, left)):
+        expected[list(part), :2] = values - 0.5
+    session = second_look_session(
+        points,
+        lips=lips.reshape(1, 1, 1, 160),
+        left_eye=right.reshape(1, 142),
+        right_eye=left.reshape(1, 1, 142),
+        left_iris=np.full((1, 10), 7.0),
+        right_iris=np.full((1, 10), 7.0),
+    )
+    got = located(session)
+    np.testing.assert_allclose(got, expected, atol=1e-3)
+    np.testing.assert_array_equal(got[:, 2], plain[:, 2])
+
+
+def test_lips_alone_may_be_looked_at_again():
+    points, lips = np.full((468, 3), 90.0), np.full((1, 160), 40.0)
+    got = located(second_look_session(points, lips=lips))
+    assert set(np.flatnonzero(got[:, 0] < 60)) == set(LIPS)
+
+
+def test_the_tables_name_each_landmark_once():
+    assert [len(part) for part in REFINEMENTS] == [80, 71, 71]
+    numbers = [number for part in REFINEMENTS for number in part]
+    assert len(set(numbers)) == 222
+    assert 0 <= min(numbers) <= max(numbers) < 468
 
 
 @pytest.mark.parametrize("logit", [-1e6, 1e6])

@@ -1,5 +1,6 @@
 import hashlib
 import json
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,20 @@ def test_the_licence_is_shown_before_anything_is_fetched(tmp_path, catalogue):
         "rectifier, picture: MIT, https://example.org/licence",
     )
     assert [progress.phase for progress in seen].count("licence") == 1
+
+
+def test_outputs_that_nothing_reads_are_not_in_the_conversion(tmp_path, tiny):
+    x, y, z = tiny.activation(1, 4), tiny.activation(1, 4), tiny.activation(1, 4)
+    tiny.op("RELU", [x], [y])
+    tiny.op("LOGISTIC", [x], [z])
+    data = tiny.to_bytes([x], [y, z])
+    (tmp_path / "two.tflite").write_bytes(data)
+    values = entry(data, "tflite") | {"unused_outputs": ["tensor 2"]}
+    library = ModelLibrary(
+        tmp_path, offline=True, catalogue=Catalogue.model_validate({"models": {"two": values}})
+    )
+    with closing(library.session("two")) as session:
+        assert [spec.name for spec in session.outputs] == ["tensor 1"]
 
 
 def test_any_file_of_a_known_hash_serves(tmp_path, catalogue, tflite_model):

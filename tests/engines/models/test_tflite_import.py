@@ -133,6 +133,27 @@ def test_a_small_file_that_asks_for_gigabytes_of_constants_is_refused(tiny):
         onnx_from_tflite(tiny.to_bytes([x], [out]), name="tiny")
 
 
+@pytest.fixture
+def two_outputs(tiny):
+    x, y, z = tiny.activation(1, 4), tiny.activation(1, 4), tiny.activation(1, 4)
+    tiny.op("RELU", [x], [y])
+    tiny.op("LOGISTIC", [x], [z])
+    return tiny.to_bytes([x], [y, z])
+
+
+def test_an_unused_output_is_left_out_with_what_is_computed_for_it(two_outputs):
+    data = onnx_from_tflite(two_outputs, name="tiny", unused_outputs=["tensor 1"])
+    graph = onnx.load_from_string(data).graph
+    assert [output.name for output in graph.output] == ["tensor 2"]
+    assert [node.op_type for node in graph.node] == ["Sigmoid"]
+
+
+@pytest.mark.parametrize("unused", [["tensor 7"], ["tensor 1", "tensor 2"]])
+def test_outputs_to_leave_out_must_be_there_and_not_all(two_outputs, unused):
+    with pytest.raises(ModelError, match="must be some of tensor 1, tensor 2, got tensor"):
+        onnx_from_tflite(two_outputs, name="tiny", unused_outputs=unused)
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"\x00" * 64, b"<html>not a model</html>", b"\x1c\x00\x00\x00TFL3"]
 )
