@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from engines.models.face_finder import FaceFinder, open_face_finder
+from engines.models.face_landmark import square_from_landmarks
 from engines.models.library import ModelLibrary
 from realtime.config import Config
 from realtime.frame import Image, Points
@@ -165,7 +166,7 @@ def _find(finder: FaceFinder, image: Image, near: Points) -> Points | None:
     face until that has settled.
     """
     for _ in range(_PASSES):
-        face = finder.follow(image, near, min_score=_MIN_SCORE)
+        face = finder.follow(image, square_from_landmarks(near), min_score=_MIN_SCORE)
         if face is None:
             return None
         near = face.landmarks

@@ -85,7 +85,7 @@ class FaceFinder:
     def follow(
         self,
         image: NDArray[np.uint8],
-        landmarks: NDArray[np.float32],
+        square: CropSquare,
         *,
         min_score: float,
         thorough: bool = True,
@@ -94,18 +94,17 @@ class FaceFinder:
 
         Args:
             image: ``(H, W, 3) u8 BGR``.
-            landmarks: ``(468, 3)`` where the face was.
+            square: where the face was.
             min_score: what the landmark network must say at least.
             thorough: try other crops where the usual one shows no certain face.
         """
         scales = _CROP_SCALES if thorough else _CROP_SCALES[:1]
         face: LocatedFace | None = None
         for _ in range(_MAX_PASSES):
-            square = square_from_landmarks(landmarks)
             face = self._best(image, _scaled(square, scales), min_score)
             if face is None or _is_centred(face.landmarks, square):
                 break
-            landmarks = face.landmarks
+            square = square_from_landmarks(face.landmarks)
         return face
 
     def look_turned(
@@ -129,7 +128,9 @@ class FaceFinder:
         square = square_from_landmarks(landmarks)
         turned = replace(square, angle_rad=square.angle_rad + quarter_turns * np.pi / 2)
         face = self._best(image, (turned,), min_score)
-        return None if face is None else self.follow(image, face.landmarks, min_score=min_score)
+        if face is None:
+            return None
+        return self.follow(image, square_from_landmarks(face.landmarks), min_score=min_score)
 
     def recover(
         self,
@@ -258,7 +259,9 @@ class FaceFinder:
         scales = _CROP_SCALES if sure else _CROP_SCALES[:1]
         square = square_from_detection(box, keypoints)
         face = self._best(image, _scaled(square, scales), min_score)
-        return None if face is None else self.follow(image, face.landmarks, min_score=min_score)
+        if face is None:
+            return None
+        return self.follow(image, square_from_landmarks(face.landmarks), min_score=min_score)
 
     def _best(
         self, image: NDArray[np.uint8], squares: Iterable[CropSquare], min_score: float

@@ -47,6 +47,35 @@ class CropSquare:
         )
 
 
+_CALM, _MOVED = 0.01, 0.04
+"""Differences between two squares, in sides and radians, up to which the way to the new one is
+taken by half, and from which on at once."""
+
+
+def settled(before: CropSquare, now: CropSquare) -> CropSquare:
+    """The square to look at next: half way where little has changed, the new one else.
+
+    A network that sees its crop shifted by what it said last shifts what it says in turn: the two
+    swing, and a still face trembles. Half the way damps that.
+    """
+    side_px = max(before.side_px, 1e-6)
+    angle_rad = math.remainder(now.angle_rad - before.angle_rad, math.tau)
+    steps = (
+        now.x_px - before.x_px,
+        now.y_px - before.y_px,
+        now.side_px - before.side_px,
+    )
+    change = max(abs(angle_rad), *(abs(step) / side_px for step in steps))
+    share = min(max(0.5 + 0.5 * (change - _CALM) / (_MOVED - _CALM), 0.5), 1.0)
+    x_px, y_px, more_px = (share * step for step in steps)
+    return CropSquare(
+        before.x_px + x_px,
+        before.y_px + y_px,
+        before.side_px + more_px,
+        before.angle_rad + share * angle_rad,
+    )
+
+
 class SquareCrop:
     """Cuts turned squares out of pictures, without aliasing, into a buffer of its own.
 

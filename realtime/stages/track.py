@@ -17,6 +17,8 @@ from engines.models.face_finder import (
     LocatedFace,
     open_face_finder,
 )
+from engines.models.face_landmark import square_from_landmarks
+from engines.models.square_crop import CropSquare, settled
 from engines.session import Session
 from realtime.cuts import CutDetector
 from realtime.frame import Face, FaceState, Frame, Image, PictureSpec
@@ -86,6 +88,7 @@ class _Track:
     Attributes:
         track_id: its lasting number.
         last: how it was last seen.
+        square: where it is looked for next.
         seen_ns: when that was.
         times_seen: in how many frames; a newcomer beside known faces is not reported before it has
             been seen in a few frames running, for a print on a shirt can look like a face in one.
@@ -94,6 +97,7 @@ class _Track:
 
     track_id: int
     last: Sighting
+    square: CropSquare
     seen_ns: int
     times_seen: int
     seen: bool = True
@@ -233,7 +237,7 @@ class Track:
         for track in sorted(tracks, key=lambda t: t.track_id):
             face = finder.follow(
                 image,
-                track.last.landmarks,
+                track.square,
                 min_score=self._config.keep_score,
                 thorough=thorough,
             )
@@ -277,6 +281,7 @@ class Track:
         )
         if is_taken or not can_be_same(sighting, track.last):
             return False
+        track.square = settled(track.square, square_from_landmarks(sighting.landmarks))
         track.last, track.seen_ns, track.seen = sighting, now_ns, True
         track.times_seen += 1
         return True
@@ -387,7 +392,8 @@ class Track:
             if self._see(track, sighting, now_ns):
                 return
         times_seen = _TIMES_TO_CONFIRM if alone else 1
-        self._tracks.append(_Track(self._next_id, sighting, now_ns, times_seen))
+        square = square_from_landmarks(sighting.landmarks)
+        self._tracks.append(_Track(self._next_id, sighting, square, now_ns, times_seen))
         self._next_id += 1
 
     def _kept(self, now_ns: int) -> list[_Track]:

@@ -10,7 +10,7 @@ from engines.models.face_finder import (
     FaceFinder,
     open_face_finder,
 )
-from engines.models.face_landmark import FaceLandmark
+from engines.models.face_landmark import FaceLandmark, square_from_landmarks
 from engines.session import TensorSpec
 
 F32 = np.dtype(np.float32)
@@ -88,7 +88,7 @@ def some_landmarks():
 def test_a_certain_face_is_followed_with_one_look():
     landmarks = some_landmarks()
     network = landmark_network([0.95])
-    face = finder_of(network).follow(IMAGE, landmarks, min_score=0.5)
+    face = finder_of(network).follow(IMAGE, square_from_landmarks(landmarks), min_score=0.5)
     assert network.calls == 1
     assert face.score == pytest.approx(0.95)
     was = (landmarks[:, :2].min(axis=0) + landmarks[:, :2].max(axis=0)) / 2
@@ -108,7 +108,9 @@ def test_a_certain_face_is_followed_with_one_look():
 def test_an_uncertain_face_is_looked_at_in_other_crops(scores, thorough, calls, wanted):
     landmarks = some_landmarks()
     network = landmark_network(scores)
-    face = finder_of(network).follow(IMAGE, landmarks, min_score=0.5, thorough=thorough)
+    face = finder_of(network).follow(
+        IMAGE, square_from_landmarks(landmarks), min_score=0.5, thorough=thorough
+    )
     assert network.calls == calls
     assert (None if face is None else face.score) == (wanted and pytest.approx(wanted))
 
@@ -116,7 +118,7 @@ def test_an_uncertain_face_is_looked_at_in_other_crops(scores, thorough, calls, 
 def test_a_face_that_has_moved_far_is_followed_in_several_passes():
     landmarks = some_landmarks()
     network = landmark_network([0.99], centre=(130.0, 96.0))
-    face = finder_of(network).follow(IMAGE, landmarks, min_score=0.5)
+    face = finder_of(network).follow(IMAGE, square_from_landmarks(landmarks), min_score=0.5)
     assert network.calls == 3
     assert face.landmarks[:, 0].mean() > landmarks[:, 0].mean() + 15
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from engines.models.face_finder import open_face_finder
+from engines.models.face_landmark import square_from_landmarks
 
 ASSETS = Path(__file__).parents[3].parent / "shared" / "assets"
 MOUTH_OPENS = ASSETS / "clips" / "lp_d18_man_mouth_open.mp4"
@@ -72,7 +73,9 @@ def test_a_mouth_opens_earlier_and_wider_where_lips_are_looked_at_twice(finders)
         landmarks = found(finder, pictures[0]).landmarks
         gaps.append([])
         for picture in pictures:
-            landmarks = finder.follow(picture, landmarks, min_score=0.3).landmarks
+            landmarks = finder.follow(
+                picture, square_from_landmarks(landmarks), min_score=0.3
+            ).landmarks
             gaps[-1].append(mouth_gap(landmarks))
     once, twice = np.array(gaps)
     assert twice[: SHUT - FIRST].max() < 0.03

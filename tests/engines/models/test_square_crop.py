@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from engines.models.square_crop import CropSquare, SquareCrop
+from engines.models.square_crop import CropSquare, SquareCrop, settled
 
 
 def test_a_crop_shows_the_turned_square_and_black_beside_the_picture():
@@ -31,3 +31,37 @@ def test_points_of_the_crop_lie_in_the_picture_where_the_crop_shows_them(side_px
         points[:, :2], abs=1e-2
     )
     assert out[:, 2] == pytest.approx(points[:, 2] * side_px / 64, rel=1e-5)
+
+
+def test_a_square_that_hardly_moves_goes_half_the_way():
+    before, now = CropSquare(100.0, 80.0, 200.0, 0.1), CropSquare(101.0, 79.0, 201.0, 0.104)
+    assert settled(before, now) == CropSquare(100.5, 79.5, 200.5, pytest.approx(0.102))
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        CropSquare(110.0, 80.0, 200.0, 0.1),
+        CropSquare(100.0, 71.0, 200.0, 0.1),
+        CropSquare(100.0, 80.0, 190.0, 0.1),
+        CropSquare(100.0, 80.0, 200.0, 0.2),
+    ],
+)
+def test_a_square_that_moves_goes_all_the_way(now):
+    then = settled(CropSquare(100.0, 80.0, 200.0, 0.1), now)
+    assert (then.x_px, then.y_px) == pytest.approx((now.x_px, now.y_px))
+    assert (then.side_px, then.angle_rad) == pytest.approx((now.side_px, now.angle_rad))
+
+
+def test_the_shorter_way_is_taken_round_the_circle():
+    then = settled(CropSquare(0.0, 0.0, 100.0, 3.14), CropSquare(0.0, 0.0, 100.0, -3.14))
+    assert abs(np.angle(np.exp(1j * (then.angle_rad - np.pi)))) < 0.002
+
+
+def test_swinging_between_two_squares_dies_down():
+    # What is found lies as far to the other side as the crop was shifted, and a little less.
+    square, places = CropSquare(1.0, 0.0, 200.0, 0.0), []
+    for _ in range(8):
+        square = settled(square, CropSquare(-0.9 * square.x_px, 0.0, 200.0, 0.0))
+        places.append(abs(square.x_px))
+    assert places[-1] < 1e-6
