@@ -254,14 +254,13 @@ def _prepare(
 def _plan_matrix(judge: Judge, options: argparse.Namespace) -> Matrix:
     choices = [parse_face(face) for face in options.faces.split(",")]
     clips = list_clips(options.matrix, [name for name in options.skip.split(",") if name])
-    sources = {choice: open_source(judge, choice) for choice in choices}
-    names = [source.name for source in sources.values()]
-    _expect_distinct(names)
+    sources = [open_source(judge, choice) for choice in choices]
+    _expect_distinct([source.name for source in sources])
     config = load_config(options.config, options.set)
     library = _prepare(choices, options, config)
     return Matrix(
         clips=clips,
-        faces=sources,
+        faces=dict(zip(choices, sources, strict=True)),
         judge=judge,
         config=config,
         library=library,
