@@ -320,7 +320,7 @@ def other_size(folder: Path) -> Json:
 def glass(folder: Path) -> Json:
     """The measurement itself, through a real virtual camera; and the doctor."""
     command = [sys.executable, "-m", "realtime", "bench", "glass", "--device", "/dev/video1"]
-    options = ["--seconds", "6", "--size", "320x180", "--fps", "10", "--json"]
+    options = ["--seconds", "14", "--size", "320x180", "--fps", "10", "--json"]
     bench = subprocess.run([*command, *options], capture_output=True, text=True, timeout=TIMEOUT_S)
     peer = (
         f"{sys.executable} -m realtime --camera {{source}} --face synthetic "
