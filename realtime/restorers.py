@@ -1,6 +1,5 @@
 """Which networks restore swapped faces, by the word that was asked for, and how they are opened."""
 
-import difflib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 
@@ -8,6 +7,7 @@ from engines.families.enlarger import Enlarger
 from engines.families.restorer import Restorer
 from engines.families.specs import EnlargerFamily, RestorerFamily
 from engines.models.library import ModelLibrary
+from realtime.chosen_family import chosen_family
 from realtime.config import Config
 from realtime.errors import ConfigError
 from realtime.stages.restore import OFF, Restorers
@@ -86,21 +86,11 @@ def _family(name: str, library: ModelLibrary) -> EnlargerFamily | RestorerFamily
     Raises:
         ConfigError: there is no such name, or it stands for something else.
     """
-    known = [description.name for description in library.list()]
-    if name not in known:
-        near = difflib.get_close_matches(name, (OFF, *OWN, *known), n=1)
-        hint = f"Did you mean {near[0]}?" if near else "See: rt-swap models list"
-        raise ConfigError(
-            "restore.model",
-            f"must be off, lite, full or the name of a restoring network, got {name!r}. {hint}",
-        )
-    is_choosable = library.describe(name).entry.family in library.families
-    family = library.family(name) if is_choosable else None
-    if not isinstance(family, EnlargerFamily | RestorerFamily):
-        what = f", a {family.role}" if family else ""
-        raise ConfigError(
-            "restore.model",
-            f"must be off, lite, full or the name of a restoring network, got {name!r}{what}. "
-            "See: rt-swap models list",
-        )
-    return family
+    return chosen_family(
+        name,
+        library,
+        (EnlargerFamily, RestorerFamily),
+        key="restore.model",
+        must="off, lite, full or the name of a restoring network",
+        others=(OFF, *OWN),
+    )

@@ -1,6 +1,5 @@
 """Which networks a swapper is made of, and how they are opened."""
 
-import difflib
 import logging
 import os
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from engines.models.library import ModelLibrary
 from engines.opener import settled_device
 from engines.session import Session
 from engines.split_session import SplitSession, open_split
+from realtime.chosen_family import chosen_family
 from realtime.config import Config
 from realtime.errors import ConfigError
 from realtime.face_crops import face_crops
@@ -53,23 +53,14 @@ def neural_family(name: str, library: ModelLibrary) -> NeuralFamily:
     Raises:
         ConfigError: there is no such name, or it stands for something else than a swapper.
     """
-    known = [description.name for description in library.list()]
-    if name not in known:
-        near = difflib.get_close_matches(name, (MESH, *known), n=1)
-        hint = f"Did you mean {near[0]}?" if near else "See: rt-swap models list"
-        raise ConfigError(
-            "swapper", f"must be {MESH!r} or the name of a swapping network, got {name!r}. {hint}"
-        )
-    is_choosable = library.describe(name).entry.family in library.families
-    family = library.family(name) if is_choosable else None
-    if not isinstance(family, SwapperFamily | DeepFaceFamily):
-        what = f", a {family.role}" if family else ""
-        raise ConfigError(
-            "swapper",
-            f"must be {MESH!r} or the name of a swapping network, got {name!r}{what}. "
-            "See: rt-swap models list",
-        )
-    return family
+    return chosen_family(
+        name,
+        library,
+        (SwapperFamily, DeepFaceFamily),
+        key="swapper",
+        must=f"{MESH!r} or the name of a swapping network",
+        others=(MESH,),
+    )
 
 
 @contextmanager

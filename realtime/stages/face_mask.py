@@ -1,7 +1,7 @@
 """Asks a network now and then which pixels are face, and keeps all others in front of it."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from engines.families.crops import cut_crop
 from engines.families.mask import MaskNetwork
 from engines.families.templates import TemplateName, fit_template
+from realtime.afterwards import Afterwards
 from realtime.carried_mask import Mask, blend_in_time, carry, square_of
 from realtime.five_points import five_points
 from realtime.frame import Face, FaceState, Frame, Image, Occluder, PictureSpec, Points
@@ -82,7 +83,7 @@ class FaceMask:
         self._every_ns = round(every_ms * MS_NS)
         self._opened = ExitStack()
         self._network: MaskNetwork | None = None
-        self._aside: Executor | None = None
+        self._aside: Afterwards | None = None
         self._tracks: Mapping[int, _Track] = {}
 
     @property
@@ -98,7 +99,7 @@ class FaceMask:
         """
         self._tracks = {}
         self._network = self._opened.enter_context(self._open_network())
-        self._aside = self._opened.enter_context(ThreadPoolExecutor(1, "mask"))
+        self._aside = self._opened.enter_context(Afterwards("mask"))
 
     def process(self, frame: Frame) -> None:
         """Asks, takes answers and carries masks along.
@@ -106,6 +107,8 @@ class FaceMask:
         Raises:
             ModelError: the network fails.
         """
+        # Where nobody lets the stage rest the network begins now.
+        self.rest()
         now_ns = frame.media_ns
         tracks = of_recent(self._tracks, now_ns)
         for face in frame.faces:
@@ -117,6 +120,11 @@ class FaceMask:
                 if track.mask is not None:
                     face.occluder = _joined(face, track.mask, track.crop_from_image)
         self._tracks = tracks
+
+    def rest(self) -> None:
+        """Has the network begin, where a frame asked it."""
+        if self._aside is not None:
+            self._aside.begin()
 
     def close(self) -> None:
         """Lets the network go and forgets all faces."""
