@@ -195,16 +195,20 @@ def test_two_faces_of_one_name_are_refused_for_seams_too(capsys):
     assert "must differ" in capsys.readouterr().err
 
 
-@pytest.mark.models
-def test_rims_are_held_against_plain_feathering(
-    networks, pictures, write_clip, tmp_path, monkeypatch, capsys
-):
+@pytest.fixture
+def one_clip(pictures, write_clip, tmp_path, monkeypatch):
+    """A folder with one clip; consents are written elsewhere than usual."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     folder = tmp_path / "clips"
     folder.mkdir()
     write_clip("one.mkv", pictures).rename(folder / "one.mkv")
+    return folder
+
+
+@pytest.mark.models
+def test_rims_are_held_against_plain_feathering(networks, one_clip, tmp_path, capsys):
     report = tmp_path / "report.json"
-    options = ["--matrix", str(folder), "--faces", str(FACE), "--consent", "synthetic", "--seam"]
+    options = ["--matrix", str(one_clip), "--faces", str(FACE), "--consent", "synthetic", "--seam"]
     code = main([*options, "--every", "2", "--json", str(report)])
     figures = json.loads(report.read_text())
     own, plain = figures["seams"]
@@ -223,15 +227,9 @@ def test_missing_networks_are_told_in_one_line(tmp_path, capsys):
 
 
 @pytest.mark.models
-def test_the_engine_itself_is_judged_clip_by_clip(
-    networks, pictures, write_clip, tmp_path, monkeypatch, capsys
-):
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    folder = tmp_path / "clips"
-    folder.mkdir()
-    write_clip("one.mkv", pictures).rename(folder / "one.mkv")
+def test_the_engine_itself_is_judged_clip_by_clip(networks, one_clip, tmp_path, capsys):
     report, sheet = tmp_path / "report.json", tmp_path / "sheet.png"
-    options = ["--matrix", str(folder), "--faces", str(FACE), "--consent", "synthetic"]
+    options = ["--matrix", str(one_clip), "--faces", str(FACE), "--consent", "synthetic"]
     code = main([*options, "--every", "2", "--json", str(report), "--sheet", str(sheet)])
     figures = json.loads(report.read_text())
     (pair,) = figures["pairs"]
@@ -244,14 +242,10 @@ def test_the_engine_itself_is_judged_clip_by_clip(
 
 @pytest.mark.models
 def test_the_engine_is_held_against_the_motion_of_its_input_under_two_settings(
-    networks, pictures, write_clip, tmp_path, monkeypatch, capsys
+    networks, one_clip, tmp_path, capsys
 ):
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    folder = tmp_path / "clips"
-    folder.mkdir()
-    write_clip("one.mkv", pictures).rename(folder / "one.mkv")
     report = tmp_path / "report.json"
-    options = ["--matrix", str(folder), "--faces", str(FACE), "--consent", "synthetic"]
+    options = ["--matrix", str(one_clip), "--faces", str(FACE), "--consent", "synthetic"]
     options += ["--against", "swap.shape=0", "--size", "240", "--json", str(report)]
     code = main([*options, "--every", "2"])
     figures = json.loads(report.read_text())
