@@ -52,15 +52,15 @@ def view_extent_px(landmarks: Points) -> float:
     return max(_SIZE * float(np.ptp(landmarks[:, :2], axis=0).max()), 1.0)
 
 
-def view_scale(landmarks: Points, side_px: int, before: float | None = None) -> float:
+def view_scale(extent_px: float, side_px: int, before: float | None = None) -> float:
     """View pixels per image pixel.
 
     Args:
-        landmarks: ``(468, 3)`` image pixels.
+        extent_px: what the view must show, from ``view_extent_px``.
         side_px: side of the view.
         before: the scale of the frame before, kept while it fits.
     """
-    wanted = min(_MAX_SCALE, side_px / view_extent_px(landmarks))
+    wanted = min(_MAX_SCALE, side_px / extent_px)
     if before is not None and 1 / _RESCALE < wanted / before < _RESCALE:
         return before
     return wanted

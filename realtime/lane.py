@@ -7,7 +7,7 @@ from realtime.errors import ContentError, EngineError
 from realtime.frame import Frame
 from realtime.metrics import StageTimes, Tally
 from realtime.ring import Ring
-from realtime.stage import Resting, Stage
+from realtime.stage import Beginning, Resting, Stage
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class Lane:
         max_failures: int | None,
     ) -> None:
         self._stages = tuple(stages)
+        self._beginning = tuple((s, s.begin) for s in self._stages if isinstance(s, Beginning))
         self._resting = tuple(stage for stage in self._stages if isinstance(stage, Resting))
         self._guard = guard
         self._incoming = incoming
@@ -105,7 +106,7 @@ class Lane:
         failed_before = frame.failed
         failure: tuple[Stage, Exception] | None = None
         if not failed_before:
-            failure = self._first_failure(self._stages, frame)
+            failure = self._first_early_failure(frame) or self._first_failure(self._stages, frame)
         if self._guard is not None:
             for face in frame.faces:
                 if face.worked_px:
@@ -125,17 +126,17 @@ class Lane:
     ) -> tuple[Stage, Exception] | None:
         for stage in stages:
             began_ns = self._clock()
-            try:
-                stage.process(frame)
-            # What must not be shown at all must not go on hidden either.
-            except ContentError:
-                raise
-            # A stage may fail in any way at all, and each of them must hide this picture; the
-            # error is kept, counted and raised if it persists.
-            except Exception as error:
-                frame.failed = True
+            error = _error_of(stage.process, frame)
+            if error is not None:
                 return stage, error
             self._times[stage.name].worked.add(self._clock() - began_ns)
+        return None
+
+    def _first_early_failure(self, frame: Frame) -> tuple[Stage, Exception] | None:
+        for stage, begin in self._beginning:
+            error = _error_of(begin, frame)
+            if error is not None:
+                return stage, error
         return None
 
     def _note_failure(self, stage: Stage, error: Exception) -> None:
@@ -147,3 +148,18 @@ class Lane:
                 f"{stage.name}: must work on the pictures, failed on {self._num_failures} in a "
                 f"row. Last failure: {type(error).__name__}: {' '.join(str(error).split())}"
             ) from error
+
+
+def _error_of(work: Callable[[Frame], None], frame: Frame) -> Exception | None:
+    """What a stage's work on a frame raised; the frame has failed then."""
+    try:
+        work(frame)
+    # What must not be shown at all must not go on hidden either.
+    except ContentError:
+        raise
+    # A stage may fail in any way at all, and each of them must hide this picture; the error is
+    # kept, counted and raised if it persists.
+    except Exception as error:
+        frame.failed = True
+        return error
+    return None

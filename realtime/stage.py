@@ -87,6 +87,20 @@ class Stage(Protocol):
 
 
 @runtime_checkable
+class Beginning(Protocol):
+    """A stage that can begin before the stages before it are done, beside what ``Stage`` asks."""
+
+    def begin(self, frame: Frame) -> None:
+        """A frame is about to be worked on; the call must return at once.
+
+        Only its picture and its times are there yet. The picture may be read, by the stage's own
+        threads too, until ``process`` has returned for this frame; a frame on which a stage before
+        failed never gets there, and is forgotten with the next ``begin``.
+        """
+        ...
+
+
+@runtime_checkable
 class Resting(Protocol):
     """A stage that has work for the time between two frames, beside what ``Stage`` asks for."""
 

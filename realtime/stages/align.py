@@ -1,7 +1,8 @@
 """The stage that measures how each face moved and keeps its landmarks steady."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal, Self
 
@@ -13,8 +14,17 @@ from pydantic import BaseModel, Field, model_validator
 from cuda_kernels.flow_confidence import flow_confidence
 from realtime.aligned_view import AlignedView, look, rescaled, view_extent_px, view_scale
 from realtime.flow import FlowProvider, calm_motion
+from realtime.flow_ahead import Ahead, Expected, FlowAhead
 from realtime.frame import Face, FaceState, Frame, Image, Motion, PictureSpec, Points
-from realtime.geometry import apply, bounding_box, fit_head, fit_similarity, head_pose, invert
+from realtime.geometry import (
+    Box,
+    apply,
+    bounding_box,
+    fit_head,
+    fit_similarity,
+    head_pose,
+    invert,
+)
 from realtime.memory import Memory
 from realtime.steady import SteadyConfig, SteadyLandmarks, nearness
 from realtime.tracks import GAP_NS, of_present
@@ -29,6 +39,10 @@ _ROUNDS = 2
 _ENLARGED = 1.75
 """Pixels of a view for each pixel of the picture, with which the motion of small faces is still
 measured as well as with more; with fewer, lids and lips trail behind."""
+
+_EXPECTED = 0.05
+"""Distance between where a face is and where it was expected, over the side of its view, up to
+which the view cut there will do: its rim is three times as wide."""
 
 _MIN_CARRIED = 0.35
 """A lost face is carried on while so much of the flow around its landmarks can be trusted."""
@@ -59,12 +73,27 @@ class AlignConfig(BaseModel, frozen=True, extra="forbid"):
 
 @dataclass(slots=True)
 class _Track:
-    """What is remembered of one face."""
+    """What is remembered of one face.
+
+    Attributes:
+        seen_ns: when it was last seen.
+        view: its view then.
+        steady: its landmarks.
+        size: of its views.
+        step: ``(2,) f32`` image pixels, how its middle moved between the last two frames.
+    """
 
     seen_ns: int
     view: AlignedView
     steady: SteadyLandmarks
     size: WorkSize
+    step: NDArray[np.float32] = field(default_factory=lambda: np.zeros(2, np.float32))
+
+    def expected(self) -> Expected:
+        """Where the face will be when it goes on as it does."""
+        landmarks = self.steady.landmarks.copy()
+        landmarks[:, :2] += self.step
+        return Expected(landmarks, self.view)
 
 
 class Align:
@@ -93,6 +122,7 @@ class Align:
         self._sizes_px = (*(step for step in smaller if step < config.view_px), config.view_px)
         self._open_flow = open_flow
         self._flow: FlowProvider | None = None
+        self._ahead: FlowAhead | None = None
         self._tracks: dict[int, _Track] = {}
 
     @property
@@ -108,6 +138,15 @@ class Align:
         """
         self._tracks = {}
         self._flow = self._open_flow()
+        # Flow that is read off the landmarks cannot be measured before they are known.
+        if self._config.flow != "mesh":
+            self._ahead = FlowAhead(partial(_measure, self._flow))
+
+    def begin(self, frame: Frame) -> None:
+        """Has the flow of known faces begin where they are expected."""
+        if self._ahead is not None:
+            expected = {number: track.expected() for number, track in self._tracks.items()}
+            self._ahead.begin(frame.image, expected)
 
     def process(self, frame: Frame) -> None:
         """Writes into the frame's faces."""
@@ -115,36 +154,49 @@ class Align:
         if flow is None:
             raise RuntimeError("Align.process: the stage must be open, got a closed one.")
         self._tracks = of_present(self._tracks, frame.faces)
+        ahead = self._ahead.take() if self._ahead is not None else {}
         for face in frame.faces:
             if face.state is FaceState.SEEN:
-                self._follow(flow, face, frame.image, frame.media_ns)
+                found = ahead.get(face.track_id)
+                self._follow(flow, face, frame.image, frame.media_ns, found)
             else:
                 self._carry(flow, face, frame.image, frame.media_ns)
 
     def close(self) -> None:
         """Forgets all tracks and lets the flow provider go."""
         self._tracks.clear()
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
         if self._flow is not None:
             self._flow.close()
             self._flow = None
 
-    def _follow(self, flow: FlowProvider, face: Face, image: Image, now_ns: int) -> None:
+    def _follow(
+        self, flow: FlowProvider, face: Face, image: Image, now_ns: int, ahead: Ahead | None
+    ) -> None:
         """Moves a face's landmarks to where flow and measurement together say."""
         track = self._tracks.get(face.track_id)
         size = WorkSize(self._sizes_px) if track is None else track.size
-        view = self._look(image, face.landmarks, track, size)
         elapsed_ns = now_ns - track.seen_ns if track is not None else 0
         if track is None or not 0 < elapsed_ns <= GAP_NS:
+            view = self._look(image, face.landmarks, track, size)
             steady = SteadyLandmarks(self._config.steady, self._near, face.landmarks)
             self._tracks[face.track_id] = _Track(now_ns, view, steady, size)
             return
-        face.motion = self._measure(flow, track.view, view)
+        side_px, scale = _view_size(face.landmarks, track, size)
+        if ahead is None or not _is_usable(ahead.view, face.box, side_px, scale):
+            view = look(image, face.landmarks, side_px, scale)
+            ahead = Ahead(view, _measure(flow, track.view, view))
+        face.motion = ahead.motion
         if self._config.steady.enabled:
             carried, trust = _carried(face.motion, track.steady.landmarks)
+            before = _middle(bounding_box(track.steady.landmarks))
             face.landmarks = track.steady.follow(face.landmarks, carried, trust, elapsed_ns).copy()
             face.box = bounding_box(face.landmarks)
             face.pose = head_pose(fit_head(face.landmarks))
-        track.view, track.seen_ns = view, now_ns
+            track.step = _middle(face.box) - before
+        track.view, track.seen_ns = ahead.view, now_ns
 
     def _carry(self, flow: FlowProvider, face: Face, image: Image, now_ns: int) -> None:
         """Moves a lost face as a whole with the picture around it."""
@@ -152,7 +204,7 @@ class Align:
         if track is None:
             return
         landmarks = track.steady.landmarks
-        motion = self._measure(flow, track.view, self._look(image, landmarks, track, track.size))
+        motion = _measure(flow, track.view, self._look(image, landmarks, track, track.size))
         carried, trust = _carried(motion, landmarks)
         if float(trust.mean()) < _MIN_CARRIED:
             del self._tracks[face.track_id]
@@ -167,29 +219,50 @@ class Align:
         self, image: Image, landmarks: Points, track: _Track | None, size: WorkSize
     ) -> AlignedView:
         """The view of a face, at the size and scale of its track as long as those fit."""
-        side_px = size.follow(_ENLARGED * view_extent_px(landmarks))
-        is_same = track is not None and len(track.view.grey) == side_px
-        before = track.view.scale if track is not None and is_same else None
-        return look(image, landmarks, side_px, view_scale(landmarks, side_px, before))
+        return look(image, landmarks, *_view_size(landmarks, track, size))
 
-    def _measure(self, flow: FlowProvider, before: AlignedView, now: AlignedView) -> Motion:
-        """The motion between two views; its arrays go with the frame."""
-        if (before.scale, before.grey.shape) != (now.scale, now.grey.shape):
-            before = rescaled(before, now.scale, len(now.grey))
-        backward, forward = flow.measure(before, now)
-        calm_motion(before, now, backward, forward)
-        confidence = np.empty(now.grey.shape, np.float32)
-        flow_confidence(
-            before.grey,
-            now.grey,
-            backward,
-            forward,
-            tolerance_px=_TOLERANCE_PX,
-            noise=_NOISE,
-            contrast=_CONTRAST,
-            out=confidence,
-        )
-        return Motion(now.crop_from_image, before.crop_from_image, backward, confidence)
+
+def _view_size(landmarks: Points, track: _Track | None, size: WorkSize) -> tuple[int, float]:
+    """Side and scale of a face's view, those of its track as long as they fit."""
+    extent_px = view_extent_px(landmarks)
+    side_px = size.follow(_ENLARGED * extent_px)
+    is_same = track is not None and len(track.view.grey) == side_px
+    before = track.view.scale if track is not None and is_same else None
+    return side_px, view_scale(extent_px, side_px, before)
+
+
+def _is_usable(view: AlignedView, box: Box, side_px: int, scale: float) -> bool:
+    """Whether a view that was cut before the face was found will do for it."""
+    if (len(view.grey), view.scale) != (side_px, scale):
+        return False
+    across, down = (scale * _middle(box) + view.crop_from_image[:, 2]).tolist()
+    away_px = max(abs(across - side_px / 2), abs(down - side_px / 2))
+    return bool(away_px <= _EXPECTED * side_px)
+
+
+def _middle(box: Box) -> NDArray[np.float32]:
+    """``(2,) f32``, the middle of a box."""
+    return np.asarray((box[:2] + box[2:]) / 2, np.float32)
+
+
+def _measure(flow: FlowProvider, before: AlignedView, now: AlignedView) -> Motion:
+    """The motion between two views; its arrays go with the frame."""
+    if (before.scale, before.grey.shape) != (now.scale, now.grey.shape):
+        before = rescaled(before, now.scale, len(now.grey))
+    backward, forward = flow.measure(before, now)
+    calm_motion(before, now, backward, forward)
+    confidence = np.empty(now.grey.shape, np.float32)
+    flow_confidence(
+        before.grey,
+        now.grey,
+        backward,
+        forward,
+        tolerance_px=_TOLERANCE_PX,
+        noise=_NOISE,
+        contrast=_CONTRAST,
+        out=confidence,
+    )
+    return Motion(now.crop_from_image, before.crop_from_image, backward, confidence)
 
 
 def _carried(motion: Motion, landmarks: Points) -> tuple[NDArray[np.float64], NDArray[np.float32]]:

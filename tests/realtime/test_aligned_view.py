@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from realtime.aligned_view import look, rescaled, view_scale
+from realtime.aligned_view import look, rescaled, view_extent_px, view_scale
 from realtime.geometry import apply, invert
 
 SIDE_PX = 96
@@ -17,6 +17,11 @@ def face(width_px, centre=(110.3, 90.7), height_px=None):
     points[:, 0] = centre[0] + width_px / 2 * np.cos(around)
     points[:, 1] = centre[1] + (height_px or width_px) / 2 * np.sin(around)
     return points
+
+
+def scale_of(landmarks, side_px, before=None):
+    """The scale of the view that shows these landmarks."""
+    return view_scale(view_extent_px(landmarks), side_px, before)
 
 
 def ramps(size=(200, 240)):
@@ -43,36 +48,36 @@ def places(view):
     ("width_px", "height_px"), [(150, 120), (90, 150), (40, 31), (22, 24), (18, 10)]
 )
 def test_the_larger_side_of_a_face_fills_its_share_of_the_view(width_px, height_px):
-    scale = view_scale(face(width_px, height_px=height_px), SIDE_PX)
+    scale = scale_of(face(width_px, height_px=height_px), SIDE_PX)
     assert scale * max(width_px, height_px) * SHARE == pytest.approx(SIDE_PX, rel=1e-3)
 
 
 @pytest.mark.parametrize("width_px", [17, 10, 3])
 def test_a_very_small_face_is_enlarged_four_times(width_px):
-    assert view_scale(face(width_px), SIDE_PX) == 4.0
+    assert scale_of(face(width_px), SIDE_PX) == 4.0
 
 
 def test_a_face_without_size_is_enlarged_no_more_than_a_very_small_one():
-    assert view_scale(np.full((468, 3), 5, np.float32), SIDE_PX) == 4.0
+    assert scale_of(np.full((468, 3), 5, np.float32), SIDE_PX) == 4.0
 
 
 def test_the_scale_of_a_small_face_stays_as_well_until_it_has_grown_or_shrunk_much():
-    before = view_scale(face(30), SIDE_PX)
+    before = scale_of(face(30), SIDE_PX)
     assert before > 2.0
     for width_px in (24, 30.5, 38):
-        assert view_scale(face(width_px), SIDE_PX, before) == before
+        assert scale_of(face(width_px), SIDE_PX, before) == before
     for width_px in (22, 40):
-        scale = view_scale(face(width_px), SIDE_PX, before)
-        assert scale == view_scale(face(width_px), SIDE_PX) != before
+        scale = scale_of(face(width_px), SIDE_PX, before)
+        assert scale == scale_of(face(width_px), SIDE_PX) != before
 
 
 def test_the_scale_stays_until_the_face_has_grown_or_shrunk_much():
-    before = view_scale(face(150), SIDE_PX)
+    before = scale_of(face(150), SIDE_PX)
     for width_px in (120, 149, 151, 190):
-        assert view_scale(face(width_px), SIDE_PX, before) == before
+        assert scale_of(face(width_px), SIDE_PX, before) == before
     for width_px in (112, 200):
-        scale = view_scale(face(width_px), SIDE_PX, before)
-        assert scale == view_scale(face(width_px), SIDE_PX) != before
+        scale = scale_of(face(width_px), SIDE_PX, before)
+        assert scale == scale_of(face(width_px), SIDE_PX) != before
 
 
 def test_at_full_size_the_pixels_are_those_of_the_picture():

@@ -126,6 +126,41 @@ def test_a_stage_may_rest_once_its_lane_has_handed_a_frame_on(place):
     assert tired.rests == list(range(1, 21))
 
 
+def test_a_stage_may_begin_before_those_before_it_in_its_lane():
+    order = []
+
+    class Noting(Swap):
+        """Notes each picture it works on."""
+
+        def process(self, frame):
+            order.append((self.name, frame.seq))
+            super().process(frame)
+
+    class Early(Noting):
+        """Notes each picture that is about to come, too."""
+
+        def begin(self, frame):
+            order.append(("begin", frame.seq))
+
+    Run(ScriptedSource(3), (Noting(name="before"), Early(name="early"))).go()
+    assert order == [(name, n) for n in range(3) for name in ("begin", "before", "early")]
+
+
+def test_a_stage_that_cannot_begin_costs_one_covered_picture():
+    class Stumbling(Swap):
+        """Cannot begin on the third picture."""
+
+        def begin(self, frame):
+            if frame.seq == 2:
+                raise ArithmeticError("no luck")
+
+    stumbling = Stumbling()
+    run = Run(ScriptedSource(5), (stumbling,))
+    run.go()
+    assert stumbling.seen == [0, 1, 3, 4]
+    assert (run.frames["delivered"], run.frames["failed"]) == (4, 1)
+
+
 def test_a_stage_that_counts_is_heard_in_the_report():
     class Counting(Swap):
         @property

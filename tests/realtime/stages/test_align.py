@@ -121,6 +121,17 @@ def follow(stage, start, path, *, measured=None):
     return faces
 
 
+def follow_ahead(stage, start, path):
+    """As ``follow``, the stage being told of each picture before its face is found."""
+    faces = []
+    for number, matrix in enumerate(path):
+        image = picture(matrix)
+        face = face_at(moved(start, matrix))
+        stage.begin(Frame(image, seq=number, media_ns=number * PERIOD_NS))
+        faces += show(stage, number, image, face)
+    return faces
+
+
 def misses_px(motion, before, now):
     """How far from the truth a motion takes each pixel of the inner half of its crop."""
     side = len(motion.flow)
@@ -137,6 +148,31 @@ def test_motion_is_known_from_the_second_frame_on(opened, start):
     assert first.motion is None
     assert second.motion is not None
     np.testing.assert_array_equal(first.landmarks, start)
+
+
+def test_a_face_that_goes_on_as_it_did_is_measured_where_it_was_expected(opened, start):
+    stage = opened()
+    path = [shifted(4 * n, -3 * n) for n in range(4)]
+    *_, last = follow_ahead(stage, start, path)
+    assert misses_px(last.motion, path[-2], path[-1]).mean() < 0.1
+    # The view is cut around the place to which the last step leads.
+    wanted = follow(opened(), start, path)[-1].motion
+    np.testing.assert_allclose(last.motion.crop_from_image, wanted.crop_from_image, atol=1.001)
+    np.testing.assert_allclose(last.landmarks, moved(start, path[-1]), atol=0.3)
+
+
+@pytest.mark.parametrize("step", [shifted(38, 21), turned(3, 1.5)], ids=["leap", "near"])
+def test_a_face_that_is_not_where_it_was_expected_is_looked_at_again(opened, start, step):
+    *_, last = follow_ahead(opened(), start, [STILL, STILL, step])
+    *_, wanted = follow(opened(), start, [STILL, STILL, step])
+    np.testing.assert_array_equal(last.motion.crop_from_image, wanted.motion.crop_from_image)
+    np.testing.assert_array_equal(last.landmarks, wanted.landmarks)
+
+
+def test_flow_that_is_read_off_landmarks_waits_for_them(opened, start):
+    *_, last = follow_ahead(opened(flow="mesh"), start, [STILL, shifted(3, 1)])
+    *_, wanted = follow(opened(flow="mesh"), start, [STILL, shifted(3, 1)])
+    np.testing.assert_array_equal(last.motion.crop_from_image, wanted.motion.crop_from_image)
 
 
 @pytest.mark.parametrize(
