@@ -112,15 +112,12 @@ class PipelineConfig(BaseModel, frozen=True, extra="forbid"):
     """How the stages are spread over threads.
 
     Attributes:
-        lanes: threads the stages are shared among. ``auto``: two for files where there are two
-            processor cores; for live input one, which adds the least delay, unless the time
-            between two pictures is shorter than ``serial_ms``.
-        serial_ms: time one picture may take through all stages on one thread.
+        lanes: threads the stages are shared among. ``auto``: where there are two processor cores
+            three for files and two for live input, else one.
         max_failures: failed pictures in a row after which work on a file ends with an error.
     """
 
-    lanes: Literal["auto", 1, 2] = "auto"
-    serial_ms: float = Field(20.0, gt=0, le=1000)
+    lanes: Literal["auto", 1, 2, 3] = "auto"
     max_failures: int = Field(30, ge=1)
 
 

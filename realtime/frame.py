@@ -85,6 +85,8 @@ class Motion:
 class Layer:
     """A swapped face before it is laid over the picture.
 
+    It is drawn in the frame's own ``room``, and is valid as long as the frame is.
+
     Attributes:
         face: ``(h, w, 3) u8 BGR``.
         alpha: ``(h, w) u8``, how far it covers the picture.
@@ -171,6 +173,7 @@ class Frame:
         faces: the faces found, largest first.
         failed: set when a stage raised or the fail-closed policy had to hide the picture because
             of an error; the frame then counts as failed, not as delivered.
+        rooms: the memory that ``room`` gives out.
     """
 
     image: Image
@@ -179,6 +182,25 @@ class Frame:
     media_ns: int = 0
     faces: list[Face] = field(default_factory=list)
     failed: bool = False
+    rooms: list[NDArray[np.uint8]] = field(default_factory=list)
+
+    def room(self, index: int, num_bytes: int) -> NDArray[np.uint8]:
+        """Memory for what is drawn on this frame; it goes through the engine with the frame.
+
+        So a stage may draw the next frame while this one's face is still being worked on.
+
+        Args:
+            index: which piece, from 0: the n-th face's.
+            num_bytes: how much of it; it is taken the first time and kept.
+
+        Returns:
+            ``(num_bytes,) u8``, contents arbitrary.
+        """
+        while len(self.rooms) <= index:
+            self.rooms.append(np.zeros(num_bytes, np.uint8))
+        if self.rooms[index].size < num_bytes:
+            self.rooms[index] = np.zeros(num_bytes, np.uint8)
+        return self.rooms[index][:num_bytes]
 
     @classmethod
     def blank(cls, spec: PictureSpec) -> "Frame":
@@ -197,3 +219,4 @@ class Frame:
         self.media_ns, other.media_ns = other.media_ns, self.media_ns
         self.faces, other.faces = other.faces, self.faces
         self.failed, other.failed = other.failed, self.failed
+        self.rooms, other.rooms = other.rooms, self.rooms

@@ -10,18 +10,16 @@ from realtime.stage import Stage
 def num_lanes(config: Config, *, live: bool) -> int:
     """How many threads share the stages.
 
-    A second lane lets two frames be worked on at once, which a file gains from and which costs a
-    live picture delay; so that gets one only if its frames come too fast for one thread.
+    A lane that is free waits for the frame before it, so lanes overlap only while frames come
+    faster than one thread could work them off, and add next to no delay else. A file's always do:
+    its stages get a lane more, so that no lane has to do more than half of the work.
     """
     lanes = config.pipeline.lanes
     if lanes != "auto":
         return lanes
     if (os.cpu_count() or 1) < 2:
         return 1
-    if live:
-        period_ms = 1000 / config.camera.rate_hz
-        return 2 if period_ms < config.pipeline.serial_ms else 1
-    return 2
+    return 2 if live else 3
 
 
 def spread(
@@ -30,8 +28,17 @@ def spread(
     lanes: int,
     moments: Moments | None,
 ) -> tuple[tuple[Stage, ...], ...]:
-    """Puts the stages into lanes: those that look into one, those that draw into the other."""
+    """Puts the stages into lanes: those that look, the one that draws, those that lay it in.
+
+    Args:
+        finding: the stages that look.
+        swapping: the one that draws, and those after it.
+        lanes: 1 to 3; two leave drawing and laying in together.
+        moments: keeps pictures from before the first stage.
+    """
     before: tuple[Stage, ...] = (moments.before,) if moments else ()
     if lanes == 1:
         return ((*before, *finding, *swapping),)
-    return ((*before, *finding), swapping)
+    if lanes == 2:
+        return ((*before, *finding), swapping)
+    return ((*before, *finding), swapping[:1], swapping[1:])

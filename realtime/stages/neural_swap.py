@@ -30,9 +30,6 @@ Source = NDArray[np.float32]
 _BYTES_OF_WORK, _BYTES_OF_LAYER = 8, 4
 """For each pixel of a crop: the crop, the face, its coverage and a mask; face and coverage."""
 
-_FRAMES_KEPT = 2
-"""For so many frames a layer stays as it is: for the one at hand and the one before."""
-
 
 class NeuralSwapConfig(BaseModel, frozen=True, extra="forbid"):
     """How swapping networks are used.
@@ -144,8 +141,6 @@ class NeuralSwap:
         self._networks: Networks | None = None
         self._crops: PoseCrops | None = None
         self._scratch: NDArray[np.uint8] = np.empty(0, np.uint8)
-        self._layers: list[list[NDArray[np.uint8]]] = []
-        self._turn = 0
 
     @property
     def name(self) -> str:
@@ -166,10 +161,6 @@ class NeuralSwap:
             swappers = (networks.swapper, *networks.boosted)
             area = swappers[-1].crop_px ** 2
             self._scratch = memory.host((_BYTES_OF_WORK * area,), np.uint8)
-            self._layers = [
-                [memory.host((_BYTES_OF_LAYER * area,), np.uint8) for _ in range(self._max_faces)]
-                for _ in range(_FRAMES_KEPT)
-            ]
             room = self._room(networks.swapper.crop_px)
             room.crop[...] = np.random.default_rng(0).integers(0, 256, room.crop.shape)
             self._run(networks, networks.swapper, room, self._people[0])
@@ -192,24 +183,21 @@ class NeuralSwap:
     def process(self, frame: Frame) -> None:
         """Swaps every chosen face that was seen in this frame, the largest first.
 
-        A layer is written again when two more frames have been worked on.
-
         Raises:
             ModelError: a network fails, or gives no picture.
         """
         networks, crops = self._networks, self._crops
         if networks is None or crops is None:
             raise RuntimeError("NeuralSwap.process: the stage must be open, got a closed one.")
-        self._turn = (self._turn + 1) % _FRAMES_KEPT
         # Read once: another thread may give other people at any moment.
         people = self._people
         self._begin(frame, people)
         crops.begin(frame.media_ns)
         wanted = [face for face in frame.faces if face.state is FaceState.SEEN and face.chosen]
-        for face, buffer in zip(wanted, self._layers[self._turn], strict=False):
+        for index, face in enumerate(wanted[: self._max_faces]):
             fit = crops.fit(face, _measured_points(networks, frame, face))
             room = self._room(fit.network.crop_px)
-            layer = _layer(buffer, fit)
+            layer = _layer(frame.room(index, _BYTES_OF_LAYER * fit.network.crop_px**2), fit)
             if fit.turn is None:
                 # The network writes into the layer itself.
                 room = replace(room, face=layer.face, alpha=layer.alpha)
@@ -238,7 +226,6 @@ class NeuralSwap:
     def close(self) -> None:
         """Lets the networks and the scratch go."""
         self._networks = self._crops = self._memory = None
-        self._layers.clear()
         self._opened.close()
 
     def _begin(self, frame: Frame, people: tuple[Source, ...]) -> None:

@@ -84,8 +84,6 @@ class MeshSwap:
         self._likeness = Likeness(identity.mesh, identity.zones, config.shape)
         self._painter: MeshPainter | None = None
         self._tracks: dict[int, _Track] = {}
-        self._memory: Memory | None = None
-        self._buffers: list[NDArray[np.uint8]] = []
 
     @property
     def name(self) -> str:
@@ -93,11 +91,9 @@ class MeshSwap:
         return "swap"
 
     def open(self, spec: PictureSpec, memory: Memory) -> None:  # noqa: ARG002
-        """Takes the scratch for drawing and the buffer of one layer."""
+        """Takes the scratch for drawing."""
         identity = self._identity
-        self._memory = memory
         self._painter = MeshPainter(identity.mesh, identity.light, self._config.crop_px, memory)
-        self._buffers = [memory.host((layer_bytes(self._config.crop_px),), np.uint8)]
 
     def process(self, frame: Frame) -> None:
         """Draws the layer of every face that was seen in this frame, the farthest first."""
@@ -106,21 +102,13 @@ class MeshSwap:
         self._tracks = of_recent(self._tracks, frame.media_ns)
         chosen = [face for face in frame.faces if face.state is FaceState.SEEN and face.chosen]
         for index, face in reversed(list(enumerate(chosen))):
-            face.layer = self._swap(
-                self._painter, frame.image, face, frame.media_ns, self._buffer(index)
-            )
+            room = frame.room(index, layer_bytes(self._config.crop_px))
+            face.layer = self._swap(self._painter, frame.image, face, frame.media_ns, room)
 
     def close(self) -> None:
         """Forgets all tracks and gives the scratch back."""
-        self._painter = self._memory = None
+        self._painter = None
         self._tracks.clear()
-        self._buffers.clear()
-
-    def _buffer(self, index: int) -> NDArray[np.uint8]:
-        """Where the layer of the frame's n-th face goes; more are made when more faces come."""
-        while self._memory is not None and len(self._buffers) <= index:
-            self._buffers.append(self._memory.host((layer_bytes(self._config.crop_px),), np.uint8))
-        return self._buffers[index]
 
     def _swap(
         self,

@@ -8,37 +8,37 @@ from realtime.lanes import num_lanes, spread
 
 
 @pytest.mark.parametrize(
-    ("lanes", "rate_hz", "live", "cores", "expected"),
+    ("lanes", "live", "cores", "expected"),
     [
-        ("auto", 30, False, 2, 2),
-        ("auto", 30, False, 1, 1),
-        ("auto", 30, True, 2, 1),
-        ("auto", 60, True, 2, 2),
-        ("auto", 60, True, 1, 1),
-        (1, 60, False, 2, 1),
-        (2, 30, True, 1, 2),
+        ("auto", False, 2, 3),
+        ("auto", False, 1, 1),
+        ("auto", True, 2, 2),
+        ("auto", True, 1, 1),
+        (1, False, 2, 1),
+        (2, True, 1, 2),
+        (3, True, 1, 3),
     ],
 )
-def test_lanes_follow_from_the_input_the_rate_and_the_cores(
+def test_lanes_follow_from_the_input_and_the_cores(
     lanes: str | int,
-    rate_hz: int,
     live: bool,
     cores: int,
     expected: int,
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    config = load_config(settings=[f"pipeline.lanes={lanes}", f"camera.rate_hz={rate_hz}"])
+    config = load_config(settings=[f"pipeline.lanes={lanes}"])
     assert num_lanes(config, live=live) == expected
 
 
 def test_stages_keep_their_order_whatever_the_lanes():
     finding = tuple(Tap(name, lambda frame: None) for name in ("track", "align"))
-    swapping = tuple(Tap(name, lambda frame: None) for name in ("swap", "mark"))
+    swapping = tuple(Tap(name, lambda frame: None) for name in ("swap", "fuse", "mark"))
     moments = Moments([0])
-    for lanes in (1, 2):
+    for lanes in (1, 2, 3):
         spread_out = spread(finding, swapping, lanes, moments)
         assert len(spread_out) == lanes
         names = [stage.name for lane in spread_out for stage in lane]
-        assert names == ["before", "track", "align", "swap", "mark"]
+        assert names == ["before", "track", "align", "swap", "fuse", "mark"]
     assert spread(finding, swapping, 2, None) == (finding, swapping)
+    assert spread(finding, swapping, 3, None) == (finding, swapping[:1], swapping[1:])
