@@ -63,7 +63,11 @@ def flow_confidence(
     np.maximum(out - np.float32(noise), 0.0, out=out)
     cv2.multiply(out, out, out, scale=-(contrast**-2))
     cv2.exp(cv2.subtract(out, squared, out), out)
-    out[(columns != at[0]) | (rows != at[1])] = 0.0
+    inside = (
+        cv2.compare(place, kept, cv2.CMP_EQ)
+        for place, kept in zip((columns, rows), at, strict=True)
+    )
+    cv2.multiply(out, cv2.bitwise_and(*inside), out, 1 / 255, cv2.CV_32F)
 
 
 def _on_gpu(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.frame import Image, Points
-from realtime.geometry import Matrix, apply, compose, invert
+from realtime.geometry import Matrix, apply, bounding_box, compose, invert
 
 _SIZE = 1.35
 """Side of a view over the larger side of the box around the landmarks."""
@@ -49,7 +49,8 @@ class AlignedView:
 
 def view_extent_px(landmarks: Points) -> float:
     """Side of the square that a view shows, in pixels of the picture; at least 1."""
-    return max(_SIZE * float(np.ptp(landmarks[:, :2], axis=0).max()), 1.0)
+    left, top, right, bottom = bounding_box(landmarks).tolist()
+    return float(max(_SIZE * (right - left), _SIZE * (bottom - top), 1.0))
 
 
 def view_scale(extent_px: float, side_px: int, before: float | None = None) -> float:
@@ -76,7 +77,8 @@ def look(image: Image, landmarks: Points, side_px: int, scale: float) -> Aligned
         scale: from ``view_scale``.
     """
     points = landmarks[:, :2]
-    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    box = bounding_box(landmarks)
+    middle = (box[:2] + box[2:]) / 2
     # Pixel centres lie at whole numbers, so a scale moves them by half its difference to 1.
     corner = np.round((middle + 0.5) * scale - side_px / 2)
     shift = 0.5 * scale - 0.5 - corner

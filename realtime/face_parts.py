@@ -16,6 +16,7 @@ from realtime.face_mesh import (
     RIGHT_EYE,
 )
 from realtime.frame import Points
+from realtime.geometry import bounding_box
 
 _SHIFT = 4
 
@@ -90,7 +91,8 @@ def kept_mouth(points: Points, size: tuple[int, int]) -> Mask:
 
 def face_width_px(points: Points) -> float:
     """Size of a face in pixels, about its width, steady while it turns."""
-    return float(np.ptp(points[:, :2], axis=0).max())
+    left, top, right, bottom = bounding_box(points).tolist()
+    return float(max(right - left, bottom - top))
 
 
 def _kept(

@@ -1,5 +1,6 @@
 """The exponential memory of what a swapped face looks like, carried along by the flow."""
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -286,7 +287,8 @@ def _constancy(
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    change = cv2.absdiff(few, before).max(axis=2)
+    planes = cv2.split(cv2.absdiff(few, before))
+    change = functools.reduce(cv2.max, planes)
     changed = np.clip((change - _SAME) / (_ANOTHER - _SAME), 0.0, 1.0)
     share = cv2.resize(changed, fickle.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return np.asarray(1.0 - cv2.multiply(share, fickle, scale=1 / 255, dtype=cv2.CV_32F))

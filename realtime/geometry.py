@@ -149,7 +149,12 @@ def apply(b_from_a: Matrix, points: ArrayLike) -> NDArray[np.float64]:
 
 def bounding_box(points: NDArray[np.float32]) -> Box:
     """The smallest upright box around ``(N, 2 or 3)`` points: ``(4,) f32``."""
-    return np.concatenate([points[:, :2].min(axis=0), points[:, :2].max(axis=0)])
+    # Of a row that lies in one piece the extremes are found several times as quickly.
+    planes = np.ascontiguousarray(points.T[:2], np.float32)
+    box = np.empty(4, np.float32)
+    planes.min(axis=1, out=box[:2])
+    planes.max(axis=1, out=box[2:])
+    return box
 
 
 def box_area(boxes: NDArray[np.float32]) -> NDArray[np.float32]:

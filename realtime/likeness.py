@@ -1,6 +1,7 @@
 """The shape of the drawn face: a little of the source person's, all of the target's expression."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from realtime.face_mesh import INNER_LIPS, LEFT_EYE, OUTER_LIPS, OVAL, RIGHT_EYE, FaceMesh
 from realtime.face_zones import MAP_PX, FaceZones, smoothstep
 from realtime.frame import Points
-from realtime.geometry import fit_similarity
+from realtime.geometry import Similarity, fit_similarity
 
 # Rings run from one corner along the lower edge to the other corner and back along the upper one.
 _LOWER_LENGTH = {RIGHT_EYE: 8, LEFT_EYE: 8, INNER_LIPS: 10}
@@ -29,6 +30,19 @@ is not sure places a point where most faces have it. Chosen by the likeness that
 
 _FORGET_S = 3.0
 """Half-life of what is remembered of the target's own shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestingShape:
+    """A target's landmarks in the frame of the neutral head, and how they got there.
+
+    Attributes:
+        shape: ``(468, 3) f64``.
+        fit: the neutral head from the picture.
+    """
+
+    shape: NDArray[np.float64]
+    fit: Similarity
 
 
 class Likeness:
@@ -55,23 +69,27 @@ class Likeness:
         inward = np.clip(depth / _EDGE, 0.0, 1.0)
         inward[list(OVAL)] = 0.0
         self._gain = (strength / _SHRINKAGE * inward)[:, None]
-        self._keep_open = np.eye(len(mesh.layout))
-        for ring in (RIGHT_EYE, LEFT_EYE, INNER_LIPS):
-            self._keep_open -= _gap_change(mesh.layout, ring)
+        rings = (RIGHT_EYE, LEFT_EYE, INNER_LIPS)
+        change = np.sum([_gap_change(mesh.layout, ring) for ring in rings], axis=0)
+        # Few points take part; the whole table would not fit into a core's cache.
+        self._around, self._edges = (np.flatnonzero(np.any(change, axis=axis)) for axis in (1, 0))
+        self._gap_change = np.ascontiguousarray(change[np.ix_(self._around, self._edges)])
         lips = mesh.layout[list(OUTER_LIPS)]
         apart = np.linalg.norm(mesh.layout[:, None] - lips[None], axis=-1).min(axis=1)
         inner = np.isin(np.arange(len(mesh.layout)), INNER_LIPS)
         near = np.where(inner, 1.0, 1.0 - smoothstep(apart, 0.0, _MOUTH_REACH))
         self._keep_smile = (near * (1.0 - _MOUTH_SHAPE))[:, None]
 
-    def rest(self, landmarks: Points) -> NDArray[np.float64]:
-        """The landmarks in the frame of the neutral head, ``(468, 3) f64``."""
+    def rest(self, landmarks: Points) -> RestingShape:
+        """The landmarks ``(468, 3)`` of one frame without pose, size and place."""
         fit = fit_similarity(landmarks, self._neutral)
-        return np.asarray(fit.scale * landmarks @ fit.rotation.T + fit.shift)
+        shape = landmarks @ (fit.scale * fit.rotation.T) + fit.shift
+        return RestingShape(np.asarray(shape, np.float64), fit)
 
     def place(
         self,
         landmarks: Points,
+        fit: Similarity,
         target_shape: NDArray[np.float64],
         source_shape: NDArray[np.float32],
     ) -> Points:
@@ -79,16 +97,16 @@ class Likeness:
 
         Args:
             landmarks: ``(468, 3)`` of the target in this frame.
+            fit: from ``rest`` on them.
             target_shape: the target's shape at rest, from ``ShapeMemory``.
             source_shape: the source's shape in the frame of the neutral head.
         """
         difference = source_shape - target_shape
         mouth = difference[list(OUTER_LIPS)].mean(axis=0)
         difference += self._keep_smile * (mouth - difference)
-        difference[:, 1] = self._keep_open @ difference[:, 1]
+        difference[self._around, 1] -= self._gap_change @ difference[self._edges, 1]
         difference *= self._gain
-        fit = fit_similarity(landmarks, self._neutral)
-        moved = difference @ fit.rotation / fit.scale
+        moved = difference @ (fit.rotation / fit.scale)
         return np.asarray(landmarks + moved, np.float32)
 
 

@@ -14,6 +14,7 @@ from realtime.face_openings import draw_openings, may_be_hidden, opening_zone
 from realtime.face_texture import DETAIL_ONE, TONE_OFFSET, FaceTexture, Map
 from realtime.face_zones import MAP_PX
 from realtime.frame import Image, Layer, Points
+from realtime.geometry import bounding_box
 from realtime.memory import Memory
 from realtime.skin_light import GRID, LUMA, Colours, SkinLight, Weights
 
@@ -23,6 +24,9 @@ _STEP_PX = 4
 """Sides of a crop are multiples of this, so that it halves twice without a rest."""
 
 _LEAST_COVERAGE = np.float32(1e-3)
+
+_ALL = 2.0
+"""More than any share, for ranges without an upper end."""
 
 _COVERED, _FROM_ABOVE, _FROM_THE_SIDE = range(3)
 """Planes of ``FaceTexture.cover``."""
@@ -58,10 +62,9 @@ class Crop:
     def __init__(self, image: Image, points: tuple[Points, ...], crop_px: int) -> None:
         """Cuts out the box around points; empty where the box misses the picture."""
         height, width = image.shape[:2]
-        lows = [p[:, :2].min(axis=0).tolist() for p in points]
-        highs = [p[:, :2].max(axis=0).tolist() for p in points]
-        low_x, low_y = (min(ends) for ends in zip(*lows, strict=True))
-        high_x, high_y = (max(ends) for ends in zip(*highs, strict=True))
+        boxes = (bounding_box(p).tolist() for p in points)
+        lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+        low_x, low_y, high_x, high_y = min(lefts), min(tops), max(rights), max(bottoms)
         left, right = _span(low_x - _MARGIN_PX, high_x + _MARGIN_PX, width)
         top, bottom = _span(low_y - _MARGIN_PX, high_y + _MARGIN_PX, height)
         self.region: Image = image[top:bottom, left:right]
@@ -170,7 +173,7 @@ class MeshPainter:
         points = crop.inside(drawn)
         width_px = _width_px(points)
         surface = self._draw_surface(crop, points)
-        seen = np.ascontiguousarray(surface[..., 2])
+        seen = np.asarray(cv2.extractChannel(surface, 2), np.float32)
         at_half = self._where(surface, crop.half)
         tone = _plane(self._tone_half, crop.half, 3)
         lit = cv2.cvtColor(light + np.float32(TONE_OFFSET), cv2.COLOR_BGR2BGRA)
@@ -181,7 +184,8 @@ class MeshPainter:
         cover = _plane(self._cover, crop.half, 4)
         cv2.remap(texture.four_covers, *at_half, cv2.INTER_LINEAR, cover)
         alpha = self._alpha(crop, seen, tone, cover, width_px, _quarter_turns(points))
-        covered = int(np.count_nonzero(alpha > 127)) / max(int(np.count_nonzero(seen > 0.5)), 1)
+        surface_px = cv2.countNonZero(cv2.inRange(seen, 0.5, _ALL))
+        covered = cv2.countNonZero(cv2.inRange(alpha, 128, 255)) / max(surface_px, 1)
         openings = draw_openings(crop.size, points, width_px)
         if may_be_hidden(points):
             cv2.min(openings, self._seen_openings(crop, at_half), openings)
@@ -224,10 +228,11 @@ class MeshPainter:
             surface = np.asarray(
                 cv2.resize(surface, size, enlarged, interpolation=cv2.INTER_LINEAR), np.float32
             )
-        weight = np.maximum(surface[..., 2], _LEAST_COVERAGE)
+        weight = cv2.extractChannel(surface, 2)
+        np.maximum(weight, _LEAST_COVERAGE, out=weight)
         at = (_plane(self._across, size, 1), _plane(self._down, size, 1))
         for axis in (0, 1):
-            np.divide(surface[..., axis], weight, out=at[axis])
+            cv2.divide(cv2.extractChannel(surface, axis), weight, at[axis])
         return at
 
     def _colour(
@@ -383,12 +388,11 @@ def _foreign(
     tint = cv2.divide(cv2.max(cv2.max(blue, green), red), skin_luma)
     dark, bright = _ramp(ratio, *_DARK_RATIO), _ramp(ratio, *_BRIGHT_RATIO)
     aside = cv2.max(cv2.max(dark, bright), _ramp(np.asarray(tint, np.float32), *_TINT))
-    outside = seen < 0.5
+    outside = cv2.bitwise_not(cv2.inRange(seen, 0.5, _ALL))
 
     def hanging(mask: NDArray[np.uint8], zone: int) -> NDArray[np.uint8]:
-        kept = np.asarray(cv2.min(mask, cv2.extractChannel(cover, zone)), np.uint8)
-        kept[outside] = 255
-        return kept
+        kept = cv2.min(mask, cv2.extractChannel(cover, zone))
+        return np.asarray(cv2.max(kept, outside), np.uint8)
 
     above = hanging(dark, _FROM_ABOVE)
     beside = hanging(np.asarray(aside, np.uint8), _FROM_THE_SIDE)
@@ -410,8 +414,7 @@ def _rescaled(at: Map, scale: float) -> Map:
 
     None lies before the first pixel: what lies outside is sampled slowly.
     """
-    moved = np.multiply(at, np.float32(scale))
-    moved += np.float32(0.5 * scale - 0.5)
+    moved = np.asarray(cv2.addWeighted(at, scale, at, 0.0, 0.5 * scale - 0.5), np.float32)
     return np.maximum(moved, np.float32(0.0), out=moved)
 
 
@@ -446,5 +449,5 @@ def _quarter_turns(points: Points) -> int:
 
 def _width_px(points: Points) -> float:
     """Size of a face in pixels, about its width, steady while it turns."""
-    extent = points[:, :2].max(axis=0) - points[:, :2].min(axis=0)
-    return float(extent.max())
+    left, top, right, bottom = bounding_box(points).tolist()
+    return float(max(right - left, bottom - top))

@@ -80,15 +80,24 @@ def _carry(image: Image, own: Points, there: Points) -> None:
 
 def _fit(start: Points, end: Points) -> Matrix:
     """The affine map ``(2, 3)`` from one outline to another, stiff across thin ones."""
-    middle = start.mean(axis=0)
-    spread = (start - middle).astype(np.float64)
-    shift = (end - start).astype(np.float64)
-    stiffness = len(start) * (_STIFFNESS * float(np.ptp(spread, axis=0).max())) ** 2 + 1e-9
-    stretch = np.linalg.solve(
-        spread.T @ spread + stiffness * np.eye(2), spread.T @ (shift - shift.mean(axis=0))
-    ).T
-    linear = np.eye(2) + stretch
-    return np.column_stack([linear, middle + shift.mean(axis=0) - linear @ middle])
+    num = len(start)
+    middle_x, middle_y, shift_x, shift_y = (
+        value / num for value in np.hstack([start, end - start]).sum(axis=0, dtype=float).tolist()
+    )
+    spread = start - np.array((middle_x, middle_y))
+    shift = (end - start) - np.array((shift_x, shift_y))
+    columns = np.hstack([spread, shift])
+    (xx, xy, x_right, x_down), (_, yy, y_right, y_down) = (spread.T @ columns).tolist()
+    span = float(max(np.ptp(spread[:, 0]), np.ptp(spread[:, 1])))
+    stiffness = num * (_STIFFNESS * span) ** 2 + 1e-9
+    xx, yy = xx + stiffness, yy + stiffness
+    area = xx * yy - xy * xy
+    # Solved by hand: a general solver takes ten times as long for so small a system.
+    a, b = 1 + (yy * x_right - xy * y_right) / area, (xx * y_right - xy * x_right) / area
+    c, d = (yy * x_down - xy * y_down) / area, 1 + (xx * y_down - xy * x_down) / area
+    across = middle_x + shift_x - a * middle_x - b * middle_y
+    down = middle_y + shift_y - c * middle_x - d * middle_y
+    return np.array([[a, b, across], [c, d, down]])
 
 
 def _is_hidden(points: Points, occluder: Occluder | None) -> bool:

@@ -78,6 +78,10 @@ class SteadyLandmarks:
         self._num_frames = 1
         self._mobile = np.zeros(len(landmarks), bool)
         self._mobile[list(_MOBILE)] = True
+        self._slack, self._gain_hz = (
+            np.where(self._mobile, mobile, 1.0)[:, None] * setting
+            for mobile, setting in ((_MOBILE_SLACK, config.slack), (_MOBILE_GAIN, config.gain_hz))
+        )
 
     def follow(
         self,
@@ -107,14 +111,8 @@ class SteadyLandmarks:
         # Lids and lips are put right at once, all else when the error proves to stay.
         flat = np.where(self._mobile[:, None], off, self._trend)
         size = np.column_stack([np.hypot(flat[:, 0], flat[:, 1]), np.abs(flat[:, 2])])
-        slack, gain_hz = (
-            np.where(self._mobile, mobile, 1.0)[:, None] * setting
-            for mobile, setting in (
-                (_MOBILE_SLACK, self._config.slack),
-                (_MOBILE_GAIN, self._config.gain_hz),
-            )
-        )
-        cutoff_hz = self._config.cutoff_hz + gain_hz * np.maximum(size - slack, 0.0)
+        beyond = np.maximum(size - self._slack, 0.0)
+        cutoff_hz = self._config.cutoff_hz + self._gain_hz * beyond
         gain = _share(cutoff_hz, elapsed_ns)
         self._num_frames += 1
         if self._num_frames <= _NUM_TO_START:
@@ -144,8 +142,10 @@ def _filled_in(
     shift: NDArray[np.float64], trust: NDArray[np.float32], near: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """The shift of each landmark, that of its trusted neighbours as far as its own is not."""
-    weight = np.clip(trust / np.float32(_ENOUGH_TRUST), np.float32(_LEAST_TRUST), 1.0)
     own = shift.astype(np.float32)
+    if float(trust.min()) >= _ENOUGH_TRUST:
+        return own
+    weight = np.clip(trust / np.float32(_ENOUGH_TRUST), np.float32(_LEAST_TRUST), 1.0)
     around = near @ np.column_stack([own * weight[:, None], weight])
     neighbours = around[:, :2] / around[:, 2:]
     return np.asarray(neighbours + weight[:, None] * (own - neighbours), np.float32)

@@ -127,8 +127,9 @@ class MeshSwap:
         track = self._tracks.setdefault(face.track_id, _Track(now_ns))
         elapsed_ns = max(0, now_ns - track.seen_ns)
         track.seen_ns = now_ns
-        rest = track.shape.learn(self._likeness.rest(face.landmarks), elapsed_ns / 1e9)
-        drawn = self._likeness.place(face.landmarks, rest, texture.shape)
+        rest = self._likeness.rest(face.landmarks)
+        shape = track.shape.learn(rest.shape, elapsed_ns / 1e9)
+        drawn = self._likeness.place(face.landmarks, rest.fit, shape, texture.shape)
         crop = painter.crop(image, face.landmarks, drawn)
         if crop.region.size == 0:
             face.swapped = True

@@ -35,12 +35,13 @@ def likeness(mesh, zones):
 
 def place(likeness, landmarks, source):
     """One frame on its own: the target's shape at rest is that of the frame."""
-    return likeness.place(landmarks, likeness.rest(landmarks), source)
+    rest = likeness.rest(landmarks)
+    return likeness.place(landmarks, rest.fit, rest.shape, source)
 
 
 def test_the_shape_at_rest_is_free_of_pose_size_and_place(likeness, mesh, sitter):
     landmarks = sitter.landmarks(width_px=77, centre=(500, -20), yaw=30, pitch=12, roll=-50)
-    rest = likeness.rest(landmarks)
+    rest = likeness.rest(landmarks).shape
     assert rest.shape == (468, 3)
     np.testing.assert_allclose(rest, mesh.neutral, atol=1e-5)
 
@@ -115,8 +116,8 @@ def test_an_expression_is_carried_over_when_the_shape_at_rest_is_known(
 ):
     rest = likeness.rest(sitter.landmarks())
     still, speaking = sitter.landmarks(), sitter.landmarks(mouth_open=0.15)
-    at_rest = likeness.place(still, rest, source)
-    at_speech = likeness.place(speaking, rest, source)
+    at_rest = likeness.place(still, likeness.rest(still).fit, rest.shape, source)
+    at_speech = likeness.place(speaking, likeness.rest(speaking).fit, rest.shape, source)
     moved = speaking - still
     chin = [152, 17, 14]
     np.testing.assert_allclose((at_speech - at_rest)[chin], moved[chin], atol=1.0)
@@ -125,9 +126,9 @@ def test_an_expression_is_carried_over_when_the_shape_at_rest_is_known(
 def test_nothing_given_is_changed(likeness, sitter, source):
     landmarks = sitter.landmarks()
     rest = likeness.rest(landmarks)
-    before = landmarks.copy(), rest.copy(), source.copy()
-    likeness.place(landmarks, rest, source)
-    for given, copy in zip((landmarks, rest, source), before, strict=True):
+    before = landmarks.copy(), rest.shape.copy(), source.copy()
+    likeness.place(landmarks, rest.fit, rest.shape, source)
+    for given, copy in zip((landmarks, rest.shape, source), before, strict=True):
         np.testing.assert_array_equal(given, copy)
 
 
