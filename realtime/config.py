@@ -112,8 +112,8 @@ class PipelineConfig(BaseModel, frozen=True, extra="forbid"):
     """How the stages are spread over threads.
 
     Attributes:
-        lanes: threads the stages are shared among. ``auto``: where there are two processor cores
-            three for files and two for live input, else one.
+        lanes: threads the stages are shared among. ``auto``: three for files where there are two
+            processor cores; one for live input, which adds the least delay.
         max_failures: failed pictures in a row after which work on a file ends with an error.
     """
 

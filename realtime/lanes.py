@@ -10,16 +10,15 @@ from realtime.stage import Stage
 def num_lanes(config: Config, *, live: bool) -> int:
     """How many threads share the stages.
 
-    A lane that is free waits for the frame before it, so lanes overlap only while frames come
-    faster than one thread could work them off, and add next to no delay else. A file's always do:
-    its stages get a lane more, so that no lane has to do more than half of the work.
+    More lanes let more frames be worked on at once, which a file gains from. Each of them takes
+    longer then, for lanes take turns at the interpreter; so live pictures keep to one.
     """
     lanes = config.pipeline.lanes
     if lanes != "auto":
         return lanes
     if (os.cpu_count() or 1) < 2:
         return 1
-    return 2 if live else 3
+    return 1 if live else 3
 
 
 def spread(

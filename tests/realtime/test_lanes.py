@@ -12,7 +12,7 @@ from realtime.lanes import num_lanes, spread
     [
         ("auto", False, 2, 3),
         ("auto", False, 1, 1),
-        ("auto", True, 2, 2),
+        ("auto", True, 2, 1),
         ("auto", True, 1, 1),
         (1, False, 2, 1),
         (2, True, 1, 2),
