@@ -73,8 +73,8 @@ def memory_blend(
         _of_size(planes[index].reshape(-1), *size, channels)
         for index, size in ((3, smaller), (4, smallest))
     )
-    cv2.resize(change, smaller, halves, interpolation=cv2.INTER_AREA)
-    cv2.resize(halves, smallest, quarters, interpolation=cv2.INTER_AREA)
+    _shrink(change, halves)
+    _shrink(halves, quarters)
     half_weight = cv2.resize(weight, smaller, interpolation=cv2.INTER_AREA)
     quarter_weight = cv2.resize(half_weight, smallest, interpolation=cv2.INTER_AREA)
     _scale(quarters, quarter_weight, coarse - middle)
@@ -194,6 +194,15 @@ def _of_size(
 ) -> NDArray[np.float32]:
     """A picture in a piece of scratch."""
     return buffer[: height * width * channels].reshape(height, width, channels)
+
+
+def _shrink(picture: NDArray[np.float32], smaller: NDArray[np.float32]) -> None:
+    """Averages what lies under each pixel of a smaller picture, which is written."""
+    size = smaller.shape[1::-1]
+    # Half way between two pixels is their mean; of three channels that is three times as quick.
+    is_half = picture.shape[:2] == (2 * size[1], 2 * size[0])
+    how = cv2.INTER_LINEAR if is_half else cv2.INTER_AREA
+    cv2.resize(picture, size, smaller, interpolation=how)
 
 
 def _scale(change: NDArray[np.float32], weight: NDArray[Any], strength: float) -> None:

@@ -60,6 +60,10 @@ shadow and a jaw may look like a hand, and would let much of the face through.""
 _SAME_SQUARE = 0.17
 """A palm this near to a hand's place, in sides of the square, is that hand's."""
 
+_SEARCH_FRAMES = 2
+"""A search is taken in so many frames after its own. One would do on most machines, but where it
+does not the frame would have to wait."""
+
 _MAX_PENDING = 3
 _MAX_FAILURES = 2
 _MAX_STEP = 1.0
@@ -123,6 +127,7 @@ class _Turns:
     searched_ns: int | None = None
     hurry_ns: int = _ALARMED_NS
     searching: Future[list[CropSquare]] | None = None
+    frames_left: int = 0
     pending: list[CropSquare] = field(default_factory=list)
     stir: SkinStir = field(default_factory=SkinStir)
 
@@ -197,7 +202,7 @@ class HandWatch:
     ) -> bool:
         """Whether it is time to look for more hands."""
         near = [hand for hand in self._hands if any(_is_near(hand.found, face) for face in faces)]
-        if len(near) >= 2 * len(faces):
+        if self._turns.searching is not None or len(near) >= 2 * len(faces):
             return False
         if self._turns.searched_ns is None:
             return True
@@ -226,17 +231,19 @@ class HandWatch:
         turns.eager = max(turns.eager - 1, 0)
         turns.searched_ns = now_ns
         turns.stir.mark(image, region, [face.box for face in faces])
+        turns.frames_left = _SEARCH_FRAMES
         # The frame goes on its way meanwhile, so the search needs a picture of its own.
         turns.searching = self._aside.submit(
             self._finder.detect, image.copy(), region, min_score=_MIN_PALM_SCORE
         )
 
     def _take_search(self, now_ns: int) -> None:
-        """Takes what the search of the frame before has found; waits for it where it must."""
+        """Takes what the search of a few frames ago has found; waits for it where it must."""
         turns = self._turns
-        searching, turns.searching = turns.searching, None
-        if searching is None:
+        turns.frames_left -= 1
+        if turns.searching is None or turns.frames_left > 0:
             return
+        searching, turns.searching = turns.searching, None
         found = searching.result()
         known = [square_from_hand(hand.at(now_ns)) for hand in self._hands]
         new = [one for one in found if not any(_is_same_square(one, other) for other in known)]

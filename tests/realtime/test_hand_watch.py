@@ -47,7 +47,7 @@ class Watched:
 
 def test_a_hand_is_found_and_followed_with_one_network_a_frame():
     watched = Watched(ScriptedFinder((HAND, 0.95)))
-    assert watched.frames(1) == []
+    assert watched.frames(2) == []
     hands = watched.frames(1)
     assert len(hands) == 1
     assert hands[0] == pytest.approx(HAND)
@@ -75,10 +75,10 @@ def test_an_alarm_makes_the_search_hurry_and_less_so_each_time_nothing_comes_of_
 
 def test_a_doubtful_hand_must_be_seen_twice():
     watched = Watched(ScriptedFinder((LOW_HAND, 0.6)))
-    assert watched.frames(2) == []
+    assert watched.frames(3) == []
     assert len(watched.frames(1)) == 1
     once = Watched(ScriptedFinder((LOW_HAND, 0.6)))
-    once.frames(2)
+    once.frames(3)
     once.finder.hands = [(LOW_HAND, 0.4)]
     assert once.frames(3) == []
 
@@ -170,19 +170,21 @@ def test_a_search_sees_the_picture_as_it_was_when_it_began():
     image = np.full_like(IMAGE, 7)
     assert watch.update(image, PERIOD_NS, [face_at()], alarmed=False) == []
     image.fill(200)
+    # The frame after need not wait for it.
+    assert watch.update(image, 2 * PERIOD_NS, [face_at()], alarmed=True) == []
     aside.finish()
-    hands = watch.update(image, 2 * PERIOD_NS, [face_at()], alarmed=False)
+    hands = watch.update(image, 3 * PERIOD_NS, [face_at()], alarmed=False)
     assert (finder.seen == 7).all()
     assert hands[0] == pytest.approx(HAND)
 
 
-def test_a_search_that_fails_is_told_in_the_next_frame():
+def test_a_search_that_fails_is_told_when_it_is_taken_in():
     class Broken(ScriptedFinder):
         def detect(self, image, region, *, min_score):
             raise RuntimeError("no such network")
 
     watched = Watched(Broken())
-    watched.frames(1)
+    watched.frames(2)
     with pytest.raises(RuntimeError, match="no such network"):
         watched.frames(1)
     assert watched.frames(1) == []
