@@ -52,7 +52,7 @@ def call_aside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
     job = pickle.dumps((function, args, kwargs), pickle.HIGHEST_PROTOCOL)
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as answer:
         code = _ask(job, answer, said)
-        if code == 0:
+        if code == 0 and answer.seek(0, os.SEEK_END):
             is_error, value = read_answer(answer)
             if is_error:
                 raise value

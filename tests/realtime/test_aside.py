@@ -72,7 +72,11 @@ def test_an_error_of_the_configuration_keeps_its_key():
 
 @pytest.mark.parametrize(
     ("function", "argument", "told"),
-    [(os._exit, 3, "exit code 3: nothing said"), (int, "three", "exit code 1: ValueError: ")],
+    [
+        (os._exit, 3, "exit code 3: nothing said"),
+        (os._exit, 0, "exit code 0: nothing said"),
+        (int, "three", "exit code 1: ValueError: "),
+    ],
 )
 def test_a_process_that_dies_is_one_line(function, argument, told):
     with pytest.raises(EngineError, match=told):
