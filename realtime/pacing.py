@@ -31,11 +31,11 @@ NUM_OBSERVED = 32
 
 MIN_OBSERVED = 8
 
-MOMENT_NS = 6_500_000
-"""How late any tick may be for a frame's sake; see ``Patience``."""
+MOMENT_PART, LONGEST_PART = 6, 2
+"""By which part of a period any tick may be late for a frame's sake, and by which a few."""
 
 LONG_WAIT_SHARE, MOST_LONG_WAITS = 0.03, 2.0
-"""Share of the ticks that may be later than that, and how many of them one after the other."""
+"""Share of the ticks that are those few, and how many of them may follow each other."""
 
 
 class Pacer:
@@ -144,12 +144,12 @@ class Patience:
     even on a machine where many frames are late.
 
     Args:
-        period_ns: from tick to tick; no tick waits longer than half of it.
+        period_ns: from tick to tick.
     """
 
     def __init__(self, period_ns: int) -> None:
-        self._most_ns = period_ns // 2
-        self._usual_ns = min(MOMENT_NS, self._most_ns)
+        self._most_ns = period_ns // LONGEST_PART
+        self._usual_ns = period_ns // MOMENT_PART
         self._savings = 1.0
         self._spends = False
 
