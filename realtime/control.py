@@ -12,9 +12,10 @@ from realtime.errors import UsageError
 from realtime.job import FaceChoice
 from realtime.marking import has_built_in, kinds_of
 from realtime.provenance.seal import Seal
-from realtime.stages.neural_swap import NeuralSwap
+from realtime.stages.neural_swap import NeuralSwap, Source
+from realtime.stages.swap import MeshSwap
 from realtime.stages.switch import Switch
-from realtime.swappers import Likeness, make_swapper, needed_models, read_faces
+from realtime.swappers import make_swapper, needed_models, prepare_swapper
 
 SeeConsent = Callable[[Sequence[Path], ConsentKind | None], Mapping[str, ConsentKind]]
 """Makes sure that faces may be used, given what was said of them, or raises ``ConsentError``;
@@ -90,10 +91,10 @@ class SwapControl:
         with self._noting(kinds_of(kinds), {}, built_in=has_built_in(people)):
             if isinstance(stage, NeuralSwap):
                 # The network stays; only what it is told of the people changes.
-                likeness = self._read(given, self._config)
-                if not isinstance(likeness, tuple):
+                sources = self._prepare(given, self._config)
+                if not isinstance(sources, tuple):
                     raise TypeError("SwapControl: a network must be told vectors or pictures.")
-                stage.give(likeness)
+                stage.give(sources)
                 self._people = given
             else:
                 self._change(given, self._config)
@@ -124,10 +125,17 @@ class SwapControl:
         return self._seal.extended(faces, models, built_in=built_in)
 
     def _change(self, people: tuple[tuple[FaceChoice, ...], ...], config: Config) -> None:
-        stage = make_swapper(self._read(people, config), config, self._library, self._connections)
+        prepared = self._prepare(people, config)
+        if isinstance(prepared, tuple):
+            stage = make_swapper(prepared, config, self._library, self._connections)
+        else:
+            stage = prepared
         self._switch.replace(stage)
         self._people, self._config = people, config
 
-    def _read(self, people: tuple[tuple[FaceChoice, ...], ...], config: Config) -> Likeness:
-        """What the swapper is told of the people; none of the work is done in this process."""
-        return call_aside(read_faces, people, config, self._library.place, self._connections)
+    def _prepare(
+        self, people: tuple[tuple[FaceChoice, ...], ...], config: Config
+    ) -> MeshSwap | tuple[Source, ...]:
+        """What can be made of the people's pictures; none of the work is done in this process."""
+        place = self._library.place
+        return call_aside(prepare_swapper, people, config, place, self._connections)

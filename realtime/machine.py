@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 from pathlib import Path
 
 import psutil
@@ -23,6 +24,18 @@ def machine_facts() -> Facts:
 def resident_bytes() -> int:
     """Main memory this process occupies now (resident set)."""
     return int(psutil.Process().memory_info().rss)
+
+
+def open_descriptors() -> int:
+    """Files, sockets and devices this process has open now; handles of all kinds on Windows."""
+    if sys.platform == "win32":
+        return int(psutil.Process().num_handles())
+    return int(psutil.Process().num_fds())
+
+
+def num_threads() -> int:
+    """Threads of this process, those of libraries too."""
+    return int(psutil.Process().num_threads())
 
 
 def process_usage(pid: int) -> tuple[float, int]:

@@ -17,10 +17,25 @@ MAX_RATE_DIFFERENCE = 0.02
 USUAL_PERCENT = 70
 """So many of the arrivals are to have their margin; the sender waits a moment for the others."""
 
+NEARLY_ALL_PERCENT = 95
+LATENESS_NS = 2_000_000
+"""So many of the arrivals are to be no later than this after their tick: what is off by less is
+seen by nobody, nor measured as a fault of the rate."""
+
+MOST_EXTRA_NS = 5_000_000
+"""How much later than the usual arrivals ask for a tick may be for the sake of the latest ones:
+beyond that every picture would be older so that a few come on their tick."""
+
 NUM_OBSERVED = 32
 """Arrivals remembered: about a second, long against jitter and short against a clock's drift."""
 
 MIN_OBSERVED = 8
+
+MOMENT_PART, LONGEST_PART = 6, 2
+"""By which part of a period any tick may be late for a frame's sake, and by which a few."""
+
+LONG_WAIT_SHARE, MOST_LONG_WAITS = 0.03, 2.0
+"""Share of the ticks that are those few, and how many of them may follow each other."""
 
 
 class Pacer:
@@ -90,13 +105,15 @@ class Pacer:
             self._lean()
 
     def _lean(self) -> None:
-        """Moves the ticks a little towards a margin after the usual arrivals."""
+        """Moves the ticks a little to where usual arrivals have their margin and few are late."""
         # Taken from the newest one, so that arrivals half a period from a tick stay together.
         newest_ns = self._observed[-1][1]
         offsets = sorted(self._wrapped_ns(ready - newest_ns) for _, ready in self._observed)
-        latest = offsets[len(offsets) * 95 // 100]
+        latest = offsets[len(offsets) * NEARLY_ALL_PERCENT // 100]
         usual = offsets[len(offsets) * USUAL_PERCENT // 100]
         if latest - offsets[len(offsets) * 5 // 100] < self._period_ns // 2:
+            extra_ns = latest - LATENESS_NS - (usual + self._margin_ns)
+            usual += max(0, min(MOST_EXTRA_NS, extra_ns))
             lag_ns = self._lag_ns(newest_ns + usual)
             self._origin_ns += max(-MAX_SLEW_NS, min(MAX_SLEW_NS, lag_ns))
 
@@ -117,3 +134,42 @@ class Pacer:
         (first_seq, first_ns), (last_seq, last_ns) = self._observed[0], self._observed[-1]
         input_period_ns = (last_ns - first_ns) / (last_seq - first_seq)
         return abs(input_period_ns - self._period_ns) <= MAX_RATE_DIFFERENCE * self._period_ns
+
+
+class Patience:
+    """How long a tick waits for a frame that is all but ready.
+
+    A tick that comes a moment late is seen by nobody, while repeating one frame and then dropping
+    another is. A moment is always waited, and longer only now and then, so that the rate stays
+    even on a machine where many frames are late.
+
+    Args:
+        period_ns: from tick to tick.
+    """
+
+    def __init__(self, period_ns: int) -> None:
+        self._most_ns = period_ns // LONGEST_PART
+        self._usual_ns = period_ns // MOMENT_PART
+        self._savings = 1.0
+        self._spends = False
+
+    def begin(self) -> None:
+        """Begins with another tick."""
+        self._spends = False
+        self._savings = min(MOST_LONG_WAITS, self._savings + LONG_WAIT_SHARE)
+
+    def allows(self, late_ns: int) -> bool:
+        """Whether the tick may wait on.
+
+        Args:
+            late_ns: how much time has passed since it was due.
+        """
+        if late_ns >= self._most_ns:
+            return False
+        if late_ns < self._usual_ns or self._spends:
+            return True
+        if self._savings < 1:
+            return False
+        self._savings -= 1
+        self._spends = True
+        return True

@@ -9,7 +9,7 @@ from realtime.intake import Intake
 from realtime.lane import Lane
 from realtime.letterbox import letterbox_frame
 from realtime.metrics import Metrics, RunState, StageTimes, Tally
-from realtime.pacing import Pacer
+from realtime.pacing import Pacer, Patience
 from realtime.ring import Policy, Ring
 from realtime.slate import draw_slate
 from realtime.stage import Sink, SourceHealth, Stage
@@ -35,10 +35,6 @@ SPARE_NS = 300_000
 
 FINISH_SHARE = 0.1
 """What one picture counts for in how long the last stages usually take."""
-
-GRACE_PART = 2
-"""A frame that is late by up to this part of a period is waited for: a tick that comes a moment
-late is seen by nobody, while repeating one frame and then dropping another is."""
 
 GRACE_NAP_S = 0.0005
 
@@ -103,6 +99,7 @@ class Sender:
         self._fits = (spec.width, spec.height) == (out_spec.width, out_spec.height)
         self._slate_text = ""
         self._slate = Frame.blank(out_spec)
+        self._patience = Patience(out_spec.period_ns)
         self._finish_ns = 0.0
         self._new_ns = 0
         self._was_lost_ns = -1
@@ -188,11 +185,12 @@ class Sender:
         now would leave every picture from here on a period older than it need be.
         """
         period_ns = self._out_spec.period_ns
+        self._patience.begin()
         while self._lane.holding and not self._ring.cancelled:
             age_ns = deadline_ns - self._lane.finished_ns
             if not period_ns < 2 * age_ns < 3 * period_ns:
                 return
-            if self._clock() - deadline_ns >= period_ns // GRACE_PART:
+            if not self._patience.allows(self._clock() - deadline_ns):
                 return
             self._sleep(GRACE_NAP_S)
 

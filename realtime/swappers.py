@@ -101,6 +101,20 @@ Likeness = Identity | tuple[Source, ...]
 told a vector or a picture of each."""
 
 
+def prepare_swapper(
+    faces: Sequence[Sequence[FaceChoice]], config: Config, place: LibraryPlace, connections: str
+) -> MeshSwap | tuple[Source, ...]:
+    """All of a swapper that another process can make.
+
+    Arguments and errors are those of ``read_faces``.
+
+    Returns:
+        The mesh swapper, not open yet; of a network what it is to be told, for ``make_swapper``.
+    """
+    likeness = read_faces(faces, config, place, connections)
+    return _mesh_swapper(likeness, config) if isinstance(likeness, Identity) else likeness
+
+
 def make_swapper(
     likeness: Likeness, config: Config, library: ModelLibrary, connections: str
 ) -> Stage:
@@ -113,7 +127,7 @@ def make_swapper(
         connections: text of the landmark model's list of connections.
     """
     if isinstance(likeness, Identity):
-        return MeshSwap(config.swap, likeness, keeps=config.composite.keep)
+        return _mesh_swapper(likeness, config)
     networks = partial(open_networks, config, library)
     return NeuralSwap(
         networks,
@@ -123,6 +137,10 @@ def make_swapper(
         config=config.neural,
         mesh=load_face_mesh(connections),
     )
+
+
+def _mesh_swapper(identity: Identity, config: Config) -> MeshSwap:
+    return MeshSwap(config.swap, identity, keeps=config.composite.keep)
 
 
 def read_faces(

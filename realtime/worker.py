@@ -42,10 +42,12 @@ class Worker:
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
-        self._work = work
-        self._on_error = on_error
-        self._on_end = on_end
-        self._thread = threading.Thread(target=self._root, name=f"rt-swap {name}", daemon=True)
+        # Only the thread holds them, and only for as long as it runs: an owner whose own method is
+        # among them would else be kept, with all its pictures, until a search for cycles.
+        calls = (work, on_error, on_end)
+        self._thread = threading.Thread(
+            target=_root, args=calls, name=f"rt-swap {name}", daemon=True
+        )
 
     @property
     def alive(self) -> bool:
@@ -62,11 +64,14 @@ class Worker:
             self._thread.join(max(0.0, timeout_s))
         return not self.alive
 
-    def _root(self) -> None:
-        try:
-            self._work()
-        # The root of a thread: whatever it is, the thread that runs the pipeline raises it.
-        except Exception as error:
-            self._on_error(error)
-        finally:
-            self._on_end()
+
+def _root(
+    work: Callable[[], None], on_error: Callable[[Exception], None], on_end: Callable[[], None]
+) -> None:
+    try:
+        work()
+    # The root of a thread: whatever it is, the thread that runs the pipeline raises it.
+    except Exception as error:
+        on_error(error)
+    finally:
+        on_end()

@@ -1,8 +1,9 @@
 """What a change costs while pictures go through: ``python -m tools.change_live [--to NAME]``.
 
 The synthetic camera runs in real time. For some seconds nothing is changed, then a face is given
-anew, or another swapper chosen; the pictures lost in both spans are counted. What else the machine
-does meets both alike, so only the difference is the change's.
+anew, or another swapper chosen (and the first one back at the next change); the pictures lost in
+both kinds of spans are counted. With ``--changes`` they take turns. What else the machine does
+meets both alike, so only the difference is the change's.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from realtime.app import build_plan
 from realtime.config import Config, load_config
 from realtime.control import SwapControl
 from realtime.device import limit_threads
-from realtime.errors import RtSwapError
+from realtime.errors import RtSwapError, UsageError
 from realtime.job import synthetic_job
 from realtime.metrics import Json
 from realtime.pipeline import Pipeline
@@ -53,24 +54,38 @@ def span(before: Json, after: Json, seconds: float) -> Span:
     return Span(seconds, after["captured"] - before["captured"], lost)
 
 
+def joined(spans: Sequence[Span]) -> Span:
+    """All of several spans."""
+    return Span(
+        round(sum(one.seconds for one in spans), 2),
+        sum(one.captured for one in spans),
+        sum(one.lost for one in spans),
+    )
+
+
 def watch(
-    pipeline: Pipeline, change: Callable[[], None], seconds: float, stop: threading.Event
+    pipeline: Pipeline,
+    change: Callable[[], None],
+    seconds: float,
+    stop: threading.Event,
+    num_changes: int = 1,
 ) -> tuple[Span, Span]:
-    """Counts without the change, then with it, and ends the run.
+    """Counts without a change, then with one, so often, and ends the run.
 
     Args:
         pipeline: is running, or about to.
         change: makes the change on this thread.
         seconds: least length of each span.
         stop: ends the run.
+        num_changes: how often.
 
     Returns:
-        The span without, and the one with the change.
+        The time without, and that with changes.
     """
     try:
         stop.wait(SETTLE_S)
         counts, times = [pipeline.stats()["frames"]], [time.monotonic()]
-        for is_changing in (False, True):
+        for is_changing in (False, True) * num_changes:
             if is_changing:
                 change()
             stop.wait(max(0.0, times[-1] + seconds - time.monotonic()))
@@ -78,22 +93,23 @@ def watch(
             times.append(time.monotonic())
     finally:
         stop.set()
-    quiet, changed = (
-        span(counts[n], counts[n + 1], round(times[n + 1] - times[n], 2)) for n in range(2)
-    )
-    return quiet, changed
+    spans = [
+        span(counts[n], counts[n + 1], times[n + 1] - times[n]) for n in range(2 * num_changes)
+    ]
+    return joined(spans[::2]), joined(spans[1::2])
 
 
 def measure(
-    config: Config, library: ModelLibrary, to: str | None, seconds: float
+    config: Config, library: ModelLibrary, to: str | None, seconds: float, num_changes: int
 ) -> tuple[Span, Span]:
-    """Runs the engine and makes one change.
+    """Runs the engine and makes changes.
 
     Args:
         config: of the run.
         library: has the networks of both swappers.
         to: the swapper to change to; None gives the face anew.
         seconds: least length of each span.
+        num_changes: how many, with a span before each.
 
     Raises:
         RtSwapError, ModelError: the run or the change failed.
@@ -110,11 +126,12 @@ def measure(
         if to is None:
             controls[0].change_faces([()])
         else:
-            controls[0].change_swapper(to)
+            is_back = controls[0].swapper == to
+            controls[0].change_swapper(config.swapper if is_back else to)
 
     def work() -> None:
         try:
-            spans.append(watch(pipeline, change, seconds, stop))
+            spans.append(watch(pipeline, change, seconds, stop, num_changes))
         except Exception as error:  # the root of a thread
             errors.append(error)
 
@@ -135,7 +152,7 @@ def describe(quiet: Span, changed: Span) -> str:
     return "\n".join(
         f"{name:14} {one.seconds:6.2f} s  {one.captured:4} captured  {one.lost:3} lost"
         f"  {one.lost / max(one.captured, 1):6.1%}"
-        for name, one in (("no change", quiet), ("with a change", changed))
+        for name, one in (("no change", quiet), ("with changes", changed))
     )
 
 
@@ -147,16 +164,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", default="1280x720", help="of the pictures")
     parser.add_argument("--rate", default="30", help="of the camera, pictures a second")
     parser.add_argument("--seconds", type=float, default=6.0, help="least length of each span")
+    parser.add_argument("--changes", type=int, default=1, help="how many")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args(arguments)
     try:
+        if options.changes < 1:
+            raise UsageError(f"--changes: must be at least 1, got {options.changes}.")
         settings = [f"camera.size={options.size}", f"camera.rate_hz={options.rate}"]
         config = load_config(settings=settings, flags={"swapper": options.swapper})
         library = ModelLibrary()
         for name in (options.swapper, options.to or options.swapper):
             chosen = config.model_copy(update={"swapper": name})
             library.pull(needed_models(chosen, library))
-        quiet, changed = measure(config, library, options.to, options.seconds)
+        quiet, changed = measure(config, library, options.to, options.seconds, options.changes)
     except (RtSwapError, ModelError) as error:
         print(error, file=sys.stderr)
         return error.exit_code

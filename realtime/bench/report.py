@@ -15,7 +15,7 @@ def bench_lines(result: Json) -> list[str]:
         f"  latency   {_quantiles(result['latency_ms'])}",
         f"  pictures  {counts}",
         f"  freezes   {freezes['count']}, {freezes['total_ms']:.0f} ms in all",
-        f"  output    {result['fps']:.1f} new pictures a second; off the rate by "
+        f"  output    {result['fps']:.1f} new pictures a second; off its ticks by "
         f"{_quantiles(result['cadence_ms'])}",
         f"  machine   {usage['cpu_percent']:.0f} % of a core, {usage['memory_mb']:.0f} MB; "
         f"{result['machine']['cpu']}, {result['machine']['cores']} cores",

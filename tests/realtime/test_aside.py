@@ -1,14 +1,17 @@
 """Calls in a process of their own."""
 
+import io
 import os
 import sys
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engines.errors import ModelError
 from engines.models.examination import read_model_file
-from realtime.aside import NICENESS, call_aside
+from realtime.aside import NICENESS, call_aside, read_answer, write_answer
 from realtime.config import load_config
 from realtime.errors import ConfigError, EngineError, MediaError
 from realtime.pictures import load_picture
@@ -17,6 +20,26 @@ from realtime.pictures import load_picture
 def test_the_call_happens_elsewhere_and_its_result_comes_back():
     assert call_aside(os.getpid) != os.getpid()
     assert call_aside(sorted, [3, 1, 2], reverse=True) == [3, 2, 1]
+
+
+def test_arrays_come_back_as_they_were_in_one_block_that_may_be_written():
+    turned = np.arange(12).reshape(3, 4).T
+    value = {"flat": np.arange(7, dtype=np.float32), "turned": turned, 1: "x"}
+    with tempfile.TemporaryFile() as file:
+        write_answer(value, file)
+        found = read_answer(file)
+    assert found[1] == "x"
+    for name in ("flat", "turned"):
+        np.testing.assert_array_equal(found[name], value[name])
+        assert (found[name].dtype, found[name].strides) == (value[name].dtype, value[name].strides)
+        assert found[name].ctypes.data % 16 == 0
+        found[name][:] = 0
+
+
+def test_an_answer_without_arrays_is_read_too():
+    file = io.BytesIO()
+    write_answer((True, [None, 1.5]), file)
+    assert read_answer(file) == (True, [None, 1.5])
 
 
 def test_what_is_printed_on_the_way_does_not_get_into_the_result():
@@ -49,7 +72,11 @@ def test_an_error_of_the_configuration_keeps_its_key():
 
 @pytest.mark.parametrize(
     ("function", "argument", "told"),
-    [(os._exit, 3, "exit code 3: nothing said"), (int, "three", "exit code 1: ValueError: ")],
+    [
+        (os._exit, 3, "exit code 3: nothing said"),
+        (os._exit, 0, "exit code 0: nothing said"),
+        (int, "three", "exit code 1: ValueError: "),
+    ],
 )
 def test_a_process_that_dies_is_one_line(function, argument, told):
     with pytest.raises(EngineError, match=told):

@@ -4,6 +4,7 @@ import gc
 import os
 import threading
 import time
+import weakref
 from fractions import Fraction
 from importlib import util
 from itertools import pairwise
@@ -125,3 +126,22 @@ def test_a_hundred_starts_leave_no_descriptor_and_no_thread_behind(tmp_path):
     gc.collect()
     after = len(os.listdir("/proc/self/fd")), threading.active_count()  # noqa: PTH208
     assert after == before
+
+
+def test_what_a_run_held_is_free_as_soon_as_it_has_ended():
+    """Pictures and networks are tens of megabytes, which no search for cycles must wait for."""
+
+    def run():
+        parts = fakes.ScriptedSource(3, size=(64, 48)), fakes.Swap(), Guard(), Times()
+        source, swap, guard, sink = parts
+        plan = Plan(source, ((swap,),), guard, (sink,), paced=True, rate_hz=Fraction(200))
+        Pipeline(plan).run(stop=threading.Event())
+        return [weakref.ref(part) for part in parts]
+
+    gc.collect()
+    gc.disable()
+    try:
+        left = [ref() for ref in run()]
+    finally:
+        gc.enable()
+    assert left == [None, None, None, None]

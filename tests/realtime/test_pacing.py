@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.pacing import MAX_SLEW_NS, Pacer
+from realtime.pacing import (
+    LATENESS_NS,
+    LONG_WAIT_SHARE,
+    MAX_SLEW_NS,
+    MOMENT_PART,
+    MOST_EXTRA_NS,
+    Pacer,
+    Patience,
+)
 
 RATE_HZ = Fraction(30)
 PERIOD_NS = 33_333_333
@@ -154,3 +162,49 @@ def test_a_camera_of_another_rate_leaves_the_cadence_alone(input_hz):
 def test_a_rate_that_is_not_positive_is_refused():
     with pytest.raises(ValueError, match="must be positive"):
         Pacer(Fraction(0), start_ns=0)
+
+
+def lean_on(works_ns):
+    """How long after the capture the ticks come to be, where making frames takes these times."""
+    pacer = Pacer(RATE_HZ, start_ns=0, margin_ns=MARGIN_NS)
+    for seq, work_ns in enumerate(works_ns):
+        captured_ns = seq * 1_000_000_000 // 30
+        pacer.observe(captured_ns + work_ns, seq=seq)
+        pacer.advance(captured_ns + work_ns)
+    period_ns = 1_000_000_000 / 30
+    return pacer.deadline_ns % period_ns
+
+
+@pytest.mark.parametrize("late_ms", [3, 8, 14])
+def test_ticks_come_later_for_the_sake_of_every_tenth_frame_within_bounds(late_ms):
+    late_ns = late_ms * MS_NS
+    works_ns = [9 * MS_NS + (late_ns if n % 10 == 5 else 0) for n in range(300)]
+    extra_ns = min(max(0, late_ns - LATENESS_NS - MARGIN_NS), MOST_EXTRA_NS)
+    wanted_ns = 9 * MS_NS + MARGIN_NS + extra_ns
+    assert lean_on(works_ns) == pytest.approx(wanted_ns, abs=2 * MAX_SLEW_NS)
+
+
+def test_one_late_frame_in_fifty_moves_no_tick():
+    works_ns = [9 * MS_NS + (14 * MS_NS if n % 50 == 5 else 0) for n in range(300)]
+    assert lean_on(works_ns) == pytest.approx(9 * MS_NS + MARGIN_NS, abs=2 * MAX_SLEW_NS)
+
+
+def longest_wait_ns(patience):
+    """How late a tick gets whose frame does not come."""
+    patience.begin()
+    return next(late for late in range(0, PERIOD_NS, MS_NS // 3) if not patience.allows(late))
+
+
+def test_a_tick_always_waits_a_moment_and_seldom_half_a_period():
+    patience = Patience(30 * MS_NS)
+    waits_ns = [round(longest_wait_ns(patience) / MS_NS) for _ in range(400)]
+    assert set(waits_ns) == {30 // MOMENT_PART, 15}
+    assert waits_ns.count(15) == pytest.approx(400 * LONG_WAIT_SHARE, abs=1)
+
+
+def test_a_frame_that_seldom_is_late_is_waited_for_half_a_period():
+    patience = Patience(30 * MS_NS)
+    for _ in range(10):
+        for _ in range(49):
+            patience.begin()
+        assert longest_wait_ns(patience) == pytest.approx(15 * MS_NS, abs=MS_NS // 3)

@@ -59,6 +59,24 @@ def test_losses_are_told_apart_by_whether_there_was_a_change():
     assert describe(quiet, changed).splitlines()[1].endswith("30 captured    4 lost   13.3%")
 
 
+def test_spans_with_and_without_a_change_take_turns_and_are_added_up():
+    pipeline, stop, looks = FakePipeline(), InstantStop(), []
+
+    def change():
+        looks.append(pipeline.now["captured"])
+        pipeline.now["failed"] += 1
+
+    quiet, changed = watch(pipeline, change, 0.0, stop, 3)
+    assert looks == [160, 220, 280]
+    assert (quiet.captured, quiet.lost) == (90, 0)
+    assert (changed.captured, changed.lost) == (90, 3)
+
+
+def test_no_change_at_all_is_no_measurement(capsys):
+    assert main(["--changes", "0"]) == 2
+    assert capsys.readouterr().err == "--changes: must be at least 1, got 0.\n"
+
+
 def test_a_change_that_fails_ends_the_run_all_the_same():
     stop = InstantStop()
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from realtime.errors import UsageError
-from tools.soak import Samples, main
+from tools.soak import Samples, keeps_handles, main
 
 
 def samples_of(pairs):
@@ -32,9 +32,29 @@ def test_a_run_without_readings_after_its_warm_up_has_no_growth():
         samples_of([(10, 100)]).after(20).slope_mb()
 
 
+def test_the_growth_in_ten_minutes_is_that_of_the_line_over_time():
+    samples = Samples()
+    for n in range(40):
+        samples.add(n, 200_000_000 + 50_000 * n, seconds=30.0 * n)
+    assert samples.slope_mb_in_ten_minutes() == pytest.approx(1.0, abs=1e-3)
+    assert samples.after(20).slope_mb_in_ten_minutes() == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("grows", ["descriptors", "threads"])
+def test_files_and_threads_that_stay_open_are_no_flat_run(grows):
+    flat, leaking = Samples(), Samples()
+    for n in range(20):
+        flat.add(n, 1, **{grows: 30 + n % 3})
+        leaking.add(n, 1, **{grows: 30 + n // 4})
+    assert keeps_handles(flat)
+    assert not keeps_handles(leaking)
+
+
 def test_a_number_of_frames_that_says_nothing_is_refused(capsys):
     assert main(["--frames", "5"]) == 2
     assert capsys.readouterr().err == "--frames: must be at least 100, got 5.\n"
+    assert main(["--starts", "2"]) == 2
+    assert capsys.readouterr().err == "--starts: must be at least 5, got 2.\n"
 
 
 @pytest.mark.models
@@ -48,3 +68,15 @@ def test_memory_stays_flat_over_a_short_run_and_every_frame_is_accounted_for(tmp
     # One picture kept from each frame would be 172 MB in 1000 frames.
     assert abs(memory["growth_per_1000_frames"]) < 20
     assert 0 < memory["first"] <= memory["peak"]
+    assert result["flat"]
+    assert result["descriptors"]["last"] > 0
+
+
+@pytest.mark.models
+def test_starts_and_stops_of_the_whole_engine_leave_nothing_behind(tmp_path, capsys):
+    path = tmp_path / "starts.json"
+    main(["--starts", "6", "--size", "320x180", "--json", str(path)])
+    assert "6 starts and stops" in capsys.readouterr().out
+    result = json.loads(path.read_text())
+    for name in ("descriptors", "threads"):
+        assert result[name]["last"] <= result[name]["first"]

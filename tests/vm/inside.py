@@ -200,6 +200,10 @@ class QueryStruct(ctypes.Structure):
 
 NEXT_CONTROL = 0x80000000
 
+PR_CAPBSET_DROP = 24
+OVERRIDING = (1, 2)
+"""``CAP_DAC_OVERRIDE`` and ``CAP_DAC_READ_SEARCH``."""
+
 
 @contextmanager
 def control_set(device: str, name: str, value: int) -> Iterator[None]:
@@ -281,6 +285,36 @@ def manners(folder: Path) -> Json:
     finally:
         feeder.close()
     return found
+
+
+def forbidden(folder: Path) -> Json:
+    """Devices that this user may not open: runs with either of them, and the doctor."""
+
+    def outcome_of(*options: str) -> Json:
+        done = subprocess.run(
+            [sys.executable, "-m", "realtime", *options],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            preexec_fn=obey_modes,
+        )
+        return {"code": done.returncode, "said": done.stderr.splitlines(), "out": done.stdout}
+
+    for device in ("/dev/video1", "/dev/video10"):
+        Path(device).chmod(0)
+    return {
+        "camera": outcome_of("--camera", "10", "--face", "synthetic", "--output", "null"),
+        "output": outcome_of(*arguments(folder, "synthetic")[:-1]),
+        "doctor": json.loads(outcome_of("doctor", "--json")["out"]),
+    }
+
+
+def obey_modes() -> None:
+    """Makes root of the process to come one that the modes of files bind like anybody else."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for capability in OVERRIDING:
+        if libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "prctl")
 
 
 def killed_reader(watcher: Watcher) -> Json:
@@ -422,6 +456,7 @@ SCENARIOS = {
     "clip": clip,
     "unplugged": unplugged,
     "manners": manners,
+    "forbidden": forbidden,
     "glass": glass,
 }
 

@@ -138,6 +138,24 @@ def test_devices_that_are_busy_or_of_another_size_readers_that_die_and_impatient
     assert found["twice"]["took_s"] < 4
 
 
+def test_devices_that_this_user_may_not_open_are_said_with_what_mends_it(run_in_vm, tmp_path):
+    found = findings("forbidden", run_in_vm, tmp_path)
+    cure = "Run: sudo usermod -aG video $USER, and log in again"
+    assert found["output"]["code"] == 6
+    assert found["output"]["said"][-1] == (
+        f"rt-swap: virtual camera /dev/video1: must be writable, got no permission. {cure}."
+    )
+    assert found["camera"]["code"] == 4
+    assert found["camera"]["said"][-1] == (
+        "rt-swap: camera 10: /dev/video10 must be readable and writable, got no permission. "
+        f"{cure}."
+    )
+    told = {one["subject"]: one for one in found["doctor"]["findings"]}
+    for subject in ("virtual camera /dev/video1", "camera 10"):
+        assert (told[subject]["level"], told[subject]["cure"]) == ("warning", cure)
+        assert told[subject]["text"].endswith(": no permission")
+
+
 def test_the_way_through_a_real_device_is_measured_and_the_doctor_finds_all_well(
     run_in_vm, tmp_path
 ):

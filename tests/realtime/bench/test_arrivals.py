@@ -36,7 +36,7 @@ def test_a_perfect_run_has_one_latency_and_no_losses():
     assert not any(pictures[name] for name in ("dropped", "repeated", "reordered", "unreadable"))
     assert found["fps"] == 25.0
     assert found["freezes"] == {"count": 0, "total_ms": 0.0}
-    assert found["cadence_ms"] == {"p50": 0.0, "p95": 0.0, "max": 0.0}
+    assert found["cadence_ms"] == found["interval_ms"] == {"p50": 0.0, "p95": 0.0, "max": 0.0}
     assert len(found["timeline_ms"]) == pictures["seen"]
     assert found["timeline_ms"][1] == [40.0, 20.0]
 
@@ -71,6 +71,28 @@ def test_what_comes_in_the_first_second_is_left_out():
     emitted, arrivals = run(60)
     arrivals[:5] = [Arrival(one.arrived_ns + 500 * MS, one.stamp) for one in arrivals[:5]]
     assert figures(emitted, arrivals, period_ns=PERIOD)["latency_ms"]["max"] == 20.0
+
+
+def test_a_late_picture_is_off_its_tick_once_and_off_the_interval_twice():
+    emitted, arrivals = run(100)
+    for index in range(40, 90, 10):
+        late_ns = arrivals[index].arrived_ns + 7 * MS
+        arrivals[index] = Arrival(late_ns, arrivals[index].stamp)
+    found = figures(emitted, arrivals, period_ns=PERIOD)
+    assert found["cadence_ms"] == {"p50": 0.0, "p95": 7.0, "max": 7.0}
+    assert found["interval_ms"]["max"] == 7.0
+    # Three of 75 pictures are late: fewer than one in twenty, but not so the intervals.
+    fewer = figures(emitted, [*arrivals[:70], *run(100)[1][70:]], period_ns=PERIOD)
+    assert fewer["cadence_ms"]["p95"] == 0.0
+    assert fewer["interval_ms"]["p95"] == 7.0
+
+
+def test_ticks_that_drift_as_clocks_do_are_followed_and_missing_ones_skipped():
+    emitted = [n * PERIOD // 1_000 for n in range(200)]
+    arrivals = [Arrival(n * (PERIOD + 2_000), emitted[n]) for n in range(200) if n % 7]
+    found = figures(emitted, arrivals, period_ns=PERIOD)
+    assert found["cadence_ms"]["p95"] < 0.02
+    assert found["interval_ms"]["max"] == pytest.approx(40, abs=0.1)
 
 
 def test_nothing_that_came_is_said_as_nothing():
