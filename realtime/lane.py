@@ -7,7 +7,7 @@ from realtime.errors import ContentError, EngineError
 from realtime.frame import Frame
 from realtime.metrics import StageTimes, Tally
 from realtime.ring import Ring
-from realtime.stage import Beginning, Resting, Stage
+from realtime.stage import LookingAhead, Resting, Stage
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Lane:
         max_failures: int | None,
     ) -> None:
         self._stages = tuple(stages)
-        self._beginning = tuple((s, s.begin) for s in self._stages if isinstance(s, Beginning))
+        self._looking = tuple((s, s.look_ahead) for s in stages if isinstance(s, LookingAhead))
         self._resting = tuple(stage for stage in self._stages if isinstance(stage, Resting))
         self._guard = guard
         self._incoming = incoming
@@ -133,8 +133,8 @@ class Lane:
         return None
 
     def _first_early_failure(self, frame: Frame) -> tuple[Stage, Exception] | None:
-        for stage, begin in self._beginning:
-            error = _error_of(begin, frame)
+        for stage, look_ahead in self._looking:
+            error = _error_of(look_ahead, frame)
             if error is not None:
                 return stage, error
         return None

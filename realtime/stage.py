@@ -87,15 +87,15 @@ class Stage(Protocol):
 
 
 @runtime_checkable
-class Beginning(Protocol):
+class LookingAhead(Protocol):
     """A stage that can begin before the stages before it are done, beside what ``Stage`` asks."""
 
-    def begin(self, frame: Frame) -> None:
+    def look_ahead(self, frame: Frame) -> None:
         """A frame is about to be worked on; the call must return at once.
 
         Only its picture and its times are there yet. The picture may be read, by the stage's own
         threads too, until ``process`` has returned for this frame; a frame on which a stage before
-        failed never gets there, and is forgotten with the next ``begin``.
+        failed never gets there, and is forgotten with the next call.
         """
         ...
 

@@ -142,7 +142,7 @@ class Align:
         if self._config.flow != "mesh":
             self._ahead = FlowAhead(partial(_measure, self._flow))
 
-    def begin(self, frame: Frame) -> None:
+    def look_ahead(self, frame: Frame) -> None:
         """Has the flow of known faces begin where they are expected."""
         if self._ahead is not None:
             expected = {number: track.expected() for number, track in self._tracks.items()}

@@ -126,7 +126,7 @@ def test_a_stage_may_rest_once_its_lane_has_handed_a_frame_on(place):
     assert tired.rests == list(range(1, 21))
 
 
-def test_a_stage_may_begin_before_those_before_it_in_its_lane():
+def test_a_stage_may_look_ahead_before_those_before_it_in_its_lane():
     order = []
 
     class Noting(Swap):
@@ -139,18 +139,18 @@ def test_a_stage_may_begin_before_those_before_it_in_its_lane():
     class Early(Noting):
         """Notes each picture that is about to come, too."""
 
-        def begin(self, frame):
-            order.append(("begin", frame.seq))
+        def look_ahead(self, frame):
+            order.append(("ahead", frame.seq))
 
     Run(ScriptedSource(3), (Noting(name="before"), Early(name="early"))).go()
-    assert order == [(name, n) for n in range(3) for name in ("begin", "before", "early")]
+    assert order == [(name, n) for n in range(3) for name in ("ahead", "before", "early")]
 
 
-def test_a_stage_that_cannot_begin_costs_one_covered_picture():
+def test_a_stage_that_cannot_look_ahead_costs_one_covered_picture():
     class Stumbling(Swap):
-        """Cannot begin on the third picture."""
+        """Cannot look ahead at the third picture."""
 
-        def begin(self, frame):
+        def look_ahead(self, frame):
             if frame.seq == 2:
                 raise ArithmeticError("no luck")
 

@@ -127,7 +127,7 @@ def follow_ahead(stage, start, path):
     for number, matrix in enumerate(path):
         image = picture(matrix)
         face = face_at(moved(start, matrix))
-        stage.begin(Frame(image, seq=number, media_ns=number * PERIOD_NS))
+        stage.look_ahead(Frame(image, seq=number, media_ns=number * PERIOD_NS))
         faces += show(stage, number, image, face)
     return faces
 
