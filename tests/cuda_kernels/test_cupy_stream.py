@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cuda_kernels.cupy_stream import CupyDevice, CupyStream
+from cuda_kernels.cupy_stream import CudaDevice, CupyStream
 from cuda_kernels.errors import GpuError
 from cuda_kernels.source import COMPILE_OPTIONS, read_source
 
@@ -78,7 +78,7 @@ def convert(stream):
 
 
 def test_a_kernel_is_queued_on_its_stream_in_blocks_that_cover_the_extent(cupy):
-    given = convert(CupyStream(CupyDevice(), FakeStream(cupy, "swap")))
+    given = convert(CupyStream(CudaDevice(), FakeStream(cupy, "swap")))
     assert [launch[:4] for launch in cupy.launched] == [
         ("swap", "planes_from_bgr", (2, 1, 1), (32, 8, 1))
     ]
@@ -87,7 +87,7 @@ def test_a_kernel_is_queued_on_its_stream_in_blocks_that_cover_the_extent(cupy):
 
 
 def test_a_source_is_compiled_once_for_all_streams_of_a_gpu(cupy):
-    modules = CupyDevice()
+    modules = CudaDevice()
     for name in ("detect", "swap"):
         convert(CupyStream(modules, FakeStream(cupy, name)))
     assert cupy.compiled == [(read_source("convert"), COMPILE_OPTIONS)]
@@ -95,7 +95,7 @@ def test_a_source_is_compiled_once_for_all_streams_of_a_gpu(cupy):
 
 
 def test_nothing_is_compiled_before_it_is_needed(cupy):
-    CupyStream(CupyDevice(), FakeStream(cupy, "swap"))
+    CupyStream(CudaDevice(), FakeStream(cupy, "swap"))
     assert not cupy.compiled
 
 
@@ -106,33 +106,33 @@ def test_a_source_that_does_not_compile_is_told_in_one_line(monkeypatch, error):
     with pytest.raises(
         GpuError, match=r"^convert.cu: must compile for this GPU, got .*--device cpu"
     ):
-        convert(CupyStream(CupyDevice(), FakeStream(cupy, "swap")))
+        convert(CupyStream(CudaDevice(), FakeStream(cupy, "swap")))
 
 
 def test_without_cupy_or_a_gpu_it_is_told_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(GpuError, match=r"CuPy must be importable.*Install the gpu extra"):
-        CupyDevice()
+        CudaDevice()
     monkeypatch.setitem(sys.modules, "cupy", FakeCupy(has_gpu=False))
     with pytest.raises(GpuError, match=r"must find one with its driver.*use --device cpu"):
-        CupyDevice()
+        CudaDevice()
 
 
 def test_streams_wait_for_no_other_and_events_let_the_thread_sleep(cupy):
-    card = CupyDevice()
+    card = CudaDevice()
     assert card.new_stream() == ("stream", {"non_blocking": True})
     assert card.new_event() == ("event", {"block": True, "disable_timing": True})
 
 
 def test_arrays_of_other_libraries_are_taken_where_they_lie(cupy):
-    modules = CupyDevice()
+    modules = CudaDevice()
     pycuda = SimpleNamespace(__cuda_array_interface__={})
-    assert modules.array(pycuda) == ("by interface", pycuda)
+    assert modules.adopt(pycuda) == ("by interface", pycuda)
     jax = SimpleNamespace(__dlpack_device__=lambda: (2, 0))
-    assert modules.array(jax) == ("by DLPack", jax)
+    assert modules.adopt(jax) == ("by DLPack", jax)
     for elsewhere in (np.zeros(3), [1, 2, 3]):
         with pytest.raises(GpuError, match=r"must lie there .* got (ndarray|list)\. Copy it"):
-            modules.array(elsewhere)
+            modules.adopt(elsewhere)
 
 
 def test_the_real_cupy_takes_what_the_fake_one_takes():
