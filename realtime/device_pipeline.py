@@ -4,8 +4,9 @@ The picture that is enqueued must be pinned memory of the caller's; the device r
 the result into the same place. Until ``wait_oldest`` returns it, the picture is the device's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,7 @@ class DevicePipeline:
         num_slots: frames in flight at most, 2..``MAX_SLOTS``.
         max_faces: so many faces of a frame at most.
         settings: how faces become part of the picture.
+        streams: those that networks were opened on, by stage; the others are made here.
 
     Raises:
         ValueError: a number is out of its range, or a network's tensors do not fit.
@@ -70,6 +72,7 @@ class DevicePipeline:
         num_slots: int = MIN_SLOTS,
         max_faces: int = 1,
         settings: DeviceSettings | None = None,
+        streams: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         if not MIN_SLOTS <= num_slots <= MAX_SLOTS or max_faces < 1:
             raise ValueError(
@@ -96,7 +99,7 @@ class DevicePipeline:
         stages.append(Finish(device, self._slots, self._graphs, settings, drawn_px))
         stages.append(Download(device, self._slots))
         self._stage_names = tuple(stage.name for stage in stages)
-        self._lane = StreamLane(stages, device, num_slots)
+        self._lane = StreamLane(stages, device, num_slots, streams)
         self._last: dict[int, tuple[int, int]] = {}
         self._num_enqueued = 0
         device.settle()
@@ -115,6 +118,21 @@ class DevicePipeline:
     def has_room(self) -> bool:
         """Whether another frame can be enqueued."""
         return self._lane.free_slot is not None
+
+    @property
+    def is_oldest_done(self) -> bool:
+        """Whether ``wait_oldest`` would return at once with a frame."""
+        return self._lane.is_oldest_done
+
+    @property
+    def crop_px(self) -> int:
+        """Side of the crops that the swapper works on."""
+        return self._networks.swap.size_px
+
+    @property
+    def num_slots(self) -> int:
+        """Frames in flight at most."""
+        return len(self._slots)
 
     @property
     def num_graphs(self) -> int:

@@ -57,13 +57,14 @@ class Detect:
         specs = {spec.name: spec for spec in network.session.outputs}
         for stride, names in network.levels.items():
             num = (side // stride) ** 2 * network.anchors
-            parts = []
             for name, width in zip(names, (1, 4, 10), strict=True):
                 rows = (1, num, width) if len(specs[name].shape) == 3 else (num, width)
                 self._outputs[name] = tensor_buffer(device, specs[name], rows)
-                flat = (num,) if width == 1 else (num, width)
-                parts.append(self._outputs[name].reshape(flat))
-            self._levels.append(DetectorLevel(*parts, stride))
+            scores, boxes, points = (self._outputs[name] for name in names)
+            level = DetectorLevel(
+                scores.reshape(num), boxes.reshape(num, 4), points.reshape(num, 10), stride
+            )
+            self._levels.append(level)
         self._scale = device.put(network.scale_in)
         self._key = device.zeros((1,), np.uint64)
 
