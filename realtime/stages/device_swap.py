@@ -101,6 +101,7 @@ class DeviceSwap:
         self._flights: deque[_Flight] = deque()
         self._spec: PictureSpec | None = None
         self._hopeless: Exception | None = None
+        self._place = "cuda"
         self._num_rebuilt, self._num_frames, self._peak_bytes = 0, 0, 0
 
     @property
@@ -128,8 +129,7 @@ class DeviceSwap:
     @property
     def counts(self) -> Mapping[str, Any]:
         """Where the work is done, and how often the pipeline was built anew."""
-        place = "cpu" if self._device is None else "cuda"
-        return {"device": place, "rebuilt": self._num_rebuilt}
+        return {"device": self._place, "rebuilt": self._num_rebuilt}
 
     def open(self, spec: PictureSpec, memory: Memory) -> None:  # noqa: ARG002
         """Opens the pipeline, or where that fails the stages of the processor.
@@ -289,6 +289,7 @@ class DeviceSwap:
         """Lets the stages of the processor work from the next frame on."""
         with suppress(*FAULTS):
             self._close_device()
+        self._place = "cpu"
         self._tell(f"swaps on the processor from now on, which is slow: {one_line(error)}")
         if self._spec is None:
             raise RuntimeError("DeviceSwap: the stage must be open, got a closed one.")
