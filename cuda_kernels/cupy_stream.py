@@ -97,9 +97,13 @@ class CudaDevice:
         """A ``cupy.cuda.Stream`` that waits for no other by itself."""
         return self._cupy.cuda.Stream(non_blocking=True)
 
-    def new_event(self) -> Any:
-        """A ``cupy.cuda.Event`` that lets the thread sleep while it waits, and takes no times."""
-        return self._cupy.cuda.Event(block=True, disable_timing=True)
+    def new_event(self, *, timed: bool = False) -> Any:
+        """A ``cupy.cuda.Event`` that lets the thread sleep while it waits; times cost a little."""
+        return self._cupy.cuda.Event(block=True, disable_timing=not timed)
+
+    def elapsed_ms(self, first: Any, last: Any) -> float:
+        """Time between what two timed events marked; both must be done."""
+        return float(self._cupy.cuda.get_elapsed_time(first, last))
 
     def launcher(self, stream: Any) -> Stream:
         """What kernels are queued on a stream with."""

@@ -1,5 +1,6 @@
 """What a pipeline of kernels needs of the device it runs on, and the processor as such a device."""
 
+import time
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
@@ -40,8 +41,12 @@ class Device(Protocol):
         """A stream that waits for no other by itself."""
         ...
 
-    def new_event(self) -> Any:
-        """An event that has marked nothing yet."""
+    def new_event(self, *, timed: bool = False) -> Any:
+        """An event that has marked nothing yet; ``elapsed_ms`` is told of timed ones."""
+        ...
+
+    def elapsed_ms(self, first: Any, last: Any) -> float:
+        """Time between what two timed events marked; both must be done."""
         ...
 
     def launcher(self, stream: Any) -> Stream | None:
@@ -107,13 +112,17 @@ class CpuStream:
 class CpuEvent:
     """A mark behind what is done already."""
 
+    def __init__(self) -> None:
+        self.at_ns = 0
+
     @property
     def done(self) -> bool:
         """True."""
         return True
 
-    def record(self, stream: Any) -> None:
+    def record(self, stream: Any) -> None:  # noqa: ARG002
         """Marks what is done."""
+        self.at_ns = time.perf_counter_ns()
 
     def synchronize(self) -> None:
         """Returns at once."""
@@ -150,9 +159,13 @@ class CpuDevice:
         """A stream of nothing."""
         return CpuStream()
 
-    def new_event(self) -> CpuEvent:
+    def new_event(self, *, timed: bool = False) -> CpuEvent:  # noqa: ARG002
         """An event of nothing."""
         return CpuEvent()
+
+    def elapsed_ms(self, first: CpuEvent, last: CpuEvent) -> float:
+        """Time between two marks."""
+        return (last.at_ns - first.at_ns) / 1e6
 
     def launcher(self, stream: Any) -> Stream | None:  # noqa: ARG002
         """None: kernels are computed at once."""

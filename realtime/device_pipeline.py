@@ -20,7 +20,7 @@ from realtime.device_slots import DeviceFace, Slot
 from realtime.device_stages import Detect, Download, Swap, Upload
 from realtime.frame import Image
 from realtime.graph_book import GraphBook
-from realtime.stream_lane import MAX_SLOTS, StreamLane, StreamStage
+from realtime.stream_lane import MAX_SLOTS, StreamLane, StreamStage, Watch, unwatched
 
 MIN_SLOTS = 2
 """What is remembered of a frame lies in its slot, so the next frame needs another one."""
@@ -57,6 +57,7 @@ class DevicePipeline:
         max_faces: so many faces of a frame at most.
         settings: how faces become part of the picture.
         streams: those that networks were opened on, by stage; the others are made here.
+        watch: put around what each stage queues, for measuring.
 
     Raises:
         ValueError: a number is out of its range, or a network's tensors do not fit.
@@ -73,6 +74,7 @@ class DevicePipeline:
         max_faces: int = 1,
         settings: DeviceSettings | None = None,
         streams: Mapping[str, Any] = MappingProxyType({}),
+        watch: Watch = unwatched,
     ) -> None:
         if not MIN_SLOTS <= num_slots <= MAX_SLOTS or max_faces < 1:
             raise ValueError(
@@ -99,7 +101,7 @@ class DevicePipeline:
         stages.append(Finish(device, self._slots, self._graphs, settings, drawn_px))
         stages.append(Download(device, self._slots))
         self._stage_names = tuple(stage.name for stage in stages)
-        self._lane = StreamLane(stages, device, num_slots, streams)
+        self._lane = StreamLane(stages, device, num_slots, streams, watch)
         self._last: dict[int, tuple[int, int]] = {}
         self._num_enqueued = 0
         device.settle()

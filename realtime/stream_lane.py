@@ -6,7 +6,8 @@ recorded, and each stage's stream does frame after frame in order, so what a sta
 frame is there for the next. The thread itself waits only for the end of the oldest frame.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import Protocol
 
@@ -69,6 +70,14 @@ class StreamStage(Protocol):
         ...
 
 
+Watch = Callable[[str, Stream], AbstractContextManager[None]]
+
+
+def unwatched(name: str, stream: Stream) -> AbstractContextManager[None]:  # noqa: ARG001
+    """Puts nothing around anything."""
+    return nullcontext()
+
+
 class StreamLane:
     """Keeps up to so many frames in flight. Used by one thread.
 
@@ -78,6 +87,7 @@ class StreamLane:
         num_slots: frames in flight at most, 1..``MAX_SLOTS``; one has the least delay, more have
             one frame's stages overlap with another's.
         streams: those that stages already have, by name; the others are made here.
+        watch: put around what each stage queues, for measuring; told the stage's name, its stream.
 
     Raises:
         ValueError: there is no stage, or the number of slots is out of its range.
@@ -89,6 +99,7 @@ class StreamLane:
         maker: StreamMaker,
         num_slots: int,
         streams: Mapping[str, Stream] = MappingProxyType({}),
+        watch: Watch = unwatched,
     ) -> None:
         if not stages or not 1 <= num_slots <= MAX_SLOTS:
             raise ValueError(
@@ -98,6 +109,7 @@ class StreamLane:
         self._stages = tuple(stages)
         self._streams = [streams.get(stage.name) or maker.new_stream() for stage in stages]
         self._ends = [[maker.new_event() for _ in stages] for _ in range(num_slots)]
+        self._watch = watch
         self._num_queued = 0
         self._num_done = 0
         self._unfinished: Event | None = None
@@ -141,7 +153,8 @@ class StreamLane:
             # What a stage queues before it fails still runs and must be waited for.
             self._unfinished = before = end
             try:
-                stage.enqueue(slot, stream=stream)
+                with self._watch(stage.name, stream):
+                    stage.enqueue(slot, stream=stream)
             finally:
                 end.record(stream)
         self._unfinished = None

@@ -93,8 +93,10 @@ def test_a_driver_that_is_too_old_is_told_what_to_do(monkeypatch):
     CudaDevice()
 
 
-def test_events_let_the_thread_sleep_and_take_no_times(cupy):
-    assert CudaDevice().new_event().settings == {"block": True, "disable_timing": True}
+def test_events_let_the_thread_sleep_and_take_times_only_where_asked(cupy):
+    card = CudaDevice()
+    assert card.new_event().settings == {"block": True, "disable_timing": True}
+    assert card.new_event(timed=True).settings == {"block": True, "disable_timing": False}
 
 
 def test_what_is_put_on_the_gpu_is_there_and_comes_back(cupy):
@@ -202,6 +204,7 @@ def test_the_real_cupy_takes_what_the_fake_one_takes():
     assert callable(pool.total_bytes)
     assert callable(pool.free_all_blocks)
     assert callable(cupy.cuda.alloc_pinned_memory)
+    assert cupy.cuda.get_elapsed_time.__doc__.startswith("get_elapsed_time(start_event, end_event)")
     # Made without a GPU; nothing is compiled before a kernel is asked for.
     cupy.RawModule(code=read_source("convert"), options=COMPILE_OPTIONS)
 
