@@ -167,8 +167,9 @@ class CudaDevice:
         self._pool.set_limit(size=max(self._pool.total_bytes(), 1))
 
     def unsettle(self) -> None:
-        """Lets memory be taken again, until the next ``settle``."""
+        """Lets memory be taken again, until the next ``settle``; gives back what nobody holds."""
         self._pool.set_limit(size=0)
+        self._pool.free_all_blocks()
 
     def upload(self, source: Array, *, out: Array, stream: Any) -> None:
         """Queues a copy to the GPU; both C-contiguous and of one size."""

@@ -6,8 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cuda_kernels.feather import feather
 from engines.fake import FakeSession
-from engines.families.crops import feathered_box
 from engines.session import TensorSpec
 from realtime.device_networks import (
     DetectNetwork,
@@ -125,12 +125,19 @@ def networks(wrap=lambda session: session, *, detect=False, enlarge=False, compu
     levels = {s: (f"score_{s}", f"box_{s}", f"points_{s}") for s in (8, 16, 32)}
     return DeviceNetworks(
         SwapNetwork(swap, *swap.inputs, *swap.outputs, CROP_PX, unit, scale_out(ZERO, ONE)),
-        feathered_box(128 if enlarge else CROP_PX),
+        edge(128 if enlarge else CROP_PX),
         DetectNetwork(find, *find.inputs, DETECT_PX, levels, 2, unit) if detect else None,
         EnlargeNetwork(grow, *grow.inputs, *grow.outputs, 64, 2, unit, scale_out(ZERO, ONE))
         if enlarge
         else None,
     )
+
+
+def edge(side):
+    """All of a crop but a soft rim."""
+    mask, out = np.full((side, side), 255, np.uint8), np.zeros((side, side), np.uint8)
+    feather(mask, side // 6, scratch=np.zeros((side, side), np.int32), out=out)
+    return out
 
 
 def person(gain=1.2):
