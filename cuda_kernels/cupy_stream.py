@@ -6,7 +6,7 @@ only the first run on a machine waits.
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -25,10 +25,11 @@ _REMEDY = "Install the gpu extra and NVIDIA's driver, or use --device cpu."
 
 @dataclass(frozen=True, slots=True)
 class _Module:
-    """A source and what CuPy made of it."""
+    """A source, what CuPy made of it, and those of its kernels that were used already."""
 
     parameters: Mapping[str, tuple[Parameter, ...]]
     compiled: Any
+    functions: dict[str, Any] = field(default_factory=dict)
 
 
 class CudaDevice:
@@ -87,7 +88,9 @@ class CudaDevice:
             self._modules[source] = _Module(kernels_of(text), compiled)
         module = self._modules[source]
         try:
-            return module.compiled.get_function(kernel), module.parameters[kernel]
+            if kernel not in module.functions:
+                module.functions[kernel] = module.compiled.get_function(kernel)
+            return module.functions[kernel], module.parameters[kernel]
         except (self._cupy.cuda.compiler.CompileException, RuntimeError) as error:
             raise GpuError(
                 f"{source}.cu: must compile for this GPU, got {_one_line(error)}. {_REMEDY}"
