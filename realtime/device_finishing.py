@@ -6,7 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from cuda_kernels.colour_match import COUNTS_SHAPE, SHIFT_SHAPE, find_colour_shift, shift_colours
+from cuda_kernels.colour_match import (
+    COUNTS_SHAPE,
+    SHIFT_SHAPE,
+    How,
+    find_colour_shift,
+    shift_colours,
+)
 from cuda_kernels.device import Device
 from cuda_kernels.flow import (
     flow_scratch_size,
@@ -41,14 +47,15 @@ class DeviceSettings:
         fuse_weight: what was seen before counts for, against the newest frame, at 30 Hz, 0..1.
         fuse_limit: grey levels by which the memory may leave the colours around a pixel now.
         settle_ms: half-life with which colours follow the picture.
-        match_colours, multiband: whether colours are matched, and the rim blended band by band.
+        colours: how they are matched, see ``find_colour_shift``; None leaves them.
+        multiband: whether the rim is blended band by band.
         rate_hz: frames a second.
     """
 
     fuse_weight: float = 0.7
     fuse_limit: float = 40.0
     settle_ms: float = 150.0
-    match_colours: bool = True
+    colours: How | None = "ranks"
     multiband: bool = True
     rate_hz: float = 30.0
 
@@ -240,13 +247,13 @@ class Finish:
         there, drawn, under = seat.there, self._drawn, self._under
         picture_from_levels(seat.enlarged, out=drawn, stream=launcher)
         warp_placed(frame.image, there.under_place, out=under, stream=launcher)
-        if self._settings.match_colours:
+        if self._settings.colours is not None:
             shift = self._shifts[number]
             find_colour_shift(
                 drawn,
                 under,
                 there.alpha,
-                how="ranks",
+                how=self._settings.colours,
                 rate=rate,
                 counts=self._counts,
                 shift=shift,

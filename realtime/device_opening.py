@@ -1,11 +1,13 @@
 """Whether a run's swap can be done on a GPU as a whole, and how that is opened."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from importlib.util import find_spec
+from types import MappingProxyType
 
 import numpy as np
 
+from cuda_kernels.colour_match import How
 from cuda_kernels.cupy_stream import CudaDevice
 from cuda_kernels.device import Device
 from engines.cache import PlanCache
@@ -32,6 +34,10 @@ from realtime.swap_networks import MESH, neural_family
 
 _LIVE_SLOTS, _FILE_SLOTS = 2, 3
 """Frames in flight: more are more throughput, and more delay."""
+
+_COLOURS: Mapping[str, How | None] = MappingProxyType(
+    {"auto": "ranks", "yuv_histogram": "ranks", "mean_std": "moments", "off": None}
+)
 
 OpenSession = Callable[[int], Session]
 """Opens the swapper for a stream, its buffers on the device."""
@@ -172,7 +178,7 @@ def _settings(config: Config, spec: PictureSpec) -> DeviceSettings:
         fuse_weight=memory.weight if is_remembered else 0.0,
         fuse_limit=memory.limit,
         settle_ms=config.composite.settle_ms,
-        match_colours=config.composite.color != "off",
+        colours=_COLOURS[config.composite.color],
         multiband=config.composite.blend == "multiband",
         rate_hz=float(spec.rate_hz),
     )

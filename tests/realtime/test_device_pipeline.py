@@ -11,7 +11,7 @@ import pytest
 from cuda_kernels.cupy_stream import CudaDevice
 from cuda_kernels.device import CpuDevice
 from realtime.device_pipeline import DevicePipeline
-from realtime.device_slots import DeviceFace
+from realtime.device_slots import DeviceFace, Seat
 from realtime.stream_lane import MAX_SLOTS
 
 _SPEC = util.spec_from_file_location("parts", Path(__file__).with_name("device_parts.py"))
@@ -53,9 +53,12 @@ def run(pipeline, num_frames, *, faces=lambda t: [DeviceFace(0, parts.crop_at(t)
     results, slots = [], pipeline._slots
 
     def finish():
-        results.append(pipeline.wait_oldest())
+        result = pipeline.wait_oldest()
+        results.append(result)
         if cupy is not None:
-            cupy.host_step("read", reads=[results[-1].image])
+            slot = pipeline._slots[(len(results) - 1) % len(slots)]
+            numbers = [slot.host_found, *(seat.num_bad for seat in slot.seats)]
+            cupy.host_step("read", reads=[result.image, *numbers])
 
     for frame in range(num_frames):
         if not pipeline.has_room:
@@ -71,7 +74,19 @@ def run(pipeline, num_frames, *, faces=lambda t: [DeviceFace(0, parts.crop_at(t)
 
 
 def recorded(cupy, num_frames, **settings):
-    """The record of some frames from their beginning on, and the stages' names."""
+    """The record of some frames from their beginning on, and the pipeline."""
+    place = Seat.place
+
+    def noted(seat, *given):
+        cupy.host_step("place", writes=[seat.block])
+        place(seat, *given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Seat, "place", noted)
+        return _recorded(cupy, num_frames, **settings)
+
+
+def _recorded(cupy, num_frames, **settings):
     faces = settings.pop("faces", lambda t: [DeviceFace(0, parts.crop_at(t))])
     pipeline = on_gpu(cupy, **settings)
     opened = len(cupy.steps)
@@ -333,6 +348,7 @@ def test_the_proof_sees_a_picture_that_is_read_too_early(cupy):
     steps, _ = recorded(cupy, 4)
     pairs = {(one.name, two.name) for one, two in races(without(steps, "synchronize", "host"))}
     assert ("copy 2", "read") in pairs
+    assert ("copy 1", "place") in pairs
 
 
 def test_the_proof_sees_stages_that_share_what_one_of_them_remembers(cupy):
