@@ -22,24 +22,28 @@ def render(report: Json) -> str:
     ]
     if not machine["card"]:
         parts.append("**Nothing here says anything of a GPU; it shows that the report works.**")
-    if report["goals"]:
+    parts += [f"**{name} failed:** {fault}" for name, fault in report["faults"].items()]
+    if "goals" in report:
         rows = ((g["what"], g["wanted"], g["measured"], _yes(g["met"])) for g in report["goals"])
         parts += ["## Goals", _table(("goal", "wanted", "measured", "met"), rows)]
     parts += ["## Whole frames", _frames(report)]
     parts += ["![When each stage worked on each frame](timeline.png)"]
     rows = (
         (one["name"], one["provider"], one["ms_eager"], one["ms_graph"])
-        for one in report["networks"]
+        for one in report.get("networks", ())
     )
     parts += ["## Networks", _table(("twin", "runtime", "ms eager", "ms graph"), rows)]
-    parts += ["## Kernels", _kernels(report["bandwidth"]), _tests(report["tests"])]
+    if "bandwidth" in report:
+        parts += ["## Kernels", _kernels(report["bandwidth"])]
+    parts.append(_tests(report.get("tests")))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _frames(report: Json) -> str:
+    theirs = {(*one["size"], one["enlarge"]): one for one in report["peers"]}
     rows = []
-    for ours, peers in zip(report["pipeline"], report["peers"], strict=True):
-        alone = ours["one_in_flight"]
+    for ours in report["pipeline"]:
+        alone, peers = ours["one_in_flight"], theirs.get((*ours["size"], ours["enlarge"]))
         rows.append(
             (
                 "x".join(map(str, ours["size"])) + (", enlarged" if ours["enlarge"] else ""),
@@ -51,9 +55,9 @@ def _frames(report: Json) -> str:
                 f"{100 * ours['gpu_busy']:.0f} %",
                 f"{100 * ours['frames_overlap']:.0f} %",
                 ours["device_mb"],
-                peers["fps"],
-                peers["latency_ms_p99"],
-                ours["fps"] / peers["fps"],
+                peers and peers["fps"],
+                peers and peers["latency_ms_p99"],
+                peers and ours["fps"] / peers["fps"],
             )
         )
     head = (

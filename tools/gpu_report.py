@@ -15,7 +15,10 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, closing
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ import cv2
 from cuda_kernels.cupy_stream import CudaDevice
 from cuda_kernels.device import CpuDevice, Device
 from cuda_kernels.errors import GpuError
-from engines.errors import ModelError
+from engines.errors import ModelError, one_line
 from engines.gpu import compute_capability
 from tools.gpu_kernels import measure_kernels
 from tools.gpu_markdown import render
@@ -34,11 +37,18 @@ from tools.gpu_pipeline import measure_networks, measure_pipeline
 from tools.gpu_timeline import Span, draw_timeline
 
 Json = dict[str, Any]
+Save = Callable[[Json, list[Span]], None]
 
 SIZES = ((1280, 720), (1920, 1080), (3840, 2160))
 SMALL_SIZES = ((640, 360),)
 
 _GPU_TESTS = ("tests/cuda_kernels", "tests/gpu")
+_TESTS_S = 180
+
+FAULTS = (GpuError, ModelError, RuntimeError, MemoryError, ValueError, LookupError)
+"""What a part may fail with without taking the others along; CuPy's errors are among them."""
+
+Size = tuple[int, int]
 
 _GOALS = (
     ("fps at 1080p", 300.0, "at least"),
@@ -62,61 +72,77 @@ def main(arguments: list[str] | None = None) -> int:
         device: Device = CpuDevice() if options.cpu else CudaDevice()
         options.out.mkdir(parents=True, exist_ok=True)
         with closing(device):
-            report, spans, stages = make_report(
-                device, options.seconds, with_tests=not (options.cpu or options.no_tests)
+            make_report(
+                device,
+                options.seconds,
+                with_tests=not (options.cpu or options.no_tests),
+                save=partial(write_report, options.out),
             )
-        write_report(options.out, report, spans, stages)
-    except (GpuError, ModelError, OSError) as error:
+    except (GpuError, OSError) as error:
         sys.stderr.write(f"gpu_report: {error} With --cpu it runs without a GPU.\n")
         return 5
     sys.stdout.write((options.out / "report.md").read_text("utf-8"))
     return 0
 
 
-def make_report(
-    device: Device, seconds: float, *, with_tests: bool
-) -> tuple[Json, list[Span], tuple[str, ...]]:
-    """Measures everything.
+def make_report(device: Device, seconds: float, *, with_tests: bool, save: Save) -> Json:
+    """Measures everything; what fails is written down, and the rest measured all the same.
 
     Args:
         device: a GPU, or the processor, on which all is smaller.
         seconds: of each measurement.
         with_tests: whether the kernels are tested first.
+        save: handed the report and a timeline after each part.
 
     Returns:
-        The report, and the timeline of the pipeline it is drawn from with its stages.
+        The report.
     """
-    began = time.monotonic()
-    is_gpu = device.place == "cuda"
+    began, is_gpu = time.monotonic(), device.place == "cuda"
     sizes, pictures = (Sizes(), SIZES) if is_gpu else (SMALL, SMALL_SIZES)
-    seconds = seconds if is_gpu else 0.0
-    runtime = Runtime(device.place)
-    report: Json = {"machine": machine(device), "tests": None}
+    runtime, spans = Runtime(device.place), list[Span]()
+    report: Json = {"machine": machine(device), "pipeline": [], "peers": [], "faults": {}}
+
+    def part(name: str, measure: Callable[[], None]) -> None:
+        try:
+            measure()
+        except FAULTS as error:
+            report["faults"][name] = f"{type(error).__name__}: {one_line(error)}"
+        report["runtime"] = {"chosen": runtime.chosen, "not_taken": runtime.faults}
+        report["seconds"] = time.monotonic() - began
+        save(report, spans)
+
+    def put(key: str, measure: Callable[[], Any]) -> None:
+        part(key, lambda: report.update({key: measure()}))
+
     if with_tests:
-        report["tests"] = run_tests()
+        put("tests", run_tests)
     large, face = ((2160, 3840), (512, 512)) if is_gpu else ((180, 320), (96, 96))
-    report["bandwidth"] = measure_kernels(device, large, face, 20 if is_gpu else 2)
-    report["networks"] = measure_networks(device, runtime, sizes, 50 if is_gpu else 1)
-    report["pipeline"], report["peers"] = [], []
-    shown: list[Span] = []
-    for size in pictures:
-        for enlarge in (False, True):
+    put("bandwidth", lambda: measure_kernels(device, large, face, 20 if is_gpu else 2))
+    put("networks", lambda: measure_networks(device, runtime, sizes, 50 if is_gpu else 1))
+    for size, enlarge in product(pictures, (False, True)):
+
+        def frames(size: Size = size, enlarge: bool = enlarge) -> None:
             gc.collect()
             device.unsettle()
-            figures, spans = measure_pipeline(
-                device, runtime, sizes, size, seconds, enlarge=enlarge
+            figures, found = measure_pipeline(
+                device, runtime, sizes, size, seconds if is_gpu else 0.0, enlarge=enlarge
             )
             report["pipeline"].append(figures)
             if size[1] in (1080, 360) and not enlarge:
-                shown = spans
+                spans.extend(found)
+
+        def peers(size: Size = size, enlarge: bool = enlarge) -> None:
             with ExitStack() as stack:
                 way = PeersWay(runtime, device, sizes, stack, enlarge=enlarge)
-                measured = measure_peers(way, size, seconds, 20 if is_gpu else 2)
+                measured = measure_peers(way, size, seconds if is_gpu else 0.0, 20 if is_gpu else 2)
             report["peers"].append({"size": list(size), "enlarge": enlarge, **measured})
-    report["runtime"] = {"chosen": runtime.chosen, "not_taken": runtime.faults}
-    report["goals"] = goals(report) if is_gpu else []
-    report["seconds"] = time.monotonic() - began
-    return report, shown, tuple(dict.fromkeys(span.stage for span in shown))
+
+        name = f"{size[0]}x{size[1]}{' enlarged' if enlarge else ''}"
+        part(f"pipeline {name}", frames)
+        part(f"peers {name}", peers)
+    if is_gpu:
+        put("goals", lambda: goals(report))
+    return report
 
 
 def machine(device: Device) -> Json:
@@ -148,15 +174,18 @@ def run_tests() -> Json:
     root = Path(__file__).parents[1]
     # What other versions of other packages warn of is no failure of a kernel.
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "default"]
-    done = subprocess.run(
-        [*command, "-k", "gpu", *_GPU_TESTS],
-        cwd=root,
-        env={**os.environ, "REQUIRE_GPU": "1", "PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    try:
+        done = subprocess.run(
+            [*command, "-k", "gpu", *_GPU_TESTS],
+            cwd=root,
+            env={**os.environ, "REQUIRE_GPU": "1", "PYTHONPATH": str(root)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_TESTS_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(f"the tests must end within {_TESTS_S} s, got no end.") from error
     words = re.findall(r"(\d+) (passed|failed|skipped|errors?)", done.stdout[-600:])
     failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
     return {
@@ -196,7 +225,7 @@ def goals(report: Json) -> list[Json]:
     ]
 
 
-def write_report(folder: Path, report: Json, spans: list[Span], stages: tuple[str, ...]) -> None:
+def write_report(folder: Path, report: Json, spans: list[Span]) -> None:
     """Writes the three files.
 
     Raises:
@@ -206,6 +235,7 @@ def write_report(folder: Path, report: Json, spans: list[Span], stages: tuple[st
     (folder / "report.md").write_text(render(report), encoding="utf-8")
     last = max((span.frame for span in spans), default=0)
     few = [span for span in spans if last - 6 <= span.frame <= last - 1] or spans
+    stages = tuple(dict.fromkeys(span.stage for span in spans))
     where = report["machine"]["card"] or "processor"
     title = f"{where}, {report['runtime']['chosen']}: one colour a frame"
     encoded = cv2.imencode(".png", draw_timeline(few, stages, title))[1]

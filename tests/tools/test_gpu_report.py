@@ -5,6 +5,7 @@ import sys
 import cv2
 import pytest
 
+from tools import gpu_report
 from tools.gpu_markdown import render
 from tools.gpu_report import goals, main
 
@@ -32,7 +33,8 @@ def test_the_processors_report_has_all_parts_and_says_that_it_proves_nothing(tmp
     assert len(report["networks"]) == 3
     names = {kernel["name"] for kernel in report["bandwidth"]["kernels"]}
     assert {"letterbox", "warp", "paste", "memory_blend", "measure_flow"} <= names
-    assert report["goals"] == []
+    assert report["faults"] == {}
+    assert "goals" not in report
     text = (tmp_path / "report.md").read_text()
     assert capsys.readouterr().out == text
     assert "Nothing here says anything of a GPU" in text
@@ -78,6 +80,7 @@ def report(**more):
         "machine": {"card": "NVIDIA X", "cores": 4, "python": "3.12"},
         "runtime": {"chosen": "torch", "not_taken": {"tensorrt_rtx": "no such card"}},
         "seconds": 200.0,
+        "faults": {},
         "tests": {"command": "pytest", "exit_code": 1, "passed": 9, "failed": 1, "failures": ["a"]},
         "bandwidth": {
             "picture": [2160, 3840],
@@ -120,3 +123,25 @@ def test_the_report_says_what_was_not_met_not_taken_and_failed():
     assert "| 1920x1080 | 330 | 3 | 7 | 1 | 2 | 90 % | 50 % | 700 | 30 | 40 | 11 |" in text
     assert "| swapper | torch | - | 1.25 |" in text
     assert "exit code 1, 9 passed, 1 failed\n- a" in text
+
+
+def test_what_failed_is_written_down_and_the_rest_measured_all_the_same(tmp_path, monkeypatch):
+    def lost(*given, **more):
+        raise RuntimeError("cudaErrorUnknown:\n lost")
+
+    for name in ("measure_kernels", "measure_networks", "measure_pipeline"):
+        monkeypatch.setattr(gpu_report, name, lost)
+    peers = {"fps": 3.0, "latency_ms_p50": 1.0, "latency_ms_p99": 2.0}
+    monkeypatch.setattr(gpu_report, "PeersWay", lambda *given, **more: None)
+    monkeypatch.setattr(gpu_report, "measure_peers", lambda *given: peers)
+    assert main(["--out", str(tmp_path), "--cpu"]) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert set(report["faults"]) == {
+        "bandwidth",
+        "networks",
+        "pipeline 640x360",
+        "pipeline 640x360 enlarged",
+    }
+    assert [one["fps"] for one in report["peers"]] == [3.0, 3.0]
+    text = (tmp_path / "report.md").read_text()
+    assert "**bandwidth failed:** RuntimeError: cudaErrorUnknown: lost" in text
