@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from cuda_kernels.launch import LINE, Stream, dense
 
+_LEVELS_PER_THREAD = 4
+
 
 def levels_from_planes(
     planes: NDArray[Any],
@@ -93,6 +95,6 @@ def picture_from_levels(
         "levels",
         "picture_from_levels",
         [levels, np.int32(num), out],
-        extent=(num, 1, 1),
+        extent=(-(-num // _LEVELS_PER_THREAD), 1, 1),
         block=LINE,
     )

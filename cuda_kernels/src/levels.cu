@@ -49,10 +49,13 @@ extern "C" __global__ void levels_from_half(const unsigned short* __restrict__ p
     set_levels(values, scale, reversed, out + 3 * place, num_bad);
 }
 
+// Each thread takes four levels, a block apart, so that more of them are on their way at once.
 extern "C" __global__ void picture_from_levels(const float* __restrict__ levels, int num,
                                                unsigned char* __restrict__ out) {
-    int index = blockIdx.x * blockDim.x + threadIdx.x;
-    if (index >= num) return;
-    float level = min(max(levels[index], 0.0f), 255.0f);
-    out[index] = static_cast<unsigned char>(__float2int_rn(level));
+    int first = 4 * blockIdx.x * blockDim.x + threadIdx.x;
+    for (int index = first; index < num && index < first + 4 * static_cast<int>(blockDim.x);
+         index += blockDim.x) {
+        float level = min(max(levels[index], 0.0f), 255.0f);
+        out[index] = static_cast<unsigned char>(__float2int_rn(level));
+    }
 }
