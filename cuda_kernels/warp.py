@@ -5,7 +5,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cuda_kernels.affine import Matrix, halvings, inverse, numbers, spacing, to_blocks
-from cuda_kernels.launch import Array, Stream, row_step
+from cuda_kernels.launch import Array, Stream, dense, row_step
+
+CROP_PLACE = 7
+"""Numbers that say where a crop is read: six of a map to blocks of the picture, and the shift."""
 
 
 def warp(
@@ -31,12 +34,7 @@ def warp(
     Raises:
         ValueError: the arrays are not of these kinds, or the map cannot be inverted.
     """
-    height, width, channels = image.shape
-    if channels not in (1, 3, 4) or out.ndim != 3 or out.shape[2] != channels:
-        raise ValueError(
-            "warp: picture and crop must both have one, three or four channels, got "
-            f"{image.shape} and {out.shape}. Give a crop like the picture."
-        )
+    height, width, channels = _expect_channels(image, out)
     image_from_crop = inverse(crop_from_image)
     shift = halvings(spacing(image_from_crop), width, height)
     blocks_from_crop = to_blocks(image_from_crop, shift)
@@ -61,6 +59,76 @@ def warp(
         ],
         extent=(out.shape[1], out.shape[0], 1),
     )
+
+
+def crop_place(crop_from_image: Matrix, width: int, height: int) -> NDArray[np.float32]:
+    """What ``warp_placed`` is told of a crop.
+
+    Args:
+        crop_from_image: affine map, as ``warp`` takes it.
+        width, height: of the picture.
+
+    Returns:
+        ``(CROP_PLACE,) f32``.
+
+    Raises:
+        ValueError: the map cannot be inverted.
+    """
+    image_from_crop = inverse(crop_from_image)
+    shift = halvings(spacing(image_from_crop), width, height)
+    return np.array([*to_blocks(image_from_crop, shift).flat, shift], np.float32)
+
+
+def warp_placed(
+    image: NDArray[np.uint8],
+    place: NDArray[np.float32],
+    *,
+    out: NDArray[np.uint8],
+    stream: Stream | None = None,
+) -> None:
+    """``warp`` with the place of the crop in memory, where a captured graph finds a new one.
+
+    Args:
+        image: ``(H, W, C) u8``, C is 1, 3 or 4.
+        place: ``(CROP_PLACE,) f32`` from ``crop_place`` for a picture of this size.
+        out: ``(h, w, C) u8`` is written.
+        stream: the GPU's; None computes on the processor.
+
+    Raises:
+        ValueError: the arrays are not of these kinds.
+    """
+    height, width, channels = _expect_channels(image, out)
+    dense("warp: place", place, (CROP_PLACE,))
+    if stream is None:
+        _on_processor(image, place[:6].reshape(2, 3).astype(np.float64), int(place[6]), out)
+        return
+    stream.launch(
+        "warp",
+        "warp_placed",
+        [
+            image,
+            row_step("warp: image", image, np.uint8, 3),
+            np.int32(width),
+            np.int32(height),
+            np.int32(channels),
+            place,
+            out,
+            row_step("warp: out", out, np.uint8, 3),
+            np.int32(out.shape[1]),
+            np.int32(out.shape[0]),
+        ],
+        extent=(out.shape[1], out.shape[0], 1),
+    )
+
+
+def _expect_channels(image: Array, out: Array) -> tuple[int, int, int]:
+    height, width, channels = image.shape
+    if channels not in (1, 3, 4) or out.ndim != 3 or out.shape[2] != channels:
+        raise ValueError(
+            "warp: picture and crop must both have one, three or four channels, got "
+            f"{image.shape} and {out.shape}. Give a crop like the picture."
+        )
+    return height, width, channels
 
 
 def _on_processor(image: Array, blocks_from_crop: Matrix, shift: int, out: Array) -> None:

@@ -125,6 +125,42 @@ class BestOpener:
             return on_cpu()
 
 
+@dataclass
+class RetreatingOpener:
+    """Opens networks in one way, and after a retreat in another; see ``OpenNetwork``.
+
+    Attributes:
+        first: opens them until then.
+        then: opens them afterwards, for instance when the GPU has been lost.
+        has_retreated: whether that has happened.
+    """
+
+    first: OpenNetwork
+    then: OpenNetwork
+    has_retreated: bool = False
+
+    def retreat(self) -> None:
+        """Opens everything in the other way from now on."""
+        self.has_retreated = True
+
+    def __call__(
+        self,
+        model: bytes,
+        *,
+        threads: int,
+        name: str,
+        exact: bool,
+        pixels: Sequence[Range] = USUAL_RANGES,
+    ) -> Session:
+        """Opens a network; see ``OpenNetwork``.
+
+        Raises:
+            ModelError: it cannot be opened.
+        """
+        opener = self.then if self.has_retreated else self.first
+        return opener(model, threads=threads, name=name, exact=exact, pixels=pixels)
+
+
 def settled_device(kind: DeviceKind, name: str) -> Literal["cpu", "cuda"]:
     """The device that networks will run on.
 

@@ -1,5 +1,6 @@
 """The one place that constructs and connects: a job and a configuration become a running engine."""
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,8 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from engines.models.library import ModelLibrary
-from engines.opener import OpenNetwork
+from engines.opener import BestOpener, OpenNetwork, RetreatingOpener
 from engines.session import Session
+from engines.switching import Say
 from realtime.choosers import open_chooser
 from realtime.config import Config
 from realtime.consent import ConsentKind, ConsentLog, default_consent_path, require_consent
@@ -17,6 +19,8 @@ from realtime.contact_sheet import Moments
 from realtime.control import SwapControl
 from realtime.detectors import OpenFinder, finder_opener
 from realtime.device import choose_device, limit_threads
+from realtime.device_opening import device_fault, device_opener
+from realtime.face_crops import face_crops
 from realtime.face_mesh import load_face_mesh
 from realtime.face_zones import draw_zones
 from realtime.job import SYNTHETIC, Job, describe, is_picture
@@ -56,6 +60,7 @@ from realtime.stage import Sink, Source, Stage
 from realtime.stages.align import Align
 from realtime.stages.blend import Blend
 from realtime.stages.composite import Composite
+from realtime.stages.device_swap import DeviceSwap
 from realtime.stages.face_mask import FaceMask
 from realtime.stages.fuse import Fuse
 from realtime.stages.glasses import Glasses
@@ -70,6 +75,8 @@ from realtime.stats_file import StatsFile
 from realtime.swap_networks import open_mask
 from realtime.swappers import open_swapper
 from realtime.terminal import Terminal, summary
+
+logger = logging.getLogger(__name__)
 
 ENDLESS_S = 5.0
 """Length of a video made from what has no end, where nobody says how long."""
@@ -123,7 +130,14 @@ def run(
         record = open_record(job, config, models.hashes, consents)
         seal = open_seal(record, job)
         plan = build_plan(
-            job, config, models.library, moments, on_control, record=record, seal=seal
+            job,
+            config,
+            models.library,
+            moments,
+            on_control,
+            record=record,
+            seal=seal,
+            say=terminal.line,
         )
         pipeline = Pipeline(plan)
         stats_file.figures = pipeline.stats
@@ -144,6 +158,7 @@ def build_plan(
     *,
     record: RunRecord | None = None,
     seal: Seal | None = None,
+    say: Say = logger.warning,
 ) -> Plan:
     """Constructs every part of a run; nothing in it is open yet.
 
@@ -155,6 +170,7 @@ def build_plan(
         on_control: told how to change the face and the swapper while it runs.
         record: of the run the pictures say they come from; None draws a session only.
         seal: goes on a file that is written; None leaves it without metadata and signature.
+        say: told in one line where the swap is done, and when that changes while it runs.
 
     Raises:
         UsageError: the content check cannot be imported.
@@ -164,7 +180,11 @@ def build_plan(
     open_session = partial(library.session, threads=config.device.threads)
     open_finder = finder_opener(config, library, open_session)
     connections = library.path(CONNECTIONS).read_text(encoding="utf-8")
-    switch = Switch(open_swapper(job.people, config, library, connections))
+    fault = device_fault(config, library)
+    retreating = RetreatingOpener(library.open_network, BestOpener("cpu", face_crops, say=say))
+    # Where the GPU does all of it, what takes its place must not need it any more.
+    swap_library = library.with_opener(retreating) if fault == "" else library
+    switch = Switch(open_swapper(job.people, config, swap_library, connections))
     chooser = open_chooser(job.maps, config, library, has_default=job.faces is not None)
     if on_control is not None:
         allow = partial(allow_faces, job.content_check)
@@ -176,6 +196,12 @@ def build_plan(
         *build_masking(config, library),
         *((chooser,) if chooser else ()),
     )
+    swapping = build_swapping(config, swap_library, switch)
+    if fault == "":
+        opener = device_opener(config, library, say)
+        swapping = (DeviceSwap(opener, lambda: switch.stage, swapping, retreating.retreat, say),)
+    elif fault is not None:
+        say(f"{config.swapper}: the rest of the swap is done on the processor. {fault}")
     live = job.mode == "live"
     # A recording alone needs no steady rate: it keeps the time of each picture instead.
     paced = live and (job.virtual_camera is not None or job.output is None)
@@ -183,7 +209,7 @@ def build_plan(
         source=build_source(job, config, library, open_session),
         lanes=spread(
             finding,
-            build_swapping(config, library, switch),
+            swapping,
             num_lanes(config, live=live),
             moments,
         ),

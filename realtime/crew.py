@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from realtime.frame import Frame, PictureSpec
 from realtime.intake import Intake
-from realtime.lane import Lane
+from realtime.lane import Lane, in_flight
 from realtime.metrics import Metrics
 from realtime.ring import MIN_LIVE_SLOTS, Policy, Ring
 from realtime.sender import Sender
@@ -94,6 +94,7 @@ class Crew:
                 times=metrics.stages,
                 clock=clock,
                 max_failures=max_failures,
+                spares=_spares(stages, spec),
             )
             for index, stages in enumerate(lanes)
         )
@@ -184,6 +185,12 @@ class Crew:
         # What is captured is still sent. A source that was closed to end the run may complain.
         if self.intake.reason is None:
             self._fault.record(error)
+
+
+def _spares(stages: Sequence[Stage], spec: PictureSpec) -> tuple[Frame, ...]:
+    """A frame for each that the last stage of a lane keeps in flight."""
+    flight = in_flight(stages)
+    return () if flight is None else tuple(Frame.blank(spec) for _ in range(flight[1].capacity))
 
 
 def _new_ring(spec: PictureSpec) -> Ring[Frame]:

@@ -19,7 +19,7 @@ from realtime.intake import Reason
 from realtime.machine import machine_facts, resident_bytes
 from realtime.memory import Memory, give_back_freed
 from realtime.metrics import Json, Metrics, RunState, Snapshot
-from realtime.stage import Counted, Sink, Source, SourceHealth, Stage
+from realtime.stage import Counted, OnDevice, Sink, Source, SourceHealth, Stage
 from realtime.state_log import StateLog
 from realtime.worker import Fault
 
@@ -151,6 +151,9 @@ class Pipeline:
         for stage in (stage for lane in self._plan.lanes for stage in lane):
             if isinstance(stage, Counted):
                 stats["stages"][stage.name]["counts"] = dict(stage.counts)
+            if isinstance(stage, OnDevice) and stage.device_peak_bytes:
+                peak_mb = round(stage.device_peak_bytes / 1_000_000, 1)
+                stats["memory_mb"]["device_peak"] = peak_mb
         return stats
 
     def _open(self, stack: ExitStack, stop: threading.Event, for_ns: int | None) -> Crew:

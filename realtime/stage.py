@@ -110,6 +110,43 @@ class Resting(Protocol):
 
 
 @runtime_checkable
+class InFlight(Protocol):
+    """A stage that has several frames in hand at once, beside what ``Stage`` asks for.
+
+    It must be the last of its lane. A lane calls ``begin`` and ``end`` in the place of ``process``,
+    each frame once, in order; between the two the frame and its picture are the stage's.
+    """
+
+    @property
+    def capacity(self) -> int:
+        """How many frames it takes before one must end; at least 1. May change."""
+        ...
+
+    @property
+    def is_done(self) -> bool:
+        """Whether ``end`` would return at once."""
+        ...
+
+    def begin(self, frame: Frame) -> None:
+        """Takes a frame on. An exception makes the engine hide it; then it is not to be ended."""
+        ...
+
+    def end(self, frame: Frame) -> None:
+        """Waits for the oldest frame, the one given. An exception makes the engine hide it."""
+        ...
+
+
+@runtime_checkable
+class OnDevice(Protocol):
+    """A stage that takes memory of a GPU, beside what ``Stage`` asks for."""
+
+    @property
+    def device_peak_bytes(self) -> int:
+        """How much of it was in use at most since the stage was opened. Any thread may ask."""
+        ...
+
+
+@runtime_checkable
 class Counted(Protocol):
     """A stage that has more to tell than its times, beside what ``Stage`` asks for."""
 

@@ -6,7 +6,9 @@ recorded, and each stage's stream does frame after frame in order, so what a sta
 frame is there for the next. The thread itself waits only for the end of the oldest frame.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from types import MappingProxyType
 from typing import Protocol
 
 MAX_SLOTS = 3
@@ -15,6 +17,11 @@ MAX_SLOTS = 3
 
 class Event(Protocol):
     """What a lane needs of an event; that of ``cupy.cuda.Event``."""
+
+    @property
+    def done(self) -> bool:
+        """Whether what was marked last is done."""
+        ...
 
     def record(self, stream: "Stream") -> None:
         """Marks the end of what is queued on a stream by now."""
@@ -63,6 +70,14 @@ class StreamStage(Protocol):
         ...
 
 
+Watch = Callable[[str, Stream], AbstractContextManager[None]]
+
+
+def unwatched(name: str, stream: Stream) -> AbstractContextManager[None]:  # noqa: ARG001
+    """Puts nothing around anything."""
+    return nullcontext()
+
+
 class StreamLane:
     """Keeps up to so many frames in flight. Used by one thread.
 
@@ -71,20 +86,30 @@ class StreamLane:
         maker: of streams and events; all are made here.
         num_slots: frames in flight at most, 1..``MAX_SLOTS``; one has the least delay, more have
             one frame's stages overlap with another's.
+        streams: those that stages already have, by name; the others are made here.
+        watch: put around what each stage queues, for measuring; told the stage's name, its stream.
 
     Raises:
         ValueError: there is no stage, or the number of slots is out of its range.
     """
 
-    def __init__(self, stages: Sequence[StreamStage], maker: StreamMaker, num_slots: int) -> None:
+    def __init__(
+        self,
+        stages: Sequence[StreamStage],
+        maker: StreamMaker,
+        num_slots: int,
+        streams: Mapping[str, Stream] = MappingProxyType({}),
+        watch: Watch = unwatched,
+    ) -> None:
         if not stages or not 1 <= num_slots <= MAX_SLOTS:
             raise ValueError(
                 f"StreamLane: there must be a stage and 1 to {MAX_SLOTS} slots, got "
                 f"{len(stages)} stages and {num_slots} slots. Give others."
             )
         self._stages = tuple(stages)
-        self._streams = [maker.new_stream() for _ in stages]
+        self._streams = [streams.get(stage.name) or maker.new_stream() for stage in stages]
         self._ends = [[maker.new_event() for _ in stages] for _ in range(num_slots)]
+        self._watch = watch
         self._num_queued = 0
         self._num_done = 0
         self._unfinished: Event | None = None
@@ -93,6 +118,11 @@ class StreamLane:
     def num_in_flight(self) -> int:
         """Frames queued whose end has not been waited for."""
         return self._num_queued - self._num_done
+
+    @property
+    def is_oldest_done(self) -> bool:
+        """Whether ``wait_oldest`` would return at once with a frame."""
+        return self.num_in_flight > 0 and self._ends[self._num_done % len(self._ends)][-1].done
 
     @property
     def free_slot(self) -> int | None:
@@ -123,7 +153,8 @@ class StreamLane:
             # What a stage queues before it fails still runs and must be waited for.
             self._unfinished = before = end
             try:
-                stage.enqueue(slot, stream=stream)
+                with self._watch(stage.name, stream):
+                    stage.enqueue(slot, stream=stream)
             finally:
                 end.record(stream)
         self._unfinished = None

@@ -34,6 +34,29 @@ __device__ float face_at(const unsigned char* plane, int step, int shift, int co
     return min(max(sum, 0.0f), 255.0f);
 }
 
+// A crop and its alpha, averaged over blocks of 2^shift pixels.
+struct Crop {
+    const unsigned char* face;
+    int face_step;
+    const unsigned char* alpha;
+    int alpha_step, columns, rows, shift;
+};
+
+// Lays the crop over one pixel of a picture.
+__device__ void lay(const Crop& crop, float x, float y, unsigned char* pixel) {
+    // Farther out the crop covers nothing, and places would not fit an int.
+    if (x <= -1.0f || y <= -1.0f || x >= crop.columns || y >= crop.rows) return;
+    float weight =
+        alpha_at(crop.alpha, crop.alpha_step, crop.shift, crop.columns, crop.rows, x, y) / 255.0f;
+    if (weight <= 0.0f) return;
+    for (int c = 0; c < 3; c++) {
+        float level =
+            face_at(crop.face + c, crop.face_step, crop.shift, crop.columns, crop.rows, x, y);
+        pixel[c] = static_cast<unsigned char>(
+            __float2int_rn(weight * level + (1.0f - weight) * pixel[c]));
+    }
+}
+
 // A thread for each pixel of the region; the matrix leads from there to blocks of the crop.
 extern "C" __global__ void paste_affine(
     const unsigned char* __restrict__ face, int face_step,
@@ -43,16 +66,26 @@ extern "C" __global__ void paste_affine(
     int column = blockIdx.x * blockDim.x + threadIdx.x;
     int row = blockIdx.y * blockDim.y + threadIdx.y;
     if (column >= region_width || row >= region_height) return;
-    int columns = width >> shift, rows = height >> shift;
-    float x = xx * column + xy * row + x1, y = yx * column + yy * row + y1;
-    // Farther out the crop covers nothing, and places would not fit an int.
-    if (x <= -1.0f || y <= -1.0f || x >= columns || y >= rows) return;
-    float weight = alpha_at(alpha, alpha_step, shift, columns, rows, x, y) / 255.0f;
-    if (weight <= 0.0f) return;
-    unsigned char* pixel = out + static_cast<long long>(row) * out_step + 3 * column;
-    for (int c = 0; c < 3; c++) {
-        float level = face_at(face + c, face_step, shift, columns, rows, x, y);
-        pixel[c] = static_cast<unsigned char>(
-            __float2int_rn(weight * level + (1.0f - weight) * pixel[c]));
-    }
+    lay({face, face_step, alpha, alpha_step, width >> shift, height >> shift, shift},
+        xx * column + xy * row + x1, yx * column + yy * row + y1,
+        out + static_cast<long long>(row) * out_step + 3 * column);
+}
+
+// The same with all that changes from frame to frame in memory: the matrix, the shift, and the
+// region's left, top, width and height. A fixed number of threads walks over the region.
+extern "C" __global__ void paste_placed(
+    const unsigned char* __restrict__ face, int face_step,
+    const unsigned char* __restrict__ alpha, int alpha_step, int width, int height,
+    const float* __restrict__ place, unsigned char* __restrict__ out, int out_step) {
+    int shift = static_cast<int>(place[6]), left = static_cast<int>(place[7]);
+    int top = static_cast<int>(place[8]), region_width = static_cast<int>(place[9]);
+    int region_height = static_cast<int>(place[10]);
+    Crop crop = {face, face_step, alpha, alpha_step, width >> shift, height >> shift, shift};
+    for (int row = blockIdx.y * blockDim.y + threadIdx.y; row < region_height;
+         row += gridDim.y * blockDim.y)
+        for (int column = blockIdx.x * blockDim.x + threadIdx.x; column < region_width;
+             column += gridDim.x * blockDim.x)
+            lay(crop, place[0] * column + place[1] * row + place[2],
+                place[3] * column + place[4] * row + place[5],
+                out + static_cast<long long>(top + row) * out_step + 3 * (left + column));
 }

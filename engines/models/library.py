@@ -91,6 +91,15 @@ class ModelLibrary:
         """Where this library is, for another process."""
         return LibraryPlace(self._cache_dir, self._catalogue, self._offline)
 
+    def with_opener(self, open_network: OpenNetwork) -> "ModelLibrary":
+        """The same library, with something else to make sessions of networks."""
+        return ModelLibrary(
+            self._cache_dir,
+            offline=self._offline,
+            catalogue=self._catalogue,
+            open_network=open_network,
+        )
+
     def list(self) -> tuple[Description, ...]:
         """Every entry of the catalogue, in its order, then what was imported beside it."""
         names = dict.fromkeys((*self._catalogue.models, *self._imported.names()))

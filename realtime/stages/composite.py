@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.frame import Face, Frame, Image, Layer, Occluder, PictureSpec
+from realtime.frame import Frame, Image, PictureSpec
 from realtime.geometry import Matrix, compose, invert
+from realtime.hidden_parts import MOST_HIDDEN, in_front, share_hidden
 from realtime.memory import Memory
 
 _UPRIGHT = 1e-9
@@ -15,10 +16,6 @@ _UPRIGHT = 1e-9
 
 _WHOLE_PX = 1e-3
 """A crop whose edge lies this near to that of a pixel ends with the pixel."""
-
-_MOST = 0.65
-"""With more than this share of a face hidden its landmarks cannot be relied on, and what is laid
-over them may leave the person's own face beside it."""
 
 
 class Composite:
@@ -39,10 +36,10 @@ class Composite:
     def process(self, frame: Frame) -> None:
         """Writes into the picture."""
         for face in reversed(frame.faces):
-            if face.layer is not None and _share_hidden(face) <= _MOST:
+            if face.layer is not None and share_hidden(face) <= MOST_HIDDEN:
                 alpha = face.layer.alpha
                 if face.occluder is not None:
-                    alpha = _in_front(face.layer, face.occluder)
+                    alpha = in_front(face.layer, face.occluder)
                 lay(face.layer.face, alpha, face.layer.crop_from_image, out=frame.image)
                 face.swapped = True
 
@@ -107,16 +104,3 @@ def _span(row: NDArray[np.float64], size: tuple[int, int], limit: int) -> tuple[
     first = min(max(math.floor(low + _WHOLE_PX), 0), limit)
     end = min(max(math.ceil(high - _WHOLE_PX), 0), limit)
     return first, end, abs(low - first) < _WHOLE_PX and abs(high - end) < _WHOLE_PX
-
-
-def _share_hidden(face: Face) -> float:
-    """The share of a face that something stands in front of."""
-    return 0.0 if face.occluder is None else face.occluder.share
-
-
-def _in_front(layer: Layer, occluder: Occluder) -> NDArray[np.uint8]:
-    """The layer's alpha without what something stands in front of."""
-    layer_from_mask = compose(layer.crop_from_image, invert(occluder.crop_from_image))
-    height, width = layer.alpha.shape
-    hidden = cv2.warpAffine(occluder.mask, layer_from_mask, (width, height))
-    return np.asarray(cv2.multiply(layer.alpha, cv2.bitwise_not(hidden), scale=1 / 255), np.uint8)

@@ -147,6 +147,11 @@ class NeuralSwap:
         """The stage's name in the statistics."""
         return "swap"
 
+    @property
+    def people(self) -> tuple[Source, ...]:
+        """What the network is told about each person now; any thread may ask."""
+        return self._people
+
     def open(self, spec: PictureSpec, memory: Memory) -> None:  # noqa: ARG002
         """Loads the networks, takes the scratch, and lets the networks work once.
 

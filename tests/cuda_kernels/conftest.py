@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cuda_kernels.cupy_stream import CupyDevice, CupyStream
+from cuda_kernels.cupy_stream import CudaDevice, CupyStream
 from cuda_kernels.errors import GpuError
 
 _SPEC = util.spec_from_file_location("host_stream", Path(__file__).with_name("host_stream.py"))
@@ -74,7 +74,7 @@ def shim(tmp_path_factory):
 def gpu():
     """A device with a real GPU; skipped without one unless ``REQUIRE_GPU=1``."""
     try:
-        card = CupyDevice()
+        card = CudaDevice()
     except GpuError as error:
         if os.environ.get("REQUIRE_GPU") == "1":
             pytest.fail(f"REQUIRE_GPU=1, but: {error}")

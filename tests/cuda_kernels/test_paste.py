@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cuda_kernels.paste import paste
+from cuda_kernels.paste import paste, paste_place, paste_placed
 
 ROUNDING = {"cpu": 1.8, "shim": 0.52, "gpu": 0.52}
 """The processor rounds the face and its alpha before it lays one over the picture."""
@@ -151,3 +151,21 @@ def test_an_alpha_of_another_size_is_refused(device):
     face, alpha, image = (device.poisoned(shape) for shape in ((9, 9, 3), (9, 8), (20, 20, 3)))
     with pytest.raises(ValueError, match=r"alpha: must have shape \(9, 9\), got \(9, 8\)"):
         paste(face, alpha, similarity(1.0, 0, (0, 0)), out=image, stream=device.stream)
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        similarity(0.45, -120.0, (2.0, 30.0)),
+        similarity(2.7, 15.0, (-18.0, -11.0)),
+        similarity(1.0, 25.0, (6.0, -10.0)),
+        similarity(1.0, 20.0, (-1000.0, 0.0)),
+    ],
+    ids=["large", "shrunk", "half outside", "outside"],
+)
+def test_a_place_in_memory_lays_the_same(device, matrix):
+    face, alpha, image = scene((13, 17))
+    out = device.put(image)
+    place = device.put(paste_place(matrix, (17, 13), (45, 37)))
+    paste_placed(device.put(face), device.put(alpha), place, out=out, stream=device.stream)
+    np.testing.assert_array_equal(device.take(out), lay(device, face, alpha, matrix, image))

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cuda_kernels.warp import warp
+from cuda_kernels.warp import crop_place, warp, warp_placed
 
 ROUNDING = {"cpu": 0.6, "shim": 0.51, "gpu": 0.51}
 HALVED = {"cpu": 1.1, "shim": 0.51, "gpu": 0.51}
@@ -129,5 +129,24 @@ def test_what_cannot_be_warped_is_refused(device):
             image,
             similarity(1.0, 0.0, (0, 0)),
             out=device.poisoned((5, 5, 4)),
+            stream=device.stream,
+        )
+
+
+@pytest.mark.parametrize("scale", [1.7, 0.41, 0.11])
+def test_a_place_in_memory_gives_the_same_crop(device, scale):
+    image, matrix = picture((43, 57)), similarity(scale, 31.0, (-7.3 * scale, 2.2))
+    place = crop_place(matrix, 57, 43)
+    out = device.poisoned((17, 23, 3))
+    warp_placed(device.put(image), device.put(place), out=out, stream=device.stream)
+    np.testing.assert_array_equal(device.take(out), crop(device, image, matrix, (17, 23)))
+
+
+def test_a_place_of_another_kind_is_refused(device):
+    with pytest.raises(ValueError, match=r"warp: place: must have shape \(7,\)"):
+        warp_placed(
+            device.put(picture((9, 9))),
+            device.put(np.zeros(6, np.float32)),
+            out=device.poisoned((5, 5, 3)),
             stream=device.stream,
         )

@@ -1,4 +1,5 @@
 import inspect
+from contextlib import contextmanager
 from importlib import util
 from itertools import pairwise
 from pathlib import Path
@@ -147,6 +148,37 @@ def test_after_a_stage_has_failed_frames_before_it_end_and_no_more_are_queued():
     assert (mark.what, mark.where) == ("record", "stream 2")
     assert wait_for_first.what == wait.what == "synchronize"
     assert wait.name == mark.name
+
+
+def test_a_stage_may_bring_its_stream_and_each_ones_work_can_be_watched():
+    record = gpu.RecordingGpu()
+    own, seen = record.new_stream(), []
+
+    @contextmanager
+    def watch(name, stream):
+        seen.append(("begin", name, stream.name))
+        yield
+        seen.append(("end", name, stream.name))
+
+    stages = [Stage(record, 0), Stage(record, 1)]
+    StreamLane(stages, record, 1, {CHAIN[1]: own}, watch).enqueue()
+    assert record.num_streams == 2
+    assert [step.where for step in record.steps if step.name == CHAIN[1]] == [own.name]
+    assert seen == [
+        (what, name, stream)
+        for name, stream in ((CHAIN[0], "stream 2"), (CHAIN[1], own.name))
+        for what in ("begin", "end")
+    ]
+
+
+def test_the_oldest_frame_is_done_when_its_last_event_is():
+    record = gpu.RecordingGpu()
+    lane = StreamLane([Stage(record, 0)], record, 2)
+    assert not lane.is_oldest_done
+    lane.enqueue()
+    assert lane.is_oldest_done
+    lane.wait_oldest()
+    assert not lane.is_oldest_done
 
 
 @pytest.mark.parametrize(("num_stages", "num_slots"), [(0, 1), (1, 0), (1, 4)])

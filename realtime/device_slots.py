@@ -1,0 +1,158 @@
+"""The arrays that one frame in flight has to itself on the device."""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cuda_kernels.device import Device
+from cuda_kernels.launch import Array
+from cuda_kernels.paste import PASTE_PLACE, paste_place
+from cuda_kernels.pick import FOUND_SIZE
+from cuda_kernels.warp import CROP_PLACE, crop_place
+
+Matrix = NDArray[np.float64]
+
+_FLOATS = (CROP_PLACE, CROP_PLACE, PASTE_PLACE)
+_HEAD_BYTES = 128
+"""Room for the numbers of a block, and for the counter behind them, in whole lines of a cache."""
+
+_COVER_GAIN = 2
+"""The blended face is the picture itself where it hardly covers, so it may be laid on thicker."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFace:
+    """One face of one frame, for the device.
+
+    Attributes:
+        seat: 0 up to the pipeline's number of faces; stays with the face from frame to frame.
+        crop_from_image: ``(2, 3)``, the network's crop.
+        person: whom it becomes.
+        is_new: whether what is remembered of the seat is of another face, or of another scene.
+        alpha: ``(P, P) u8``, how far the drawn face covers the picture, P being ``drawn_px``; None
+            for all of the crop but its edge.
+    """
+
+    seat: int
+    crop_from_image: Matrix
+    person: int = 0
+    is_new: bool = False
+    alpha: NDArray[np.uint8] | None = None
+
+
+class _Block:
+    """What goes up with a frame for one face, as pieces of one array."""
+
+    def __init__(self, block: Array, drawn_px: int) -> None:
+        ends = np.cumsum([0, *(4 * num for num in _FLOATS)])
+        self.whole = block
+        self.crop_place, self.under_place, self.paste_place = (
+            block[begin:end].view(np.float32) for begin, end in pairwise(ends)
+        )
+        self.num_bad = block[ends[-1] : ends[-1] + 4].view(np.uint32)
+        area = drawn_px * drawn_px
+        shape = (drawn_px, drawn_px)
+        self.alpha = block[_HEAD_BYTES : _HEAD_BYTES + area].reshape(shape)
+        self.cover = block[_HEAD_BYTES + area : _HEAD_BYTES + 2 * area].reshape(shape)
+
+
+class Seat:
+    """Room for one face of one frame.
+
+    Attributes:
+        there: its block on the device.
+        crop: ``(C, C, 3) u8`` what the network is shown.
+        levels: ``(C, C, 3) f32`` what it gives.
+        fused: ``(C, C, 3) f32`` that, together with what was seen before.
+        enlarged: ``(P, P, 3) f32``; the same array as ``fused`` where nothing is enlarged.
+        num_bad: ``(1,) u32`` in main memory: values of the network that were no numbers.
+    """
+
+    def __init__(self, device: Device, crop_px: int, drawn_px: int) -> None:
+        num_bytes = _HEAD_BYTES + 2 * drawn_px * drawn_px
+        self._here = _Block(device.pinned((num_bytes,), np.uint8), drawn_px)
+        self.there = _Block(device.zeros((num_bytes,), np.uint8), drawn_px)
+        self.crop = device.zeros((crop_px, crop_px, 3), np.uint8)
+        self.levels = device.zeros((crop_px, crop_px, 3), np.float32)
+        self.fused = device.zeros((crop_px, crop_px, 3), np.float32)
+        self.enlarged = self.fused
+        if drawn_px != crop_px:
+            self.enlarged = device.zeros((drawn_px, drawn_px, 3), np.float32)
+        self.num_bad = device.pinned((1,), np.uint32)
+        self._crop_px, self._drawn_px = crop_px, drawn_px
+
+    @property
+    def block(self) -> Array:
+        """``(N,) u8`` pinned: what is to go up."""
+        return self._here.whole
+
+    def place(self, face: DeviceFace, edge: NDArray[np.uint8], size: tuple[int, int]) -> None:
+        """Writes down where a face is.
+
+        Args:
+            face: of the frame.
+            edge: ``(P, P) u8``, coverage where the face brings none.
+            size: width and height of the picture.
+
+        Raises:
+            ValueError: the crop's map cannot be inverted, or the coverage has another size.
+        """
+        here, times = self._here, self._drawn_px / self._crop_px
+        # A pixel of the small crop is the middle of a block of the large one.
+        drawn_from_image = times * face.crop_from_image
+        drawn_from_image[:, 2] += (times - 1.0) / 2.0
+        here.crop_place[:] = crop_place(face.crop_from_image, *size)
+        here.under_place[:] = crop_place(drawn_from_image, *size)
+        side = (self._drawn_px, self._drawn_px)
+        here.paste_place[:] = paste_place(drawn_from_image, side, size)
+        here.num_bad[:] = 0
+        alpha = edge if face.alpha is None else np.minimum(face.alpha, edge)
+        np.copyto(here.alpha, alpha)
+        np.minimum(alpha, 255 // _COVER_GAIN, out=here.cover)
+        here.cover *= _COVER_GAIN
+
+
+@dataclass(slots=True)
+class Slot:
+    """One frame in flight.
+
+    Attributes:
+        index: number of the slot.
+        image: ``(H, W, 3) u8`` on the device.
+        seats: room for the faces.
+        found: ``(FOUND_SIZE,) f32`` on the device, the detector's likeliest face.
+        host_found: the same in main memory.
+        host_image: the pinned picture that comes up and goes down again.
+        faces: those of the frame.
+        is_steady: for each of them whether its seat's memory is of the frame before.
+    """
+
+    index: int
+    image: Array
+    seats: tuple[Seat, ...]
+    found: Array
+    host_found: Array
+    host_image: Array | None = None
+    faces: tuple[DeviceFace, ...] = ()
+    is_steady: tuple[bool, ...] = field(default=())
+
+    @classmethod
+    def new(
+        cls,
+        device: Device,
+        index: int,
+        size: tuple[int, int],
+        crop_px: int,
+        drawn_px: int,
+        max_faces: int,
+    ) -> "Slot":
+        """Takes the arrays of one slot."""
+        return cls(
+            index,
+            device.zeros((size[1], size[0], 3), np.uint8),
+            tuple(Seat(device, crop_px, drawn_px) for _ in range(max_faces)),
+            device.zeros((FOUND_SIZE,), np.float32),
+            device.pinned((FOUND_SIZE,), np.float32),
+        )

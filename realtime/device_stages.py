@@ -1,0 +1,188 @@
+"""The steps of the work on a frame on a device; each one queues on a stream of its own.
+
+A stage reads and writes the arrays of its frame's slot. What it alone needs, a network's input and
+output, scratch, what it remembers from frame to frame, belongs to the stage and to its stream.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cuda_kernels.device import Device
+from cuda_kernels.launch import Array
+from cuda_kernels.letterbox import letterbox
+from cuda_kernels.levels import levels_from_planes
+from cuda_kernels.pick import DetectorLevel, pick_face
+from cuda_kernels.warp import warp_placed
+from realtime.device_networks import DetectNetwork, SwapNetwork
+from realtime.device_slots import Slot
+from realtime.graph_book import GraphBook, around_network, tensor_buffer
+
+
+class Upload:
+    """Brings a frame's picture and what is known of its faces to the device."""
+
+    name = "up"
+
+    def __init__(self, device: Device, slots: Sequence[Slot]) -> None:
+        self._device, self._slots = device, slots
+
+    def enqueue(self, slot: int, *, stream: Any) -> None:
+        """Queues the copies."""
+        frame = self._slots[slot]
+        if frame.host_image is None:
+            raise RuntimeError("Upload.enqueue: the slot must have a picture, got none.")
+        self._device.upload(frame.host_image, out=frame.image, stream=stream)
+        for face in frame.faces:
+            seat = frame.seats[face.seat]
+            self._device.upload(seat.block, out=seat.there.whole, stream=stream)
+
+
+class Detect:
+    """Looks for the likeliest face of the whole picture."""
+
+    name = "detect"
+
+    def __init__(
+        self, device: Device, slots: Sequence[Slot], graphs: GraphBook, network: DetectNetwork
+    ) -> None:
+        side = network.size_px
+        self._device, self._slots, self._graphs, self._network = device, slots, graphs, network
+        self._inputs = {
+            network.picture.name: tensor_buffer(device, network.picture, (1, 3, side, side))
+        }
+        self._outputs: dict[str, Array] = {}
+        self._levels = []
+        specs = {spec.name: spec for spec in network.session.outputs}
+        for stride, names in network.levels.items():
+            num = (side // stride) ** 2 * network.anchors
+            for name, width in zip(names, (1, 4, 10), strict=True):
+                rows = (1, num, width) if len(specs[name].shape) == 3 else (num, width)
+                self._outputs[name] = tensor_buffer(device, specs[name], rows)
+            scores, boxes, points = (self._outputs[name] for name in names)
+            level = DetectorLevel(
+                scores.reshape(num), boxes.reshape(num, 4), points.reshape(num, 10), stride
+            )
+            self._levels.append(level)
+        self._scale = device.put(network.scale_in)
+        self._key = device.zeros((1,), np.uint64)
+
+    def enqueue(self, slot: int, *, stream: Any) -> None:
+        """Queues the network between its kernels."""
+        frame, network = self._slots[slot], self._network
+        launcher, handle = self._device.launcher(stream), self._device.handle(stream)
+        height, width = frame.image.shape[:2]
+        fit = network.size_px / max(height, width)
+        inner = (0, 0, max(round(width * fit), 1), max(round(height * fit), 1))
+        (target,) = self._inputs.values()
+
+        def before() -> None:
+            letterbox(
+                frame.image,
+                inner,
+                self._scale,
+                is_rgb=network.is_rgb,
+                out=target[0],
+                stream=launcher,
+            )
+
+        def run() -> None:
+            network.session.enqueue(self._inputs, out=self._outputs, stream=handle)
+
+        def after() -> None:
+            pick_face(
+                self._levels,
+                network.size_px,
+                network.least_score,
+                key=self._key,
+                out=frame.found,
+                stream=launcher,
+            )
+
+        around_network(self._graphs, ("detect", slot), network.session, before, run, after, stream)
+
+
+class Swap:
+    """Cuts each face out and has it redrawn."""
+
+    name = "swap"
+
+    def __init__(
+        self,
+        device: Device,
+        slots: Sequence[Slot],
+        graphs: GraphBook,
+        network: SwapNetwork,
+        people: Sequence[Array],
+    ) -> None:
+        shape = (1, 3, network.size_px, network.size_px)
+        self._device, self._slots, self._graphs, self._network = device, slots, graphs, network
+        self._target = tensor_buffer(device, network.target, shape)
+        self._outputs = {network.picture.name: tensor_buffer(device, network.picture, shape)}
+        self._people = [
+            device.put(person[None].astype(network.source.dtype, copy=False)) for person in people
+        ]
+        self._given = [device.pinned(person.shape, person.dtype) for person in self._people]
+        self._waiting: list[int] = []
+        self._scale_in = device.put(network.scale_in)
+        self._scale_out = device.put(network.scale_out)
+
+    def give(self, person: int, source: Array) -> None:
+        """Makes another person of one, from the next frame on; nothing may be in flight."""
+        self._given[person][0] = source
+        self._waiting.append(person)
+
+    def enqueue(self, slot: int, *, stream: Any) -> None:
+        """Queues the network between its kernels, for each face."""
+        for person in self._waiting:
+            self._device.upload(self._given[person], out=self._people[person], stream=stream)
+        self._waiting.clear()
+        for face in self._slots[slot].faces:
+            self._swap(self._slots[slot], face.seat, face.person, stream)
+
+    def _swap(self, frame: Slot, number: int, person: int, stream: Any) -> None:
+        seat, network = frame.seats[number], self._network
+        launcher, handle = self._device.launcher(stream), self._device.handle(stream)
+        inputs = {network.target.name: self._target, network.source.name: self._people[person]}
+        (picture,) = self._outputs.values()
+        inner = (0, 0, network.size_px, network.size_px)
+
+        def before() -> None:
+            warp_placed(frame.image, seat.there.crop_place, out=seat.crop, stream=launcher)
+            letterbox(seat.crop, inner, self._scale_in, out=self._target[0], stream=launcher)
+
+        def run() -> None:
+            network.session.enqueue(inputs, out=self._outputs, stream=handle)
+
+        def after() -> None:
+            levels_from_planes(
+                picture[0],
+                self._scale_out,
+                out=seat.levels,
+                num_bad=seat.there.num_bad,
+                stream=launcher,
+            )
+
+        key = ("swap", frame.index, number, person)
+        around_network(self._graphs, key, network.session, before, run, after, stream)
+
+
+class Download:
+    """Takes the picture back into the memory it came from, and a few numbers with it."""
+
+    name = "down"
+
+    def __init__(self, device: Device, slots: Sequence[Slot]) -> None:
+        self._device, self._slots = device, slots
+
+    def enqueue(self, slot: int, *, stream: Any) -> None:
+        """Queues the copies."""
+        frame = self._slots[slot]
+        if frame.host_image is None:
+            raise RuntimeError("Download.enqueue: the slot must have a picture, got none.")
+        self._device.download(frame.image, out=frame.host_image, stream=stream)
+        self._device.download(frame.found, out=frame.host_found, stream=stream)
+        for face in frame.faces:
+            seat = frame.seats[face.seat]
+            self._device.download(seat.there.num_bad, out=seat.num_bad, stream=stream)

@@ -1,0 +1,92 @@
+"""Which faces of a frame are worked on by a device, and in which of its places."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.families.templates import fit_points
+from realtime.device_slots import DeviceFace
+from realtime.face_parts import face_outline
+from realtime.five_points import five_points
+from realtime.frame import Face, FaceState, Layer, Points
+from realtime.geometry import apply
+from realtime.hidden_parts import MOST_HIDDEN, in_front, share_hidden
+from realtime.tracks import GAP_NS
+
+_NOTHING = np.empty((0, 0, 3), np.uint8)
+
+
+@dataclass(slots=True)
+class _Guest:
+    """Who has a place.
+
+    Attributes:
+        track_id: of the face.
+        seen_ns: when it was worked on last.
+    """
+
+    track_id: int
+    seen_ns: int
+
+
+class Seating:
+    """Gives each face a place that it keeps from frame to frame. Used by one thread.
+
+    Args:
+        num_seats: how many there are.
+        template: ``(5, 2) f64``, where five points of a face lie in the network's crop.
+        crop_px: side of that crop.
+        drawn_px: side of the face that is laid over the picture.
+    """
+
+    def __init__(
+        self, num_seats: int, template: NDArray[np.float64], crop_px: int, drawn_px: int
+    ) -> None:
+        self._guests: list[_Guest | None] = [None] * num_seats
+        self._template = template
+        self._times, self._drawn_px = drawn_px / crop_px, drawn_px
+
+    def place(self, faces: Sequence[Face], now_ns: int) -> list[tuple[Face, DeviceFace]]:
+        """Those faces that are to be swapped, the largest first, each with its place.
+
+        A face most of which is hidden is left out, as the composite stage leaves it out.
+
+        Args:
+            faces: of the frame, the largest first.
+            now_ns: the frame's time.
+        """
+        wanted = [
+            face
+            for face in faces
+            if face.state is FaceState.SEEN and face.chosen and share_hidden(face) <= MOST_HIDDEN
+        ][: len(self._guests)]
+        present = {face.track_id for face in wanted}
+        for seat, guest in enumerate(self._guests):
+            if guest is not None and guest.track_id not in present:
+                self._guests[seat] = None
+        return [(face, self._placed(face, now_ns)) for face in wanted]
+
+    def _placed(self, face: Face, now_ns: int) -> DeviceFace:
+        ids = [None if guest is None else guest.track_id for guest in self._guests]
+        is_known = face.track_id in ids
+        seat = ids.index(face.track_id if is_known else None)
+        guest = self._guests[seat]
+        elapsed_ns = 0 if guest is None else now_ns - guest.seen_ns
+        # Without motion the picture was cut, or the face has just come.
+        is_new = not is_known or face.motion is None or not 0 < elapsed_ns <= GAP_NS
+        self._guests[seat] = _Guest(face.track_id, now_ns)
+        crop_from_image = fit_points(five_points(face.landmarks), self._template)
+        alpha = self._alpha(face, crop_from_image)
+        return DeviceFace(seat, crop_from_image, face.person, is_new, alpha)
+
+    def _alpha(self, face: Face, crop_from_image: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """What of the drawn face is to be seen: the face, less what stands in front of it."""
+        drawn_from_image = self._times * crop_from_image
+        drawn_from_image[:, 2] += (self._times - 1.0) / 2.0
+        points: Points = np.asarray(apply(drawn_from_image, face.landmarks[:, :2]), np.float32)
+        alpha = face_outline(points, (self._drawn_px, self._drawn_px))
+        if face.occluder is None:
+            return alpha
+        return in_front(Layer(_NOTHING, alpha, drawn_from_image), face.occluder)

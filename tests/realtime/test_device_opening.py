@@ -1,0 +1,135 @@
+"""When the swap is done on a GPU as a whole, and whole runs of it with the processor as the GPU."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from cuda_kernels.device import CpuDevice
+from engines.errors import ModelError
+from engines.models.catalogue import bundled_catalogue
+from engines.opener import open_exactly
+from realtime import app, device_opening
+from realtime.app import build_plan
+from realtime.config import load_config
+from realtime.device_opening import device_fault
+from realtime.job import Job
+from realtime.pipeline import Pipeline
+from realtime.stages.device_swap import DeviceSwap
+
+FAMILIES = bundled_catalogue().families
+
+
+@pytest.fixture
+def card(monkeypatch):
+    """A machine with a GPU and CuPy, and a library of one swapper of some family."""
+    monkeypatch.setattr(device_opening, "compute_capability", lambda: (8, 9))
+    monkeypatch.setattr(device_opening, "find_spec", lambda name: object())
+    chosen = SimpleNamespace(family="inswapper")
+    monkeypatch.setattr(
+        device_opening, "neural_family", lambda name, library: FAMILIES[chosen.family]
+    )
+    return chosen
+
+
+def fault(*settings, **flags):
+    return device_fault(load_config(settings=list(settings), flags={"swapper": "x"} | flags), None)
+
+
+def test_a_plain_swapper_is_done_on_the_gpu_as_a_whole(card):
+    assert fault() == ""
+    assert fault("composite.blend=feather", "fuse.enabled=false") == ""
+
+
+def test_without_a_gpu_or_a_network_or_the_wish_nothing_is_said(card, monkeypatch):
+    assert fault("device.kind=cpu") is None
+    assert fault(swapper="mesh") is None
+    monkeypatch.setattr(device_opening, "compute_capability", lambda: None)
+    assert fault() is None
+
+
+def test_without_cupy_it_is_said_how_to_get_it(card, monkeypatch):
+    monkeypatch.setattr(device_opening, "find_spec", lambda name: None)
+    assert fault() == 'CuPy must be installed, got none. Run: pip install "rt-swap[gpu]"'
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("neural.boost=2", "neural.boost"),
+        ("neural.mask=parser", "neural.mask"),
+        ("composite.keep=[mouth]", "composite.keep"),
+        ("composite.blend=poisson", "composite.blend: poisson"),
+        ("restore.model=lite", "restore.model"),
+    ],
+)
+def test_what_the_pipeline_has_not_is_named(card, setting, named):
+    assert fault(setting) == f"the GPU pipeline has no {named}. Leave it out."
+
+
+def test_other_kinds_of_swappers_are_named(card):
+    card.family = "dfm"
+    assert "a swapper of the kind deepface" in fault()
+
+
+@pytest.fixture(scope="module")
+def library(twins, library_with):
+    """The face networks, and a swapper of the published architecture with few channels."""
+    return library_with(
+        {
+            "quick": ("inswapper", twins.published_swapper((8, 8, 16, 16), blocks=1)),
+            "arc_twin": ("arcface", twins.recogniser()),
+        }
+    )
+
+
+def run(library, monkeypatch, *, opens=True):
+    """A short film through the program's own plan; the run's figures, and what was said."""
+
+    def open_on_gpu(model, crops, cache, seat, *, name, pixels, say):
+        if not opens:
+            raise ModelError("quick: a runtime for the GPU must be there, got none.")
+        return open_exactly(model, threads=1, name=name)
+
+    monkeypatch.setattr(app, "device_fault", lambda config, library: "")
+    monkeypatch.setattr(device_opening, "CudaDevice", CpuDevice)
+    monkeypatch.setattr(device_opening, "open_on_gpu", open_on_gpu)
+    settings = ["neural.recogniser=arc_twin", "camera.size=320x240", "camera.rate_hz=30"]
+    config = load_config(settings=settings, flags={"swapper": "quick"})
+    job = Job(
+        camera="synthetic",
+        input=None,
+        faces=(),
+        output=None,
+        discard=True,
+        virtual_camera=None,
+        seconds=0.7,
+        unpaced=True,
+    )
+    said = []
+    plan = build_plan(job, config, library, say=said.append)
+    assert isinstance(plan.lanes[-1][-1], DeviceSwap)
+    report = Pipeline(plan).run(stop=threading.Event(), for_ns=700_000_000)
+    return report.stats, said
+
+
+@pytest.mark.models
+def test_a_film_is_swapped_on_the_device_and_no_picture_fails(library, monkeypatch):
+    stats, said = run(library, monkeypatch)
+    assert stats["frames"]["captured"] == stats["frames"]["delivered"] == 21
+    assert stats["stages"]["swap"]["counts"] == {"device": "cuda", "rebuilt": 0}
+    assert stats["memory_mb"]["device_peak"] > 0
+    assert stats["worked_px"] == {"128": 21}
+    assert said == ["quick: runs in onnxruntime:CPU, and so does all of the swap"]
+
+
+@pytest.mark.models
+def test_where_the_device_cannot_be_opened_the_film_is_swapped_all_the_same(library, monkeypatch):
+    stats, said = run(library, monkeypatch, opens=False)
+    assert stats["frames"]["captured"] == stats["frames"]["delivered"] == 21
+    assert stats["stages"]["swap"]["counts"] == {"device": "cpu", "rebuilt": 0}
+    assert "device_peak" not in stats["memory_mb"]
+    assert said == [
+        "Warning: swaps on the processor from now on, which is slow: quick: a runtime for the GPU "
+        "must be there, got none."
+    ]

@@ -1,0 +1,405 @@
+"""Frames on a device: what comes out, and on a pretended GPU who waits for whom."""
+
+import sys
+from importlib import util
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cuda_kernels.cupy_stream import CudaDevice
+from cuda_kernels.device import CpuDevice
+from realtime.device_pipeline import DevicePipeline
+from realtime.device_slots import DeviceFace, Seat
+from realtime.stream_lane import MAX_SLOTS
+
+_SPEC = util.spec_from_file_location("parts", Path(__file__).with_name("device_parts.py"))
+parts = util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(parts)
+befores, races = parts.fake_cupy.befores, parts.fake_cupy.races
+
+ALL = ("up", "detect", "swap", "fuse", "enlarge", "finish", "down")
+
+
+@pytest.fixture
+def cupy(monkeypatch):
+    fake = parts.fake_cupy.FakeCupy()
+    monkeypatch.setitem(sys.modules, "cupy", fake)
+    return fake
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    if not parts.host_stream.is_possible():
+        pytest.skip("the kernels' sources run on the host with g++ on x86-64 only")
+    return parts.host_stream.HostStream(tmp_path_factory.mktemp("shim"))
+
+
+def on_gpu(cupy, *, provider="tensorrt:CUDA", num_slots=2, max_faces=1, **kinds):
+    networks = parts.networks(lambda one: parts.GpuSession(one, cupy, provider), **kinds)
+    return DevicePipeline(
+        CudaDevice(),
+        networks,
+        [parts.person()],
+        parts.SIZE,
+        num_slots=num_slots,
+        max_faces=max_faces,
+    )
+
+
+def run(pipeline, num_frames, *, faces=lambda t: [DeviceFace(0, parts.crop_at(t))], cupy=None):
+    """All results; frames are filled and read as late as may be."""
+    results, slots = [], pipeline._slots
+
+    def finish():
+        result = pipeline.wait_oldest()
+        results.append(result)
+        if cupy is not None:
+            slot = pipeline._slots[(len(results) - 1) % len(slots)]
+            numbers = [slot.host_found, *(seat.num_bad for seat in slot.seats)]
+            cupy.host_step("read", reads=[result.image, *numbers])
+
+    for frame in range(num_frames):
+        if not pipeline.has_room:
+            finish()
+        image = parts.picture(frame)
+        if cupy is not None:
+            cupy.frame = frame
+            cupy.host_step("fill", writes=[image])
+        pipeline.enqueue(image, faces(frame))
+    for _ in range(min(num_frames, len(slots))):
+        finish()
+    return results
+
+
+def recorded(cupy, num_frames, **settings):
+    """The record of some frames from their beginning on, and the pipeline."""
+    place = Seat.place
+
+    def noted(seat, *given):
+        cupy.host_step("place", writes=[seat.block])
+        place(seat, *given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Seat, "place", noted)
+        return _recorded(cupy, num_frames, **settings)
+
+
+def _recorded(cupy, num_frames, **settings):
+    faces = settings.pop("faces", lambda t: [DeviceFace(0, parts.crop_at(t))])
+    pipeline = on_gpu(cupy, **settings)
+    opened = len(cupy.steps)
+    run(pipeline, num_frames, faces=faces, cupy=cupy)
+    return cupy.steps[opened:], pipeline
+
+
+def two_that_come_and_go(frame):
+    """Faces of two seats, of which one is missing now and then, and one begins anew."""
+    faces = [DeviceFace(0, parts.crop_at(frame), is_new=frame == 4)]
+    if frame % 3:
+        faces.append(DeviceFace(1, parts.crop_at(frame, 80.0)))
+    return faces
+
+
+def test_a_face_is_redrawn_where_it_is_and_nothing_else_changes():
+    pipeline = DevicePipeline(CpuDevice(), parts.networks(), [parts.person(0.2)], parts.SIZE)
+    (result,) = run(pipeline, 1)
+    changed = np.abs(result.image.astype(int) - parts.picture(0)).max(axis=2) > 3
+    rows, columns = np.nonzero(changed)
+    # The crop spans 30..98 across and 21..90 down.
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) >= (20, 60, 29, 70)
+    assert rows.max() < 92
+    assert columns.max() < 100
+    assert changed[35:75, 45:85].mean() > 0.5
+    assert result.num_bad == (0,)
+
+
+def test_without_a_face_the_picture_comes_back_as_it_was():
+    pipeline = DevicePipeline(CpuDevice(), parts.networks(), [parts.person()], parts.SIZE)
+    for frame, result in enumerate(run(pipeline, 3, faces=lambda t: [])):
+        np.testing.assert_array_equal(result.image, parts.picture(frame))
+        assert (result.faces, result.num_bad) == ((), ())
+
+
+@pytest.mark.parametrize("kinds", [{}, {"detect": True, "enlarge": True}], ids=["plain", "all"])
+def test_the_kernels_give_what_the_processor_gives(host, monkeypatch, kinds):
+    cupy = parts.fake_cupy.FakeCupy(host)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    there = run(on_gpu(cupy, max_faces=2, **kinds), 6, faces=two_that_come_and_go)
+    here = run(
+        DevicePipeline(
+            CpuDevice(), parts.networks(**kinds), [parts.person()], parts.SIZE, max_faces=2
+        ),
+        6,
+        faces=two_that_come_and_go,
+    )
+    for ours, theirs in zip(there, here, strict=True):
+        apart = np.abs(ours.image.astype(int) - theirs.image)
+        # The twins round differently on the way, and colours are matched by rank after that.
+        assert apart.max() <= 14
+        assert apart.mean() < 0.3
+        np.testing.assert_allclose(ours.found, theirs.found, atol=1e-3)
+
+
+def test_what_was_seen_before_steadies_what_a_network_draws():
+    flicker = iter(range(1000))
+
+    def flickering(arrays):
+        level = 0.45 if next(flicker) % 2 else 0.55
+        return {"output": np.full((1, 3, parts.CROP_PX, parts.CROP_PX), level, np.float32)}
+
+    def levels(**settings):
+        pipeline = DevicePipeline(
+            CpuDevice(), parts.networks(compute=flickering), [parts.person()], parts.SIZE
+        )
+        still = parts.picture(0)
+        seen = []
+        for _ in range(12):
+            pipeline.enqueue(still.copy(), [DeviceFace(0, parts.crop_at(0), **settings)])
+            pipeline.wait_oldest()
+            seen.append(float(pipeline._slots[(len(seen)) % 2].seats[0].fused.mean()))
+        return np.abs(np.diff(seen[6:])).mean()
+
+    assert levels() < 0.4 * levels(is_new=True)
+
+
+def test_a_network_that_gives_no_numbers_is_told():
+    def broken(arrays):
+        picture = arrays["target"].copy()
+        picture[0, 1, 5, 6:9] = np.nan
+        return {"output": picture}
+
+    networks = parts.networks(compute=broken)
+    pipeline = DevicePipeline(CpuDevice(), networks, [parts.person()], parts.SIZE)
+    assert [result.num_bad for result in run(pipeline, 3)] == [(3,)] * 3
+
+
+def test_another_person_comes_with_the_next_frame():
+    pipeline = DevicePipeline(CpuDevice(), parts.networks(), [parts.person(0.2)], parts.SIZE)
+    pipeline.enqueue(parts.picture(0), [DeviceFace(0, parts.crop_at(0))])
+    pipeline.give(0, parts.person(2.0))
+    pipeline.enqueue(parts.picture(0), [DeviceFace(0, parts.crop_at(0), is_new=True)])
+    pipeline.wait_oldest()
+    # What the network has drawn; later its colours are those of the picture again.
+    dark, bright = (slot.seats[0].levels.mean() for slot in pipeline._slots)
+    assert bright > 3 * dark
+
+
+def test_the_detector_is_read_back_in_pixels_of_the_picture():
+    pipeline = DevicePipeline(
+        CpuDevice(), parts.networks(detect=True), [parts.person()], parts.SIZE
+    )
+    image = np.zeros((120, 160, 3), np.uint8)
+    # A cell of the detector is 20 pixels of the picture.
+    image[60:80, 100:120, 2] = 255
+    pipeline.enqueue(image, [])
+    found = pipeline.wait_oldest().found
+    assert found[0] == pytest.approx(1.0, abs=1e-3)
+    np.testing.assert_allclose(found[1:5], [69.5, 29.5, 129.5, 89.5], atol=1e-3)
+    np.testing.assert_allclose(found[9:11], [99.5, 59.5], atol=1e-3)
+
+
+@pytest.mark.parametrize("num_slots", [2, 3])
+@pytest.mark.parametrize("provider", ["tensorrt:CUDA", "onnxruntime:CUDA"])
+def test_no_bytes_are_used_by_two_steps_in_no_certain_order(cupy, provider, num_slots):
+    steps, _ = recorded(
+        cupy,
+        7,
+        provider=provider,
+        num_slots=num_slots,
+        max_faces=2,
+        detect=True,
+        enlarge=True,
+        faces=two_that_come_and_go,
+    )
+    found = races(steps)
+    assert not [(one.name, one.frame, two.name, two.frame) for one, two in found]
+
+
+@pytest.mark.parametrize("num_slots", [2, 3])
+def test_every_stage_waits_for_the_event_of_the_stage_before_it(cupy, num_slots):
+    steps, pipeline = recorded(cupy, 5, num_slots=num_slots, detect=True, enlarge=True)
+    assert pipeline.stage_names == ALL
+    marks, streams = {}, []
+    for step in steps:
+        if step.what == "record":
+            if step.where not in streams:
+                streams.append(step.where)
+            marks[streams.index(step.where), step.frame] = step.name
+    assert len(streams) == len(ALL)
+    for stage, stream in enumerate(streams):
+        for frame in range(5):
+            own = [s for s in steps if s.where == stream and s.frame == frame]
+            assert own[-1].what == "record"
+            if stage:
+                wanted = ("wait", marks[stage - 1, frame])
+                assert (own[0].what, own[0].name) == wanted
+            assert all(step.what == "work" for step in own[1:-1])
+
+
+@pytest.mark.parametrize("num_slots", [2, 3])
+def test_stages_of_one_frame_overlap_with_those_of_the_next(cupy, num_slots):
+    steps, _ = recorded(cupy, 6, num_slots=num_slots, detect=True, enlarge=True)
+    known = befores(steps)
+    streams = list(dict.fromkeys(s.where for s in steps if s.what == "record"))
+
+    def first_work(stage, frame):
+        return next(
+            n
+            for n, s in enumerate(steps)
+            if (s.what, s.where, s.frame) == ("work", streams[stage], frame)
+        )
+
+    for stage in range(len(ALL) - 1):
+        for frame in range(5):
+            later, earlier = first_work(stage, frame + 1), first_work(stage + 1, frame)
+            assert earlier not in known[later]
+            assert later not in known[earlier]
+
+
+def test_the_host_waits_for_the_end_of_frames_only_and_nothing_is_on_the_default_stream(cupy):
+    steps, _ = recorded(cupy, 6, detect=True, enlarge=True)
+    streams = list(dict.fromkeys(s.where for s in steps if s.what == "record"))
+    ends = {s.name for s in steps if (s.what, s.where) == ("record", streams[-1])}
+    waits = [s for s in steps if s.what == "synchronize"]
+    assert len(waits) == 6
+    assert {s.name for s in waits} == ends
+    assert not [s for s in steps if s.what in ("settle", "synchronize device")]
+    assert not [s for s in steps if s.where == "default"]
+
+
+def test_the_picture_goes_up_once_and_comes_down_once_and_little_goes_with_it(cupy):
+    steps, _ = recorded(cupy, 4, detect=True, max_faces=2, faces=two_that_come_and_go)
+    up, down = (
+        [s for s in steps if s.name == f"copy {kind}" and s.frame == 3]
+        for kind in (parts.fake_cupy.H2D, parts.fake_cupy.D2H)
+    )
+    picture = 160 * 120 * 3
+    sizes = [[e - b for s in copies for b, e in s.writes] for copies in (up, down)]
+    assert [size.count(picture) for size in sizes] == [1, 1]
+    assert sum(sizes[1]) - picture <= 200
+
+
+def test_nothing_is_allocated_once_it_is_open(cupy):
+    steps, _ = recorded(cupy, 8, max_faces=2, enlarge=True, faces=two_that_come_and_go)
+    assert not [s for s in steps if s.name == "zeros"]
+
+
+def test_a_steady_frame_is_nothing_but_graphs_and_copies(cupy):
+    steps, pipeline = recorded(cupy, 9, detect=True, enlarge=True)
+    last = [s for s in steps if s.frame == 8 and s.what == "work"]
+    loose = [s.name for s in last if not s.in_graph]
+    assert loose == ["copy 1", "copy 1", "copy 2", "copy 2", "copy 2"]
+    # Five stages, each for two slots.
+    assert pipeline.num_graphs == len(cupy.graphs) == 10
+
+
+def test_a_network_that_cannot_be_captured_stays_outside_of_the_graphs(cupy):
+    steps, _ = recorded(cupy, 9, provider="onnxruntime:CUDA", detect=True)
+    last = [s for s in steps if s.frame == 8 and s.what == "work"]
+    loose = [s.name for s in last if not s.in_graph and not s.name.startswith("copy")]
+    assert loose == ["network", "network"]
+
+
+def test_another_size_is_captured_anew(cupy):
+    pipeline = on_gpu(cupy)
+    run(pipeline, 7)
+    assert pipeline.num_graphs == 6
+    pipeline.resize((96, 88))
+    assert pipeline.num_graphs == 0
+    for frame in range(7):
+        if not pipeline.has_room:
+            pipeline.wait_oldest()
+        pipeline.enqueue(parts.picture(frame, (96, 88)), [DeviceFace(0, parts.crop_at(frame, 20))])
+    assert pipeline.num_graphs == 6
+    pipeline.wait_all()
+    with pytest.raises(ValueError, match=r"C-contiguous \(88, 96, 3\), got \(120, 160, 3\)"):
+        pipeline.enqueue(parts.picture(0), [])
+
+
+def test_a_network_that_goes_over_to_another_runtime_is_captured_anew(cupy):
+    sessions = []
+
+    def wrap(session):
+        sessions.append(parts.GpuSession(session, cupy))
+        return sessions[-1]
+
+    pipeline = DevicePipeline(CudaDevice(), parts.networks(wrap), [parts.person()], parts.SIZE)
+    run(pipeline, 6)
+    before = pipeline.num_graphs
+    sessions[0].provider = "tensorrt_rtx:CUDA"
+    run(pipeline, 4)
+    assert pipeline.num_graphs == before + 2
+
+
+def without(steps, what, where):
+    return [step for step in steps if (step.what, step.where) != (what, where)]
+
+
+def test_the_proof_sees_a_wait_that_is_missing(cupy):
+    steps, _ = recorded(cupy, 4)
+    streams = list(dict.fromkeys(s.where for s in steps if s.what == "record"))
+    for stream in streams[1:]:
+        assert races(without(steps, "wait", stream))
+
+
+def test_the_proof_sees_a_picture_that_is_read_too_early(cupy):
+    steps, _ = recorded(cupy, 4)
+    pairs = {(one.name, two.name) for one, two in races(without(steps, "synchronize", "host"))}
+    assert ("copy 2", "read") in pairs
+    assert ("copy 1", "place") in pairs
+
+
+def test_the_proof_sees_stages_that_share_what_one_of_them_remembers(cupy):
+    pipeline = on_gpu(cupy, num_slots=2)
+    for slot in pipeline._slots:
+        # As if all slots had one crop.
+        slot.seats[0].crop = pipeline._slots[0].seats[0].crop
+    opened = len(cupy.steps)
+    run(pipeline, 4, cupy=cupy)
+    pairs = {(one.name, two.name) for one, two in races(cupy.steps[opened:])}
+    assert ("grey_from_bgr", "warp_placed") in pairs or ("warp_placed", "grey_from_bgr") in pairs
+
+
+@pytest.mark.parametrize(("num_slots", "max_faces"), [(1, 1), (MAX_SLOTS + 1, 1), (2, 0)])
+def test_other_numbers_of_slots_and_faces_are_refused(num_slots, max_faces):
+    with pytest.raises(ValueError, match="there must be 2 to 3 slots and room for a face"):
+        DevicePipeline(
+            CpuDevice(),
+            parts.networks(),
+            [parts.person()],
+            parts.SIZE,
+            num_slots=num_slots,
+            max_faces=max_faces,
+        )
+
+
+@pytest.mark.parametrize("seats", [(0, 0), (2,), (-1,)])
+def test_faces_without_a_seat_of_their_own_are_refused(seats):
+    pipeline = DevicePipeline(
+        CpuDevice(), parts.networks(), [parts.person()], parts.SIZE, max_faces=2
+    )
+    with pytest.raises(ValueError, match="must have seats of their own below 2"):
+        pipeline.enqueue(parts.picture(0), [DeviceFace(s, parts.crop_at(0)) for s in seats])
+
+
+def test_more_frames_than_slots_are_refused():
+    pipeline = DevicePipeline(CpuDevice(), parts.networks(), [parts.person()], parts.SIZE)
+    images = [parts.picture(frame) for frame in range(3)]
+    for image in images[:2]:
+        pipeline.enqueue(image, [])
+    assert pipeline.num_in_flight == 2
+    with pytest.raises(RuntimeError, match="a slot must be free, got none"):
+        pipeline.enqueue(images[2], [])
+
+
+def test_settings_are_meant_for_any_frame_rate():
+    from realtime.device_finishing import DeviceSettings
+
+    slow, fast = DeviceSettings(rate_hz=30.0), DeviceSettings(rate_hz=60.0)
+    assert slow.strengths[0] == pytest.approx(0.7)
+    for one, other in zip(slow.strengths, fast.strengths, strict=True):
+        assert other**2 == pytest.approx(one)
+    assert all(a < b for a, b in pairwise(slow.strengths))
+    assert (1 - fast.colour_rate) ** 2 == pytest.approx(1 - slow.colour_rate)

@@ -1,0 +1,301 @@
+"""How fast each kernel is, as a share of a plain copy of as many bytes on the same device."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cuda_kernels.colour_match import COUNTS_SHAPE, SHIFT_SHAPE, find_colour_shift, shift_colours
+from cuda_kernels.convert import bgr_from_nv12, nv12_from_bgr
+from cuda_kernels.device import Device, Work
+from cuda_kernels.feather import feather
+from cuda_kernels.flow import (
+    flow_scratch_size,
+    grey_pyramid,
+    grey_pyramid_size,
+    measure_flow,
+)
+from cuda_kernels.flow_confidence import flow_confidence
+from cuda_kernels.launch import Array, Stream
+from cuda_kernels.letterbox import letterbox
+from cuda_kernels.levels import levels_from_planes, picture_from_levels
+from cuda_kernels.mark import add_pattern, lay_label
+from cuda_kernels.memory_blend import blend_scratch_size, memory_blend
+from cuda_kernels.multiband import multiband_blend, multiband_scratch_size
+from cuda_kernels.paste import paste
+from cuda_kernels.warp import warp
+
+Json = dict[str, Any]
+Size = tuple[int, int]
+"""Rows and columns."""
+
+_YUV = np.array([[0.114, 0.587, 0.299, 0], [0.5, -0.33, -0.17, 128], [-0.08, -0.42, 0.5, 128]])
+_REPEATS = 20
+_ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One kernel at one size.
+
+    Attributes:
+        name: of the public function.
+        num_bytes: that must be read or written at least once.
+        is_memory_bound: whether nothing but memory should keep it.
+        work: queues it.
+    """
+
+    name: str
+    num_bytes: int
+    is_memory_bound: bool
+    work: Work
+
+
+class _Room:
+    """Arrays for the cases, with random contents where it matters."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._random = np.random.default_rng(1)
+
+    def bytes_(self, *shape: int) -> Array:
+        return self._device.put(self._random.integers(0, 256, shape, np.uint8))
+
+    def floats(self, *shape: int, scale: float = 1.0) -> Array:
+        return self._device.put((scale * self._random.random(shape)).astype(np.float32))
+
+    def zeros(self, shape: tuple[int, ...], dtype: type[np.generic]) -> Array:
+        return self._device.zeros(shape, dtype)
+
+
+def measure_kernels(device: Device, picture: Size, face: Size, repeats: int = _REPEATS) -> Json:
+    """Times every kernel and a copy of as many bytes.
+
+    Args:
+        device: runs them.
+        picture: of those that work on whole pictures.
+        face: of those that work on a face.
+        repeats: runs that are timed together.
+
+    Returns:
+        ``copy_gb_s`` of the picture, and for each of ``kernels`` its ``name, size, ms, gb_s,
+        share_of_copy, memory_bound``.
+    """
+    stream = device.new_stream()
+    launcher = device.launcher(stream)
+    room = _Room(device)
+    cases = [*_picture_cases(room, picture, launcher), *_face_cases(room, face, launcher)]
+    found, copies = [], dict[int, float]()
+
+    def copy_rate(num_bytes: int) -> float:
+        if num_bytes not in copies:
+            source = device.zeros((num_bytes // 2,), np.uint8)
+            target = device.zeros((num_bytes // 2,), np.uint8)
+            device.settle()
+            work = lambda: device.copy(source, out=target, stream=stream)  # noqa: E731
+            copies[num_bytes] = num_bytes / time_ms(device, stream, work, repeats) / 1e6
+            device.unsettle()
+        return copies[num_bytes]
+
+    device.settle()
+    timed = [(case, time_ms(device, stream, case.work, repeats)) for case in cases]
+    device.unsettle()
+    for case, ms in timed:
+        rate = case.num_bytes / ms / 1e6
+        found.append(
+            {
+                "name": case.name,
+                "bytes": case.num_bytes,
+                "ms": ms,
+                "gb_s": rate,
+                "share_of_copy": rate / copy_rate(case.num_bytes),
+                "memory_bound": case.is_memory_bound,
+            }
+        )
+    return {
+        "picture": list(picture),
+        "face": list(face),
+        "copy_gb_s": copy_rate(2 * 3 * picture[0] * picture[1]),
+        "kernels": found,
+    }
+
+
+def time_ms(device: Device, stream: Any, work: Callable[[], None], repeats: int) -> float:
+    """The least time of one run, of many that are queued as one graph."""
+
+    def all_of_it() -> None:
+        for _ in range(repeats):
+            work()
+
+    work()
+    graph = device.capture(all_of_it, stream=stream)
+    graph.launch(stream)
+    times = []
+    for _ in range(_ROUNDS if device.place == "cuda" else 1):
+        begin, end = (device.new_event(timed=True) for _ in range(2))
+        begin.record(stream)
+        graph.launch(stream)
+        end.record(stream)
+        end.synchronize()
+        times.append(device.elapsed_ms(begin, end) / repeats)
+    return max(min(times), 1e-6)
+
+
+def _picture_cases(room: _Room, size: Size, stream: Stream | None) -> Iterator[Case]:
+    rows, columns = size
+    image, out = room.bytes_(rows, columns, 3), room.zeros((rows, columns, 3), np.uint8)
+    whole = image.nbytes
+    luma = room.bytes_(rows, columns)
+    chroma = room.bytes_((rows + 1) // 2, (columns + 1) // 2, 2)
+    bgr_from_yuv = np.linalg.inv(np.vstack([_YUV, [0, 0, 0, 1]]))[:3]
+    planes = luma.nbytes + chroma.nbytes
+    yield Case(
+        "bgr_from_nv12",
+        planes + whole,
+        True,
+        lambda: bgr_from_nv12(luma, chroma, bgr_from_yuv, out=out, stream=stream),
+    )
+    yield Case(
+        "nv12_from_bgr",
+        planes + whole,
+        True,
+        lambda: nv12_from_bgr(image, _YUV, out=(luma, chroma), stream=stream),
+    )
+    side = 640
+    fit = side / max(size)
+    inner = (0, 0, round(columns * fit), round(rows * fit))
+    network, scale = room.zeros((3, side, side), np.float32), room.floats(2, 3)
+    yield Case(
+        "letterbox",
+        whole + network.nbytes,
+        True,
+        lambda: letterbox(image, inner, scale, out=network, stream=stream),
+    )
+    same = np.array([[1.0, 0.001, 0.3], [-0.001, 1.0, 0.2]])
+    yield Case("warp", 2 * whole, True, lambda: warp(image, same, out=out, stream=stream))
+    alpha = room.bytes_(rows, columns)
+    yield Case(
+        "paste",
+        3 * whole + alpha.nbytes,
+        False,
+        lambda: paste(image, alpha, same, out=out, stream=stream),
+    )
+    faint = room.bytes_(rows, columns, 3), room.bytes_(rows, columns, 3)
+    boxes = room.zeros((1, 4), np.int32)
+    yield Case(
+        "add_pattern",
+        4 * whole,
+        True,
+        lambda: add_pattern(out, *faint, boxes, 0.5, stream=stream),
+    )
+    keep, light = room.bytes_(rows // 8, columns // 8, 3), room.bytes_(rows // 8, columns // 8, 3)
+    yield Case(
+        "lay_label",
+        4 * keep.nbytes,
+        False,
+        lambda: lay_label(out, keep, light, 8, 8, stream=stream),
+    )
+    levels = room.floats(rows, columns, 3, scale=255.0)
+    yield Case(
+        "picture_from_levels",
+        levels.nbytes + whole,
+        True,
+        lambda: picture_from_levels(levels, out=out, stream=stream),
+    )
+    shift = room.zeros(SHIFT_SHAPE, np.float32)
+    yield Case(
+        "shift_colours",
+        2 * whole,
+        True,
+        lambda: shift_colours(image, shift, out=out, stream=stream),
+    )
+    tensor, bad = room.floats(3, rows, columns), room.zeros((1,), np.uint32)
+    yield Case(
+        "levels_from_planes",
+        tensor.nbytes + levels.nbytes,
+        True,
+        lambda: levels_from_planes(tensor, scale, out=levels, num_bad=bad, stream=stream),
+    )
+
+
+def _face_cases(room: _Room, size: Size, stream: Stream | None) -> Iterator[Case]:
+    rows, columns = size
+    front, back = room.bytes_(rows, columns, 3), room.bytes_(rows, columns, 3)
+    mask, out = room.bytes_(rows, columns), room.zeros((rows, columns, 3), np.uint8)
+    grey = grey_pyramid_size(rows, columns)
+    old, now = room.bytes_(grey), room.bytes_(grey)
+    flow, opposite = (room.zeros((rows, columns, 2), np.float32) for _ in range(2))
+    scratch = room.zeros((flow_scratch_size(rows, columns),), np.float32)
+    yield Case(
+        "grey_pyramid",
+        front.nbytes + grey,
+        False,
+        lambda: grey_pyramid(front, out=now, stream=stream),
+    )
+    yield Case(
+        "measure_flow",
+        2 * grey + flow.nbytes,
+        False,
+        lambda: measure_flow(old, now, scratch=scratch, out=flow, stream=stream),
+    )
+    trust = room.zeros((rows, columns), np.float32)
+    before, after = (one[: rows * columns].reshape(rows, columns) for one in (old, now))
+    yield Case(
+        "flow_confidence",
+        2 * rows * columns + 2 * flow.nbytes + trust.nbytes,
+        False,
+        lambda: flow_confidence(
+            before,
+            after,
+            flow,
+            opposite,
+            tolerance_px=1.0,
+            noise=3.0,
+            contrast=16.0,
+            out=trust,
+            stream=stream,
+        ),
+    )
+    memory, current = (room.floats(rows, columns, 3, scale=255.0) for _ in range(2))
+    fused, where = room.zeros((rows, columns, 3), np.float32), room.floats(rows, columns, 2)
+    work = room.zeros((blend_scratch_size(rows, columns, 3),), np.float32)
+    yield Case(
+        "memory_blend",
+        3 * memory.nbytes + where.nbytes + trust.nbytes,
+        False,
+        lambda: memory_blend(
+            memory,
+            current,
+            where,
+            trust,
+            (0.7, 0.75, 0.8),
+            limit=40.0,
+            scratch=work,
+            out=fused,
+            stream=stream,
+        ),
+    )
+    bands = room.zeros((multiband_scratch_size(rows, columns),), np.float32)
+    yield Case(
+        "multiband_blend",
+        3 * front.nbytes + mask.nbytes,
+        False,
+        lambda: multiband_blend(front, back, mask, scratch=bands, out=out, stream=stream),
+    )
+    counts, shift = room.zeros(COUNTS_SHAPE, np.uint32), room.zeros(SHIFT_SHAPE, np.float32)
+    yield Case(
+        "find_colour_shift",
+        2 * front.nbytes + mask.nbytes,
+        False,
+        lambda: find_colour_shift(
+            front, back, mask, how="ranks", counts=counts, shift=shift, stream=stream
+        ),
+    )
+    sums, soft = room.zeros((rows, columns), np.int32), room.zeros((rows, columns), np.uint8)
+    yield Case(
+        "feather",
+        2 * mask.nbytes,
+        False,
+        lambda: feather(mask, min(16, rows // 4), scratch=sums, out=soft, stream=stream),
+    )
