@@ -1,0 +1,207 @@
+"""What FuseNet is shown of a face: the drawn one and the target's context, on one aligned crop.
+
+The engine and the training tool both fill the network's inputs here, so that it meets in the
+engine what it was trained on.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cuda_kernels.warp import warp
+from realtime.frame import Image, Layer, Occluder, Points
+from realtime.geometry import Matrix, apply, compose, fit_head, invert
+from realtime.small_copy import placed
+
+_SIDE, _DOWN = 3.8, 0.6
+"""Side of the crop, and how far its middle lies below that of the head's rigid points, in radii
+of the head (the unit of ``geometry.fit_head``). Landmarks of open mouths and turned heads reach
+from 1.0 above to 2.3 below those points and 1.7 to a side, so a face about 100 of 160 pixels wide
+lies inside with some of its surroundings."""
+
+_STEADY = 1 / 256
+"""A crop whose corners would move by less than this share of its side stays where it was."""
+
+_CELL_PX = 8
+"""Pixels over which the target is averaged where its own face must not show."""
+
+_SPREAD = 0.075
+"""Standard deviation of the low-pass, in sides of the crop: an eighth of a face's width."""
+
+_GROUND = np.float32(1e-3)
+"""Weight of what is no skin in the low-pass, so that it is defined where there is none at all."""
+
+_SOLID = 8.0
+"""The render is there in full where it covers an eighth or more."""
+
+
+@dataclass(frozen=True, slots=True)
+class FusenetInputs:
+    """The four pictures that describe one face in one frame; C-contiguous, all of one side S.
+
+    Attributes:
+        render: ``(1, 3, S, S) f32 RGB`` 0..1, the drawn face, in the colours it was drawn with up
+            to its rim; 0 where there is none.
+        validity: ``(1, 1, S, S) f32`` 0..1, how far it covers the target: soft at the rim, 0 in
+            openings. What stands in front makes no difference to it.
+        context: ``(1, 3, S, S) f32 RGB`` 0..1, the target: sharp where ``keep`` is 1; where it is
+            0 only the low-pass of the skin that is seen under the drawn face, which says light
+            and tone, and nothing of whose face it is.
+        keep: ``(1, 1, S, S) f32`` 0..1, where the target stays: outside of the drawn face, in its
+            openings, and where something stands in front; ``max(1 - validity, occluder)``.
+    """
+
+    render: NDArray[np.float32]
+    validity: NDArray[np.float32]
+    context: NDArray[np.float32]
+    keep: NDArray[np.float32]
+
+    @classmethod
+    def empty(cls, side_px: int) -> Self:
+        """Buffers for a network of this side, without meaningful contents.
+
+        Args:
+            side_px: a multiple of eight.
+
+        Raises:
+            ValueError: it is none.
+        """
+        if side_px <= 0 or side_px % _CELL_PX:
+            raise ValueError(
+                f"FusenetInputs: the side must be a multiple of {_CELL_PX} pixels, got {side_px}."
+            )
+        square = (side_px, side_px)
+        colours, planes = (1, 3, *square), (1, 1, *square)
+        return cls(*(np.empty(shape, np.float32) for shape in (colours, planes) * 2))
+
+    @property
+    def side_px(self) -> int:
+        """Side of the crop."""
+        return int(self.render.shape[-1])
+
+    @property
+    def named(self) -> dict[str, NDArray[np.float32]]:
+        """The four by the names of the network's inputs."""
+        return {
+            "render": self.render,
+            "validity": self.validity,
+            "context": self.context,
+            "keep": self.keep,
+        }
+
+
+def head_crop(landmarks: Points, side_px: int, before: Matrix | None = None) -> Matrix:
+    """The square crop of a head, upright in it and always of the same size.
+
+    It follows a similarity of the rigid points alone, so an open mouth does not change it, and
+    stays exactly where it was while the head moves by less than half a pixel of it: what stands
+    still is sampled alike in every frame.
+
+    Args:
+        landmarks: ``(468, 3) f32`` image pixels, of the target.
+        side_px: side of the crop.
+        before: the crop of the frame before, of the same side; None for a new face.
+
+    Returns:
+        ``(2, 3) f64`` crop_from_image.
+    """
+    head = fit_head(landmarks)
+    # Where the head's own down and the middle of the crop are seen.
+    down = head.rotation[:2, 1]
+    down = down / max(math.hypot(*down.tolist()), 1e-6)
+    scale = side_px / (_SIDE * head.scale)
+    across = np.array([down[1], -down[0]])
+    turn = scale * np.stack([across, down])
+    middle = head.shift[:2] + _DOWN * head.scale * down
+    crop_from_image = np.column_stack([turn, (side_px - 1) / 2 - turn @ middle])
+    if before is not None:
+        ends = (0.0, side_px - 1.0)
+        corners = np.array([(x, y) for x in ends for y in ends])
+        moved = apply(compose(before, invert(crop_from_image)), corners) - corners
+        if np.hypot(*moved.T).max() < _STEADY * side_px:
+            return before
+    return crop_from_image
+
+
+def fill_inputs(
+    picture: Image,
+    layer: Layer,
+    occluder: Occluder | None,
+    crop_from_image: Matrix,
+    *,
+    out: FusenetInputs,
+) -> None:
+    """Builds the network's inputs of one face.
+
+    For training call it on a portrait and a mesh render of somebody on its landmarks:
+    ``crop = head_crop(landmarks, side_px)``, then this with ``out = FusenetInputs.empty(side_px)``.
+    The truth on the same crop is ``warp(portrait, crop, out=...)``.
+
+    Args:
+        picture: ``(H, W, 3) u8 BGR``, the target; beyond it its edge is repeated.
+        layer: the drawn face, as the swap stage leaves it.
+        occluder: what stands in front of the face; None for nothing.
+        crop_from_image: ``(2, 3)``, from ``head_crop``.
+        out: written.
+    """
+    side = out.side_px
+    target, drawn = (np.empty((side, side, 3), np.uint8) for _ in range(2))
+    warp(picture, crop_from_image, out=target)
+    crop_from_layer = compose(crop_from_image, invert(layer.crop_from_image))
+    warp(layer.face, crop_from_layer, out=drawn)
+    covered = _coverage(layer, crop_from_layer, side)
+    keep = cv2.bitwise_not(covered)
+    if occluder is not None:
+        keep = cv2.max(keep, placed(occluder, crop_from_image, (side, side)))
+    kept = np.asarray(keep, np.uint8)
+    solid = cv2.addWeighted(covered, _SOLID, covered, 0.0, 0.0)
+    drawn = np.asarray(cv2.multiply(drawn, cv2.merge([solid] * 3), scale=1 / 255), np.uint8)
+    low = _low_pass(target, np.asarray(cv2.bitwise_not(kept), np.uint8))
+    np.multiply(covered, np.float32(1 / 255), out=out.validity[0, 0])
+    np.multiply(kept, np.float32(1 / 255), out=out.keep[0, 0])
+    shown = cv2.blendLinear(target, low, out.keep[0, 0], np.float32(1.0) - out.keep[0, 0])
+    to_planes(drawn, out=out.render[0])
+    to_planes(np.asarray(shown, np.uint8), out=out.context[0])
+
+
+def to_planes(picture: Image, *, out: NDArray[np.float32]) -> None:
+    """Writes a picture ``(h, w, 3) u8 BGR`` as ``(3, h, w) f32 RGB`` 0..1."""
+    for number, plane in enumerate(cv2.split(picture)):
+        np.multiply(plane, np.float32(1 / 255), out=out[2 - number])
+
+
+def _coverage(layer: Layer, crop_from_layer: Matrix, side_px: int) -> NDArray[np.uint8]:
+    """How far a layer covers each pixel of the crop, ``(S, S) u8``; nothing beside the layer."""
+    covered = np.empty((side_px, side_px, 1), np.uint8)
+    warp(layer.alpha[..., None], crop_from_layer, out=covered)
+    height, width = layer.alpha.shape
+    ends = [(-0.5, -0.5), (width - 0.5, -0.5), (width - 0.5, height - 0.5), (-0.5, height - 0.5)]
+    corners = np.round(apply(crop_from_layer, ends)).astype(np.int32)
+    inside = np.zeros((side_px, side_px), np.uint8)
+    cv2.fillConvexPoly(inside, corners, (255,))
+    return np.asarray(cv2.min(covered[..., 0], inside), np.uint8)
+
+
+def _low_pass(target: Image, weight: NDArray[np.uint8]) -> Image:
+    """The target's colours where the weight is, smoothed so far that no face can be told.
+
+    Normalised convolution (Knutsson and Westin 1993): hair and background beside the face, and
+    what stands before it, do not run into it.
+
+    Args:
+        target: ``(S, S, 3) u8``.
+        weight: ``(S, S) u8``.
+    """
+    side = target.shape[0]
+    cells = (side // _CELL_PX, side // _CELL_PX)
+    colours = cv2.resize(target, cells, interpolation=cv2.INTER_AREA).astype(np.float32)
+    counts = cv2.resize(weight, cells, interpolation=cv2.INTER_AREA) * np.float32(1 / 255) + _GROUND
+    sigma = _SPREAD * cells[0]
+    above = cv2.GaussianBlur(colours * counts[..., None], (0, 0), sigma)
+    below = cv2.GaussianBlur(counts, (0, 0), sigma)
+    level = np.rint(above / below[..., None]).astype(np.uint8)
+    return np.asarray(cv2.resize(level, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
