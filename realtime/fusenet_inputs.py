@@ -149,17 +149,13 @@ def fill_inputs(
         out: written.
     """
     side = out.side_px
-    target, drawn = (np.empty((side, side, 3), np.uint8) for _ in range(2))
+    target = np.empty((side, side, 3), np.uint8)
     warp(picture, crop_from_image, out=target)
-    crop_from_layer = compose(crop_from_image, invert(layer.crop_from_image))
-    warp(layer.face, crop_from_layer, out=drawn)
-    covered = _coverage(layer, crop_from_layer, side)
+    drawn, covered = _drawn(layer, compose(crop_from_image, invert(layer.crop_from_image)), side)
     keep = cv2.bitwise_not(covered)
     if occluder is not None:
         keep = cv2.max(keep, placed(occluder, crop_from_image, (side, side)))
     kept = np.asarray(keep, np.uint8)
-    solid = cv2.addWeighted(covered, _SOLID, covered, 0.0, 0.0)
-    drawn = np.asarray(cv2.multiply(drawn, cv2.merge([solid] * 3), scale=1 / 255), np.uint8)
     low = _low_pass(target, np.asarray(cv2.bitwise_not(kept), np.uint8))
     np.multiply(covered, np.float32(1 / 255), out=out.validity[0, 0])
     np.multiply(kept, np.float32(1 / 255), out=out.keep[0, 0])
@@ -174,16 +170,35 @@ def to_planes(picture: Image, *, out: NDArray[np.float32]) -> None:
         np.multiply(plane, np.float32(1 / 255), out=out[2 - number])
 
 
-def _coverage(layer: Layer, crop_from_layer: Matrix, side_px: int) -> NDArray[np.uint8]:
-    """How far a layer covers each pixel of the crop, ``(S, S) u8``; nothing beside the layer."""
-    covered = np.empty((side_px, side_px, 1), np.uint8)
-    warp(layer.alpha[..., None], crop_from_layer, out=covered)
+def _drawn(layer: Layer, crop_from_layer: Matrix, side_px: int) -> tuple[Image, NDArray[np.uint8]]:
+    """A layer on the crop: its colours where there are any, and how far it covers.
+
+    Returns:
+        ``(S, S, 3) u8`` and ``(S, S) u8``, both 0 beside the layer.
+    """
     height, width = layer.alpha.shape
     ends = [(-0.5, -0.5), (width - 0.5, -0.5), (width - 0.5, height - 0.5), (-0.5, height - 0.5)]
-    corners = np.round(apply(crop_from_layer, ends)).astype(np.int32)
-    inside = np.zeros((side_px, side_px), np.uint8)
-    cv2.fillConvexPoly(inside, corners, (255,))
-    return np.asarray(cv2.min(covered[..., 0], inside), np.uint8)
+    corners = apply(crop_from_layer, ends)
+    left, top = np.clip(np.floor(corners.min(axis=0)), 0, side_px - 1).astype(int).tolist()
+    right, bottom = np.clip(np.ceil(corners.max(axis=0)) + 1, 1, side_px).astype(int).tolist()
+    drawn = np.zeros((side_px, side_px, 3), np.uint8)
+    covered = np.zeros((side_px, side_px), np.uint8)
+    # One sampling of four planes takes half the time of one of three and one of one.
+    four = cv2.cvtColor(layer.face, cv2.COLOR_BGR2BGRA)
+    cv2.insertChannel(layer.alpha, four, 3)
+    part = np.empty((bottom - top, right - left, 4), np.uint8)
+    part_from_layer = crop_from_layer - np.array([[0.0, 0.0, left], [0.0, 0.0, top]])
+    warp(np.asarray(four, np.uint8), part_from_layer, out=part)
+    # The layer's edge is repeated around it, which is not to be seen.
+    inside = np.zeros(part.shape[:2], np.uint8)
+    cv2.fillConvexPoly(inside, np.round(corners - (left, top)).astype(np.int32), (255,))
+    alpha = cv2.min(cv2.extractChannel(part, 3), inside)
+    solid = cv2.addWeighted(alpha, _SOLID, alpha, 0.0, 0.0)
+    colours = cv2.cvtColor(part, cv2.COLOR_BGRA2BGR)
+    region = (slice(top, bottom), slice(left, right))
+    drawn[region] = cv2.multiply(colours, cv2.merge([solid] * 3), scale=1 / 255)
+    covered[region] = alpha
+    return drawn, covered
 
 
 def _low_pass(target: Image, weight: NDArray[np.uint8]) -> Image:
@@ -204,4 +219,4 @@ def _low_pass(target: Image, weight: NDArray[np.uint8]) -> Image:
     above = cv2.GaussianBlur(colours * counts[..., None], (0, 0), sigma)
     below = cv2.GaussianBlur(counts, (0, 0), sigma)
     level = np.rint(above / below[..., None]).astype(np.uint8)
-    return np.asarray(cv2.resize(level, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
+    return np.asarray(cv2.resize(level, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
