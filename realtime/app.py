@@ -39,6 +39,7 @@ from realtime.metrics import Json
 from realtime.pipeline import Pipeline, Plan, Report
 from realtime.provenance.run_record import RunRecord, draw_session
 from realtime.provenance.seal import Seal
+from realtime.refiners import open_refiner, refines
 from realtime.restorers import open_restorers
 from realtime.signals import StopSignals
 from realtime.sinks.detached import Detached
@@ -63,6 +64,7 @@ from realtime.stages.guard import Guard
 from realtime.stages.mark import Mark
 from realtime.stages.match import Match
 from realtime.stages.occlude import Occlude
+from realtime.stages.refine import Refine
 from realtime.stages.restore import OFF, Restore
 from realtime.stages.switch import Switch
 from realtime.stages.track import Track
@@ -165,10 +167,16 @@ def build_plan(
     open_finder = finder_opener(config, library, open_session)
     connections = library.path(CONNECTIONS).read_text(encoding="utf-8")
     switch = Switch(open_swapper(job.people, config, library, connections))
+    refine = None
+    if refines(config) or on_control is not None:
+        opener = partial(open_refiner, config, library)
+        refine = Refine(config.refine, opener, on=refines(config))
     chooser = open_chooser(job.maps, config, library, has_default=job.faces is not None)
     if on_control is not None:
         allow = partial(allow_faces, job.content_check)
-        on_control(SwapControl(switch, job.people, config, library, connections, allow, seal))
+        on_control(
+            SwapControl(switch, refine, job.people, config, library, connections, allow, seal)
+        )
     session = draw_session() if record is None else record.session
     finding = (
         *content_checks(job),
@@ -183,7 +191,7 @@ def build_plan(
         source=build_source(job, config, library, open_session),
         lanes=spread(
             finding,
-            build_swapping(config, library, switch),
+            build_swapping(config, library, switch, refine),
             num_lanes(config, live=live),
             moments,
         ),
@@ -233,11 +241,16 @@ def build_masking(config: Config, library: ModelLibrary) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def build_swapping(config: Config, library: ModelLibrary, swap: Stage) -> tuple[Stage, ...]:
+def build_swapping(
+    config: Config, library: ModelLibrary, swap: Stage, refine: Refine | None = None
+) -> tuple[Stage, ...]:
     """The stages that make another picture of it."""
-    stages: list[Stage] = [swap, Match(config.match), Blend(config.composite)]
+    stages: list[Stage] = [swap, Match(config.match)]
+    if refine is not None:
+        stages.append(refine)
+    stages.append(Blend(config.composite))
     if config.fuse.enabled and config.fuse.memory.enabled:
-        stages.append(Fuse(config.fuse.memory))
+        stages.append(Fuse(config.fuse.memory, joined_share=config.refine.fuse_share))
     if config.restore.model != OFF:
         stages.append(Restore(config.restore, partial(open_restorers, config, library)))
     return (*stages, Composite())

@@ -12,7 +12,9 @@ from realtime.errors import UsageError
 from realtime.job import FaceChoice
 from realtime.marking import has_built_in, kinds_of
 from realtime.provenance.seal import Seal
+from realtime.refiners import refines
 from realtime.stages.neural_swap import NeuralSwap
+from realtime.stages.refine import Refine
 from realtime.stages.switch import Switch
 from realtime.swappers import Likeness, make_swapper, needed_models, read_faces
 
@@ -32,6 +34,7 @@ class SwapControl:
     def __init__(
         self,
         switch: Switch,
+        refine: Refine | None,
         people: Sequence[Sequence[FaceChoice]],
         config: Config,
         library: ModelLibrary,
@@ -43,6 +46,7 @@ class SwapControl:
 
         Args:
             switch: the place of the swap stage.
+            refine: the stage of FuseNet; None where there is none.
             people: pictures of everybody who goes in now.
             config: names the swapper.
             library: has its networks.
@@ -52,6 +56,7 @@ class SwapControl:
                 nothing says so.
         """
         self._switch = switch
+        self._refine = refine
         self._people = tuple(tuple(pictures) for pictures in people)
         self._config = config
         self._library = library
@@ -102,7 +107,7 @@ class SwapControl:
         """Draws with another network, or with none, from the next frame on.
 
         Args:
-            name: ``mesh``, or a swapping network of the library.
+            name: ``mesh``, ``fusenet``, or a swapping network of the library.
 
         Raises:
             ConfigError: there is no such swapper.
@@ -125,7 +130,12 @@ class SwapControl:
 
     def _change(self, people: tuple[tuple[FaceChoice, ...], ...], config: Config) -> None:
         stage = make_swapper(self._read(people, config), config, self._library, self._connections)
+        # What can fail comes first, so that all stays as it was then.
+        if self._refine is not None and refines(config):
+            self._refine.load()
         self._switch.replace(stage)
+        if self._refine is not None:
+            self._refine.turn(refines(config))
         self._people, self._config = people, config
 
     def _read(self, people: tuple[tuple[FaceChoice, ...], ...], config: Config) -> Likeness:

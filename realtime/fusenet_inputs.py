@@ -5,7 +5,8 @@ engine what it was trained on.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Self
 
 import cv2
@@ -83,15 +84,10 @@ class FusenetInputs:
         """Side of the crop."""
         return int(self.render.shape[-1])
 
-    @property
-    def named(self) -> dict[str, NDArray[np.float32]]:
-        """The four by the names of the network's inputs."""
-        return {
-            "render": self.render,
-            "validity": self.validity,
-            "context": self.context,
-            "keep": self.keep,
-        }
+    @classmethod
+    def of(cls, tensors: Mapping[str, NDArray[np.float32]]) -> Self:
+        """The four among a network's inputs, which are named as the attributes."""
+        return cls(*(tensors[field.name] for field in fields(cls)))
 
 
 def head_crop(landmarks: Points, side_px: int, before: Matrix | None = None) -> Matrix:

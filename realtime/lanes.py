@@ -4,6 +4,7 @@ import os
 
 from realtime.config import Config
 from realtime.contact_sheet import Moments
+from realtime.refiners import refines
 from realtime.stage import Stage
 
 
@@ -20,7 +21,10 @@ def num_lanes(config: Config, *, live: bool) -> int:
         return 1
     if live:
         period_ms = 1000 / config.camera.rate_hz
-        return 2 if period_ms < config.pipeline.serial_ms else 1
+        serial_ms = config.pipeline.serial_ms
+        if refines(config):
+            serial_ms += config.refine.serial_ms
+        return 2 if period_ms < serial_ms else 1
     return 2
 
 
