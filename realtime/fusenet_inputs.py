@@ -209,10 +209,14 @@ def _low_pass(target: Image, weight: NDArray[np.uint8]) -> Image:
     """
     side = target.shape[0]
     cells = (side // _CELL_PX, side // _CELL_PX)
-    colours = cv2.resize(target, cells, interpolation=cv2.INTER_AREA).astype(np.float32)
-    counts = cv2.resize(weight, cells, interpolation=cv2.INTER_AREA) * np.float32(1 / 255) + _GROUND
+    # At its rim a face is half hair.
+    inner = cv2.addWeighted(weight, 2.0, weight, 0.0, -255.0)
+    skin = cv2.multiply(target, cv2.merge([inner] * 3), scale=1 / 255, dtype=cv2.CV_32F)
+    skin = cv2.resize(skin, cells, interpolation=cv2.INTER_AREA)
+    count = cv2.resize(inner, cells, interpolation=cv2.INTER_AREA) * np.float32(1 / 255)
+    ground = cv2.resize(target, cells, interpolation=cv2.INTER_AREA) * _GROUND
     sigma = _SPREAD * cells[0]
-    above = cv2.GaussianBlur(colours * counts[..., None], (0, 0), sigma)
-    below = cv2.GaussianBlur(counts, (0, 0), sigma)
+    above = cv2.GaussianBlur(skin + ground, (0, 0), sigma)
+    below = cv2.GaussianBlur(count + _GROUND, (0, 0), sigma)
     level = np.rint(above / below[..., None]).astype(np.uint8)
     return np.asarray(cv2.resize(level, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
