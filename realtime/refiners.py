@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 
 from engines.errors import ModelError
 from engines.families.fuser import Fuser
-from engines.families.specs import FuserFamily
+from engines.families.specs import Family, FuserFamily
 from engines.models.library import ModelLibrary
 from realtime.config import Config
 from realtime.errors import ConfigError
@@ -45,10 +45,11 @@ def needed_refiners(config: Config, library: ModelLibrary) -> tuple[str, ...]:
                 "Use --swapper mesh, or train them with tools/train_fusenet.py and import them: "
                 f"rt-swap models import {name}.onnx --family fusenet"
             )
-        near = difflib.get_close_matches(name, (*OWN, *known), n=1)
+        alike = [one for one in known if isinstance(_family(one, library), FuserFamily)]
+        near = difflib.get_close_matches(name, (*OWN, *alike), n=1)
         hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(OWN)}."
         raise ConfigError(_KEY, f"must be a network like FuseNet, got {name!r}. {hint}")
-    family = library.families.get(library.describe(name).entry.family)
+    family = _family(name, library)
     if not isinstance(family, FuserFamily):
         what = f", a {family.role}" if family else ""
         raise ConfigError(
@@ -56,6 +57,11 @@ def needed_refiners(config: Config, library: ModelLibrary) -> tuple[str, ...]:
             f"must be a network like FuseNet, got {name!r}{what}. There are: {', '.join(OWN)}.",
         )
     return (name,)
+
+
+def _family(name: str, library: ModelLibrary) -> Family | None:
+    """What a network expects; None for one of a family that cannot be chosen."""
+    return library.families.get(library.describe(name).entry.family)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from realtime.ladder import QualityLadder
 from realtime.latent_memory import LatentMemory
 from realtime.memory import Memory
 from realtime.metrics import Json
+from realtime.stages.blend import bounded
 from realtime.tracks import GAP_NS, of_present
 
 _COUNTED = ("refined", "remembered", "too_many")
@@ -188,6 +189,8 @@ class Refine:
     def _refined(self, fuser: Fuser, face: Face, layer: Layer, frame: Frame) -> Layer:
         """One face's layer after the network."""
         track = self._track(face, layer, frame.media_ns)
+        if not layer.lit:
+            layer = bounded(face, layer)
         tensors = fuser.inputs
         inputs = FusenetInputs.of(tensors)
         crop = head_crop(face.landmarks, fuser.side_px, track.memory.crop_from_image)

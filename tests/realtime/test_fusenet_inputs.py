@@ -16,15 +16,11 @@ SIDE = 64
 ONE_LEVEL = 1.001 / 255
 
 
-def _portrait():
-    spec = util.spec_from_file_location("portrait", Path(__file__).with_name("portrait.py"))
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+_SPEC = util.spec_from_file_location("portrait", Path(__file__).with_name("portrait.py"))
+portrait = util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(portrait)
 
-
-neutral_landmarks = _portrait().neutral_landmarks
-HEAD = neutral_landmarks()
+HEAD = portrait.neutral_landmarks()
 
 
 def turned(landmarks, degrees, *, scale=1.0, shift=(0.0, 0.0)):

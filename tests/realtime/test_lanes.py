@@ -32,6 +32,27 @@ def test_lanes_follow_from_the_input_the_rate_and_the_cores(
     assert num_lanes(config, live=live) == expected
 
 
+@pytest.mark.parametrize(
+    ("flags", "settings", "rate_hz", "expected"),
+    [
+        ({"swapper": "fusenet"}, [], 30, 2),
+        ({"refine.enabled": True}, [], 30, 2),
+        ({"swapper": "fusenet"}, [], 25, 1),
+        ({"swapper": "fusenet"}, ["refine.serial_ms=5"], 30, 1),
+    ],
+)
+def test_fusenet_takes_a_lane_of_its_own_where_its_time_would_be_missing(
+    flags: dict[str, object],
+    settings: list[str],
+    rate_hz: int,
+    expected: int,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    config = load_config(settings=[*settings, f"camera.rate_hz={rate_hz}"], flags=flags)
+    assert num_lanes(config, live=True) == expected
+
+
 def test_stages_keep_their_order_whatever_the_lanes():
     finding = tuple(Tap(name, lambda frame: None) for name in ("track", "align"))
     swapping = tuple(Tap(name, lambda frame: None) for name in ("swap", "mark"))
