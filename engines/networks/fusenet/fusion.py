@@ -6,21 +6,21 @@ import torch
 from torch import Tensor, nn
 
 WINDOW = 4
-"""Side of a window in cells. The memory was moved along the flow, so what belongs together is near."""
+"""Side of a window in cells. The memory was moved along the flow, so it need not look far."""
 
 _STAY = 3.0
 """How far attention prefers a cell's own place at first."""
 
-_GATE_BIAS = 0.0
+_LITTLE = 1e-3
 
 
 class Fusion(nn.Module):  # type: ignore[misc]
     """Blends features with remembered ones of the same place.
 
-    Within windows of 4 x 4 cells each cell of the frame looks for itself in the memory (Swin, Liu et
-    al. 2021, arXiv 2103.14030, without the shift). What it finds takes part as a gate allows, in the
-    manner of a gated recurrent unit (Cho et al. 2014, arXiv 1406.1078), times the confidence: where
-    that is zero the memory has exactly no influence.
+    Within windows of 4 x 4 cells each cell of the frame looks for itself in the memory (Swin, Liu
+    et al. 2021, arXiv 2103.14030, without the shift). What it finds takes part as a gate allows, in
+    the manner of a gated recurrent unit (Cho et al. 2014, arXiv 1406.1078), times the confidence:
+    where that is zero the memory has exactly no influence.
 
     Args:
         channels: of the features and of the memory.
@@ -36,7 +36,7 @@ class Fusion(nn.Module):  # type: ignore[misc]
         self.place = nn.Parameter(_STAY * torch.eye(WINDOW * WINDOW))
         self.scale = 1 / math.sqrt(keys)
         nn.init.zeros_(self.gate.weight)
-        nn.init.constant_(self.gate.bias, _GATE_BIAS)
+        nn.init.zeros_(self.gate.bias)
 
     def forward(self, features: Tensor, memory: Tensor, confidence: Tensor) -> Tensor:
         """Fuses ``(N, C, H, W)`` with a memory of the same shape.
@@ -61,9 +61,6 @@ class Fusion(nn.Module):  # type: ignore[misc]
         found, share = out_of_windows(found, height, width), out_of_windows(share, height, width)
         gate = torch.sigmoid(self.gate(torch.cat([features, (found - features).abs()], 1)))
         return features + gate * (share * confidence) * (found - features)
-
-
-_LITTLE = 1e-3
 
 
 def into_windows(features: Tensor) -> Tensor:

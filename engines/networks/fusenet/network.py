@@ -200,12 +200,22 @@ def build(kind: str) -> FuseNet:
     return FuseNet(SHAPES[kind])
 
 
-def no_memory(shape: Shape, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The memories and the confidence of the first frame, for a batch."""
+def no_memory(
+    shape: Shape, count: int, size_px: int | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The memories and the confidence of the first frame.
+
+    Args:
+        shape: of the network.
+        count: of faces.
+        size_px: side of their pictures, a multiple of 32; None for the network's own.
+    """
+    side = size_px or shape.size_px
+    quarter, eighth = (side // 4, side // 4), (side // 8, side // 8)
     return (
-        torch.zeros(count, *shape.memory_4),
-        torch.zeros(count, *shape.memory_8),
-        torch.zeros(count, 1, *shape.memory_4[1:]),
+        torch.zeros(count, shape.memory_4[0], *quarter),
+        torch.zeros(count, shape.memory_8[0], *eighth),
+        torch.zeros(count, 1, *quarter),
     )
 
 
