@@ -16,7 +16,8 @@ _NONE, _FULL = 0.25, 0.5
 there counts for nothing, and from which in full."""
 
 _REACH_PX = 5
-"""Side of the neighbourhood over which it is carried on to where it does not count."""
+"""Side of the neighbourhood over which it is carried on to where it does not count, at half the
+size."""
 
 _GROUND = np.float32(1e-4)
 """Weight beyond which nothing is carried."""
@@ -53,7 +54,7 @@ def refined(
     four = _enlarged(changes, layer_from_crop, (width, height))
     added = cv2.cvtColor(four, cv2.COLOR_BGRA2BGR)
     face = cv2.add(layer.face, added, dtype=cv2.CV_8U)
-    share = cv2.extractChannel(four, 3)
+    share = cv2.extractChannel(four, 3) + np.float32(255.0)
     alpha = cv2.multiply(layer.alpha, share, scale=1 / 255, dtype=cv2.CV_8U)
     return replace(
         layer, face=np.asarray(face, np.uint8), alpha=np.asarray(alpha, np.uint8), joined=True
@@ -63,26 +64,30 @@ def refined(
 def _changes(
     inputs: FusenetInputs, image: NDArray[np.float32], blend: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """What is added to blue, green and red, and the share of the coverage that stays.
+    """What is added to blue, green and red, and what is taken from the coverage.
 
     Normalised convolution (Knutsson and Westin 1993) from where the drawn face is seen.
 
     Returns:
-        ``(S, S, 4) f32`` levels, each 0..255 or the difference of two such; beside the face 0 and
-        for the share 255.
+        ``(S, S, 4) f32`` levels: what is added to each colour, -255..255, and what is taken from a
+        share of 255, -255..0; beside the face nothing.
     """
     seen = np.float32(1.0) - inputs.keep[0, 0]
     red, green, blue = image - inputs.render[0]
     share = np.minimum(blend / np.maximum(seen, _GROUND), np.float32(1.0))
-    # One less than whole: what is carried on beside the face fades to no change at all.
+    # One less than whole: what is carried on beyond the face fades to no change at all.
     known = cv2.merge([blue, green, red, np.asarray(share - np.float32(1.0))])
     weight = np.clip((seen - _NONE) * np.float32(1 / (_FULL - _NONE)), 0.0, 1.0)
-    above = cv2.multiply(known, cv2.merge([weight] * 4))
-    size = (_REACH_PX, _REACH_PX)
-    below = cv2.blur(weight, size) + _GROUND
-    around = cv2.divide(cv2.blur(above, size), cv2.merge([below] * 4))
-    changes = cv2.multiply(cv2.blendLinear(known, around, weight, 1.0 - weight), 255.0)
-    return np.asarray(changes + np.array([0.0, 0.0, 0.0, 255.0], np.float32), np.float32)
+    size = (weight.shape[1], weight.shape[0])
+    half, reach = (size[0] // 2, size[1] // 2), (_REACH_PX, _REACH_PX)
+    above, below = (
+        cv2.blur(cv2.resize(values, half, interpolation=cv2.INTER_AREA), reach)
+        for values in (cv2.multiply(known, cv2.merge([weight] * 4)), weight)
+    )
+    around = cv2.divide(above, cv2.merge([below + _GROUND] * 4))
+    around = cv2.resize(around, size, interpolation=cv2.INTER_LINEAR)
+    changes = cv2.blendLinear(known, around, weight, 1.0 - weight)
+    return np.asarray(cv2.addWeighted(changes, 255.0, changes, 0.0, 0.0), np.float32)
 
 
 def _enlarged(

@@ -88,15 +88,20 @@ class LatentMemory:
             for name in (*MEMORIES, "confidence"):
                 out[name].fill(0.0)
             return False
+        confidence = out["confidence"][0, 0]
+        height, width = confidence.shape
+        flow, confidence[...] = feature_flow(
+            motion, crop_from_image, state.crop_from_image, crop_px, (height, width)
+        )
         for name in MEMORIES:
             planes = out[name][0]
-            size = (planes.shape[1], planes.shape[2])
-            moved, trust = feature_flow(
-                motion, crop_from_image, state.crop_from_image, crop_px, size
-            )
-            np.copyto(planes, _moved(state.maps[name], moved).transpose(2, 0, 1))
-            if out["confidence"].shape[2:] == size:
-                out["confidence"][0, 0] = trust
+            own = flow
+            if planes.shape[1:] != (height, width):
+                # The mean over the pixels under each coarser one, in its own, larger pixels.
+                size = (planes.shape[2], planes.shape[1])
+                coarse = cv2.resize(flow, size, interpolation=cv2.INTER_AREA)
+                own = np.asarray(coarse * np.float32(size[0] / width), np.float32)
+            np.copyto(planes, _moved(state.maps[name], own).transpose(2, 0, 1))
         return True
 
 
