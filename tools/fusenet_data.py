@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from cuda_kernels.warp import warp
 from engines.models.face_finder import open_face_finder
 from engines.models.library import ModelLibrary
-from realtime.app import CONNECTIONS
 from realtime.config import load_config
 from realtime.errors import MediaError
 from realtime.frame import Face, Frame, Image, Layer, PictureSpec, Points
@@ -29,6 +28,7 @@ from realtime.fusenet_inputs import head_crop
 from realtime.geometry import Matrix, apply, fit_head, head_pose, invert
 from realtime.identity import find_faces, prepare_identity
 from realtime.job import FaceChoice
+from realtime.job_models import CONNECTIONS
 from realtime.memory import Memory
 from realtime.pictures import load_picture
 from realtime.stages.swap import Identity, MeshSwap, MeshSwapConfig
@@ -66,7 +66,8 @@ class Person:
 def canvas_crop(landmarks: Points) -> Matrix:
     """The matrix ``(2, 3)`` canvas_from_image: the network's crop with a margin around it."""
     margin = (CANVAS_PX - FACE_PX) / 2
-    return head_crop(landmarks, FACE_PX) + np.array([[0, 0, margin], [0, 0, margin]])
+    shift = np.array([[0, 0, margin], [0, 0, margin]])
+    return np.asarray(head_crop(landmarks, FACE_PX) + shift, np.float64)
 
 
 def moved(landmarks: Points, canvas_from_image: Matrix) -> Points:
@@ -191,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     library, judge = ModelLibrary(), open_judge()
     for name, paths in (("test", kept_out), ("train", train)):
         parts = prepare(paths, options.others, library, judge)
-        np.savez(options.out / f"{name}.npz", **parts)
+        np.savez(options.out / f"{name}.npz", allow_pickle=False, **parts)
         print(f"{name}: {len(parts['name'])} people, {len(parts['target'])} pairs")
     return 0
 

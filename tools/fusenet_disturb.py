@@ -90,7 +90,8 @@ def with_glasses(random: Random, face: Plane, eyes: Plane) -> Plane:
     for eye in eyes:
         middle = np.round(eye + random.normal(0, 1, 2)).astype(int).tolist()
         cv2.ellipse(frame, middle, axes, 0, 0, 360, 255, thick, cv2.LINE_AA)
-    cv2.line(frame, *np.round(eyes).astype(int).tolist(), 160, thick, cv2.LINE_AA)
+    first, second = np.round(eyes).astype(int).tolist()
+    cv2.line(frame, first, second, 160, thick, cv2.LINE_AA)
     weight = cv2.GaussianBlur(frame, (0, 0), 0.8)[..., None] * np.float32(
         random.uniform(0.2, 0.8) / 255
     )
@@ -131,7 +132,7 @@ def occluder(random: Random, side: int, points: Plane) -> tuple[Plane, Plane]:
     else:
         colour = _hair(random, mask, low, high)
         soft = 0.6
-    hidden = np.asarray(cv2.GaussianBlur(mask, (0, 0), soft), np.float32) / 255
+    hidden = np.asarray(cv2.GaussianBlur(mask, (0, 0), soft) / np.float32(255), np.float32)
     grain = 1 + 0.12 * smooth(random, side, 12, 1) + 0.05 * smooth(random, side, side // 3, 1)
     return np.asarray(np.clip(colour * grain, 0, 255), np.float32), hidden
 
@@ -159,8 +160,8 @@ def _hand(random: Random, mask: NDArray[np.uint8], low: Plane, high: Plane) -> P
     for finger in range(int(random.integers(1, 5))):
         start = middle + finger * width * across + random.normal(0, 3, 2)
         end = start + along * random.uniform(30, 120)
-        ends = np.round([start, end]).astype(int).tolist()
-        cv2.line(mask, *ends, 255, round(width * random.uniform(0.8, 1.1)), cv2.LINE_AA)
+        root, tip = np.round([start, end]).astype(int).tolist()
+        cv2.line(mask, root, tip, 255, round(width * random.uniform(0.8, 1.1)), cv2.LINE_AA)
     share = random.random()
     dark, light = (np.asarray(one, np.float32) for one in _SKIN_BGR)
     return np.asarray(dark + share * (light - dark), np.float32)

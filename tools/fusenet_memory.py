@@ -24,7 +24,7 @@ from realtime.fusenet_inputs import FusenetInputs, fill_inputs, head_crop
 from tools.degrade import add_sensor_noise
 from tools.export_fusenet import WEIGHTS
 from tools.fusenet_disturb import Plane
-from tools.fusenet_pictures import Pairs
+from tools.fusenet_pairs import Pairs
 from tools.json_file import write_json
 
 NOISE = 4.0

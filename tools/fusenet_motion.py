@@ -40,10 +40,7 @@ class Course:
             at = np.asarray(at @ self.jitters[number, :, :2].T + self.jitters[number, :, 2])
         elif len(self.shifts) == 1:
             return picture
-        at = np.asarray(at + self.shifts[number], np.float32)
-        return np.asarray(
-            cv2.remap(picture, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        )
+        return _sampled(picture, at + self.shifts[number])
 
     def passed(self, picture: Plane, number: int) -> Plane:
         """What stands in front, in one frame."""
@@ -65,7 +62,7 @@ class Course:
         """``(N, 2)`` shifts of one frame at canvas pixels."""
         last = self.shifts.shape[1] - 1
         at = np.clip(np.rint(points), 0, last).astype(int)
-        return self.shifts[number][at[:, 1], at[:, 0]]
+        return np.asarray(self.shifts[number, at[:, 1], at[:, 0]])
 
     def flow(
         self, random: Random, number: int, crop: Matrix, side: int, hidden: Plane | None
@@ -88,9 +85,10 @@ class Course:
         y, x = np.mgrid[:side, :side].astype(np.float64)
         pixels = np.stack([x.ravel(), y.ravel()], axis=1)
         canvas = np.asarray(apply(invert(crop), pixels), np.float32)
-        content = canvas + _sampled(self.shifts[number], canvas)
-        earlier = content - _sampled(self.shifts[number - 1], content)
-        earlier = content - _sampled(self.shifts[number - 1], earlier)
+        now, before = self.shifts[number], self.shifts[number - 1]
+        content = canvas + _sampled(now, canvas[:, None])[:, 0]
+        earlier = content - _sampled(before, content[:, None])[:, 0]
+        earlier = content - _sampled(before, earlier[:, None])[:, 0]
         flow = (apply(crop, earlier) - pixels).reshape(side, side, 2).astype(np.float32)
         trust = np.full((cells, cells), random.uniform(0.6, 1.0), np.float32)
         if random.random() < 0.3:
@@ -141,8 +139,8 @@ def wander(random: Random, frames: int, side: int) -> Course:
     return Course.of(random, frames, side)
 
 
-def _sampled(field: Plane, at: Plane) -> Plane:
-    """``(N, 2)`` values of a field ``(C, C, 2)`` at ``(N, 2)`` canvas pixels."""
-    there = np.ascontiguousarray(at[:, None], np.float32)
-    values = cv2.remap(field, there, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(values[:, 0], np.float32)
+def _sampled(picture: Plane, at: NDArray[np.floating]) -> Plane:
+    """The values of ``(C, C, ...)`` at ``(h, w, 2)`` of its pixels."""
+    x, y = (np.ascontiguousarray(at[..., axis], np.float32) for axis in (0, 1))
+    values = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(values, np.float32)

@@ -17,7 +17,7 @@ from realtime.contact_sheet import write_picture
 from realtime.errors import SinkError
 from realtime.frame import Image
 from tools.export_fusenet import WEIGHTS
-from tools.fusenet_pictures import Pairs
+from tools.fusenet_pairs import Pairs
 from tools.fusenet_view import View, load_views
 from tools.srsn_pictures import as_picture
 

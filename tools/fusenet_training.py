@@ -11,7 +11,7 @@ from engines.networks.fusenet.network import Result, build, no_memory
 from engines.networks.srsn.losses import PatchCritic, TextureDistance, critic_loss
 from tools import fusenet_losses as losses
 from tools.fusenet_losses import Scene
-from tools.fusenet_pictures import Shots, arcface_grid
+from tools.fusenet_pairs import Shots, arcface_grid
 from tools.fusenet_recipe import Recipe
 from tools.torch_graph import TorchGraph, load_torch_graph
 from tools.training_parts import follow, load_state, rate_at, save_state
@@ -202,11 +202,8 @@ class Training:
 
 
 def _scene(given: dict[str, Tensor], number: int, own: Tensor) -> Scene:
-    planes = (
-        given[name][:, number]
-        for name in ("render", "validity", "context", "keep", "truth", "hidden")
-    )
-    return Scene(*planes, own)
+    names = ("render", "validity", "context", "keep", "truth", "hidden")
+    return Scene(**{name: given[name][:, number] for name in names}, own=own)
 
 
 def _coarse_grid(flow: Tensor, cell: int) -> Tensor:

@@ -13,7 +13,7 @@ from engines.onnxruntime import OnnxRuntimeSession
 from realtime.frame import Layer
 from realtime.fusenet_inputs import FusenetInputs, fill_inputs, head_crop, to_planes
 from tools.fusenet_disturb import Plane, levels
-from tools.fusenet_pictures import Pairs
+from tools.fusenet_pairs import Pairs
 
 
 @dataclass(frozen=True, slots=True)

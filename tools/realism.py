@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from engines.errors import ModelError
 from tools.export_fusenet import WEIGHTS
-from tools.fusenet_pictures import Pairs
+from tools.fusenet_pairs import Pairs
 from tools.fusenet_view import View, load_views
 from tools.json_file import write_json
 
@@ -93,14 +93,15 @@ def train_critic(
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-    return critic.eval()
+    critic.eval()
+    return critic
 
 
 def scores(critic: Critic, pictures: NDArray[np.float32]) -> NDArray[np.float64]:
     """What a critic says of each."""
     patches = np.stack([middle(picture) for picture in pictures])
     with torch.inference_mode():
-        return critic(torch.from_numpy(patches)).numpy().astype(np.float64)
+        return np.asarray(critic(torch.from_numpy(patches)).numpy(), np.float64)
 
 
 def told_apart(

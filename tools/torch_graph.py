@@ -39,7 +39,8 @@ class TorchGraph(nn.Module):  # type: ignore[misc]
         held = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
         for node in graph.node:
             if node.op_type == "Constant":
-                held[node.output[0]] = numpy_helper.to_array(_attributes(node)["value"])
+                (value,) = node.attribute
+                held[node.output[0]] = numpy_helper.to_array(value.t)
         self._places = {key: f"held_{number}" for number, key in enumerate(held)}
         for key, values in held.items():
             self.register_buffer(self._places[key], torch.from_numpy(values.copy()))

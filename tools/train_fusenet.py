@@ -24,9 +24,10 @@ from threadpoolctl import threadpool_limits
 from engines.errors import ModelError
 from engines.models.library import ModelLibrary
 from engines.networks.fusenet.network import SHAPES
-from realtime.app import CONNECTIONS
 from realtime.face_mesh import load_face_mesh
-from tools.fusenet_pictures import Pairs, Shots, ShotSource
+from realtime.job_models import CONNECTIONS
+from tools.fusenet_pairs import Pairs, Shots
+from tools.fusenet_pictures import ShotSource
 from tools.fusenet_recipe import Recipe, load_recipe
 from tools.fusenet_training import Training
 from tools.judge import DEFAULT_MODELS, RECOGNISER_FILE

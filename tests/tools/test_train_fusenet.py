@@ -11,7 +11,8 @@ torch = pytest.importorskip("torch")
 from realtime.face_mesh import OVAL  # noqa: E402
 from tools import train_fusenet  # noqa: E402
 from tools.fusenet_losses import Scene, flow_grid, mask_loss, sampled, steady_loss  # noqa: E402
-from tools.fusenet_pictures import Pairs, ShotSource, arcface_grid  # noqa: E402
+from tools.fusenet_pairs import Pairs, arcface_grid  # noqa: E402
+from tools.fusenet_pictures import ShotSource  # noqa: E402
 from tools.fusenet_recipe import Losses, Recipe, Stage, load_recipe  # noqa: E402
 from tools.fusenet_training import Training  # noqa: E402
 from tools.judge import ARCFACE_PX  # noqa: E402
