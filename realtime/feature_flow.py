@@ -5,9 +5,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.frame import Motion
-from realtime.geometry import Matrix, apply, compose, invert
+from realtime.geometry import Matrix, compose, invert
 
-_ROUNDING_PX = 1e-6
+_ROUNDING_PX = 1e-4
 """A place this far beyond the first or the last pixel is there by rounding."""
 
 
@@ -40,18 +40,25 @@ def feature_flow(
         compose(feature_from_crop, before_from_image), invert(motion.before_from_image)
     )
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    flow = cv2.warpAffine(
-        motion.flow,
-        view_from_feature,
-        (width, height),
-        flags=flags,
-        borderMode=cv2.BORDER_REPLICATE,
+    across, down = cv2.split(
+        cv2.warpAffine(
+            motion.flow,
+            view_from_feature,
+            (width, height),
+            flags=flags,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
     )
-    confidence = cv2.warpAffine(motion.confidence, view_from_feature, (width, height), flags=flags)
-    rows, columns = np.indices((height, width))
-    here = np.stack([columns, rows], axis=-1).reshape(-1, 2)
-    origin = apply(before_from_view, apply(view_from_feature, here) + flow.reshape(-1, 2))
-    last = np.array([width - 1, height - 1]) + _ROUNDING_PX
-    inside = ((origin >= -_ROUNDING_PX) & (origin <= last)).all(axis=1)
-    moved = (origin - here).reshape(height, width, 2).astype(np.float32)
-    return moved, np.asarray(confidence * inside.reshape(height, width), np.float32)
+    trust = cv2.warpAffine(motion.confidence, view_from_feature, (width, height), flags=flags)
+    before_from_feature = compose(before_from_view, view_from_feature)
+    moved = np.empty((height, width, 2), np.float32)
+    columns, rows = np.arange(width), np.arange(height)[:, None]
+    for axis, (here, extent) in enumerate(((columns, width), (rows, height))):
+        to_x, to_y, begin = before_from_feature[axis].tolist()
+        # What the crops' own movement adds.
+        apart = (to_x * columns + to_y * rows + (begin - here)).astype(np.float32)
+        shift = before_from_view[axis, :2].astype(np.float32)
+        np.add(apart, shift[0] * across + shift[1] * down, out=moved[..., axis])
+        origin = moved[..., axis] + here
+        trust *= (origin >= -_ROUNDING_PX) & (origin <= extent - 1 + _ROUNDING_PX)
+    return moved, np.asarray(trust, np.float32)

@@ -155,9 +155,13 @@ def fill_inputs(
     low = _low_pass(target, np.asarray(cv2.bitwise_not(kept), np.uint8))
     np.multiply(covered, np.float32(1 / 255), out=out.validity[0, 0])
     np.multiply(kept, np.float32(1 / 255), out=out.keep[0, 0])
-    shown = cv2.blendLinear(target, low, out.keep[0, 0], np.float32(1.0) - out.keep[0, 0])
     to_planes(drawn, out=out.render[0])
-    to_planes(np.asarray(shown, np.uint8), out=out.context[0])
+    for number, (sharp, blurred) in enumerate(zip(cv2.split(target), low, strict=True)):
+        shown = out.context[0, 2 - number]
+        np.subtract(sharp, blurred, out=shown)
+        shown *= out.keep[0, 0]
+        shown += blurred
+        shown *= np.float32(1 / 255)
 
 
 def to_planes(picture: Image, *, out: NDArray[np.float32]) -> None:
@@ -197,26 +201,31 @@ def _drawn(layer: Layer, crop_from_layer: Matrix, side_px: int) -> tuple[Image, 
     return drawn, covered
 
 
-def _low_pass(target: Image, weight: NDArray[np.uint8]) -> Image:
+def _low_pass(target: Image, weight: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
     """The target's colours where the weight is, smoothed so far that no face can be told.
 
     Normalised convolution (Knutsson and Westin 1993): hair and background beside the face, and
     what stands before it, do not run into it.
 
     Args:
-        target: ``(S, S, 3) u8``.
+        target: ``(S, S, 3) u8 BGR``.
         weight: ``(S, S) u8``.
+
+    Returns:
+        Blue, green and red, ``(S, S) f32`` levels.
     """
     side = target.shape[0]
-    cells = (side // _CELL_PX, side // _CELL_PX)
+    half, cells = (side // 2, side // 2), (side // _CELL_PX, side // _CELL_PX)
+    inner = cv2.resize(weight, half, interpolation=cv2.INTER_AREA)
     # At its rim a face is half hair.
-    inner = cv2.addWeighted(weight, 2.0, weight, 0.0, -255.0)
-    skin = cv2.multiply(target, cv2.merge([inner] * 3), scale=1 / 255, dtype=cv2.CV_32F)
+    inner = cv2.addWeighted(inner, 4.0, inner, 0.0, -765.0)
+    colours = cv2.resize(target, half, interpolation=cv2.INTER_AREA)
+    skin = cv2.multiply(colours, cv2.merge([inner] * 3), scale=1 / 255, dtype=cv2.CV_32F)
     skin = cv2.resize(skin, cells, interpolation=cv2.INTER_AREA)
     count = cv2.resize(inner, cells, interpolation=cv2.INTER_AREA) * np.float32(1 / 255)
-    ground = cv2.resize(target, cells, interpolation=cv2.INTER_AREA) * _GROUND
+    ground = cv2.resize(colours, cells, interpolation=cv2.INTER_AREA) * _GROUND
     sigma = _SPREAD * cells[0]
     above = cv2.GaussianBlur(skin + ground, (0, 0), sigma)
     below = cv2.GaussianBlur(count + _GROUND, (0, 0), sigma)
-    level = np.rint(above / below[..., None]).astype(np.uint8)
-    return np.asarray(cv2.resize(level, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
+    levels = [cv2.divide(plane, below) for plane in cv2.split(above)]
+    return [np.asarray(cv2.resize(level, (side, side)), np.float32) for level in levels]

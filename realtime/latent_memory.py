@@ -16,8 +16,8 @@ _STILL_PX = 1 / 64
 """Movement, in pixels of a map, at which nothing is to be moved: bilinear sampling again and again
 would blur what stands still, and knows no finer steps than twice this."""
 
-_MOST_CHANNELS = 64
-"""Channels that are moved at once; OpenCV takes up to 128."""
+_MOST_CHANNELS = 128
+"""Channels that OpenCV moves at once."""
 
 Tensors = Mapping[str, NDArray[np.float32]]
 
@@ -112,14 +112,14 @@ def _moved(maps: NDArray[np.float32], flow: NDArray[np.float32]) -> NDArray[np.f
     height, width, channels = maps.shape
     x = flow[..., 0] + np.arange(width, dtype=np.float32)
     y = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    moved = np.empty_like(maps)
-    for first in range(0, channels, _MOST_CHANNELS):
-        some = slice(first, first + _MOST_CHANNELS)
-        moved[..., some] = cv2.remap(
-            np.ascontiguousarray(maps[..., some]),
-            x,
-            y,
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        ).reshape(height, width, -1)
-    return moved
+    parts = [maps]
+    if channels > _MOST_CHANNELS:
+        ends = range(_MOST_CHANNELS, channels, _MOST_CHANNELS)
+        parts = [np.ascontiguousarray(part) for part in np.split(maps, ends, axis=-1)]
+    moved = [
+        cv2.remap(part, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for part in parts
+    ]
+    if len(parts) > 1:
+        moved = [part.reshape(height, width, -1) for part in moved]
+        return np.concatenate(moved, axis=-1)
+    return np.asarray(moved[0], np.float32).reshape(maps.shape)

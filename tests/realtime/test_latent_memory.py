@@ -132,7 +132,7 @@ def test_after_a_reset_nothing_is_remembered():
     assert not inputs["memory_8"].any()
 
 
-@pytest.mark.parametrize("channels", [1, 4, 64, 65, 200])
+@pytest.mark.parametrize("channels", [1, 4, 128, 129, 300])
 def test_any_number_of_channels_is_moved(channels):
     inputs, outputs = tensors((3, channels))
     memory = LatentMemory()
