@@ -11,7 +11,9 @@ from torch import nn
 AVERAGE_KEEPS = 0.999
 """How much of the averaged weights is kept in a step."""
 
-_WARM_STEPS = 200
+_WARM_STEPS, _WARM_SHARE = 200, 0.05
+"""How long the rate rises at most: steps, and share of a short training."""
+
 _LAST_SHARE = 0.01
 
 
@@ -23,7 +25,8 @@ def rate_at(step: int, steps: int, highest: float) -> float:
         steps: of the whole training.
         highest: the rate it would rise to.
     """
-    rise = min(1.0, (step + 1) / _WARM_STEPS)
+    warm = max(1.0, min(_WARM_STEPS, _WARM_SHARE * steps))
+    rise = min(1.0, (step + 1) / warm)
     fall = _LAST_SHARE + (1 - _LAST_SHARE) * 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))
     return highest * rise * fall
 
