@@ -1,7 +1,7 @@
 """The stage that makes a swapped face steady: each track's layer passes through its memory."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -199,4 +199,4 @@ def _bare(outline: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.ui
 def _layer(features: NDArray[np.float32], alpha: NDArray[np.uint8], like: Layer) -> Layer:
     """The layer that colours and coverage make, in another one's place."""
     face = cv2.addWeighted(features, 1.0, features, 0.0, 0.0, dtype=cv2.CV_8U)
-    return Layer(np.asarray(face, np.uint8), alpha, like.crop_from_image, like.origin, like.lit)
+    return replace(like, face=np.asarray(face, np.uint8), alpha=alpha)

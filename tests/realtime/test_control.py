@@ -187,9 +187,9 @@ def test_fusenet_comes_and_goes_without_a_lost_picture(library):
 
 
 def test_fusenet_works_from_the_frame_on_in_which_it_was_asked_for(library):
-    run = Run(library, seconds=0.6, swapper="mesh")
+    run = Run(library, swapper="mesh")
     frames = run.go(lambda control: control.change_swapper("fusenet"))
-    assert frames["captured"] == frames["delivered"] == 18
+    assert frames["captured"] == frames["delivered"] == 30
     assert run.watch.refined == sorted(run.watch.refined)
     assert set(run.watch.refined) == {False, True}
 
