@@ -134,6 +134,10 @@ def _expect_channels(image: Array, out: Array) -> tuple[int, int, int]:
 def _on_processor(image: Array, blocks_from_crop: Matrix, shift: int, out: Array) -> None:
     part, left, top = _blocks_under(image, blocks_from_crop, shift, out.shape[1], out.shape[0])
     part_from_crop = blocks_from_crop - np.array([[0.0, 0.0, left], [0.0, 0.0, top]])
+    # Of three channels OpenCV's loop is the slow one; of four it gives the same in half the time.
+    is_widened = shift > 0 and out.shape[2] == 3
+    if is_widened:
+        part = cv2.cvtColor(part, cv2.COLOR_BGR2BGRA)
     crop = cv2.warpAffine(
         part,
         part_from_crop,
@@ -141,7 +145,7 @@ def _on_processor(image: Array, blocks_from_crop: Matrix, shift: int, out: Array
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    out[...] = crop.reshape(out.shape)
+    out[...] = (cv2.cvtColor(crop, cv2.COLOR_BGRA2BGR) if is_widened else crop).reshape(out.shape)
 
 
 def _blocks_under(

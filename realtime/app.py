@@ -43,6 +43,7 @@ from realtime.metrics import Json
 from realtime.pipeline import Pipeline, Plan, Report
 from realtime.provenance.run_record import RunRecord, draw_session
 from realtime.provenance.seal import Seal
+from realtime.refiners import open_refiner, refines
 from realtime.restorers import open_restorers
 from realtime.signals import StopSignals
 from realtime.sinks.detached import Detached
@@ -68,6 +69,7 @@ from realtime.stages.guard import Guard
 from realtime.stages.mark import Mark
 from realtime.stages.match import Match
 from realtime.stages.occlude import Occlude
+from realtime.stages.refine import Refine
 from realtime.stages.restore import OFF, Restore
 from realtime.stages.switch import Switch
 from realtime.stages.track import Track
@@ -185,10 +187,16 @@ def build_plan(
     # Where the GPU does all of it, what takes its place must not need it any more.
     swap_library = library.with_opener(retreating) if fault == "" else library
     switch = Switch(open_swapper(job.people, config, swap_library, connections))
+    refine = None
+    if refines(config) or on_control is not None:
+        opener = partial(open_refiner, config, library)
+        refine = Refine(config.refine, opener, on=refines(config))
     chooser = open_chooser(job.maps, config, library, has_default=job.faces is not None)
     if on_control is not None:
         allow = partial(allow_faces, job.content_check)
-        on_control(SwapControl(switch, job.people, config, library, connections, allow, seal))
+        on_control(
+            SwapControl(switch, refine, job.people, config, library, connections, allow, seal)
+        )
     session = draw_session() if record is None else record.session
     finding = (
         *content_checks(job),
@@ -196,7 +204,7 @@ def build_plan(
         *build_masking(config, library),
         *((chooser,) if chooser else ()),
     )
-    swapping = build_swapping(config, swap_library, switch)
+    swapping = build_swapping(config, swap_library, switch, refine)
     if fault == "":
         opener = device_opener(config, library, say)
         swapping = (DeviceSwap(opener, lambda: switch.stage, swapping, retreating.retreat, say),)
@@ -259,11 +267,16 @@ def build_masking(config: Config, library: ModelLibrary) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def build_swapping(config: Config, library: ModelLibrary, swap: Stage) -> tuple[Stage, ...]:
+def build_swapping(
+    config: Config, library: ModelLibrary, swap: Stage, refine: Refine | None = None
+) -> tuple[Stage, ...]:
     """The stages that make another picture of it."""
-    stages: list[Stage] = [swap, Match(config.match), Blend(config.composite)]
+    stages: list[Stage] = [swap, Match(config.match)]
+    if refine is not None:
+        stages.append(refine)
+    stages.append(Blend(config.composite))
     if config.fuse.enabled and config.fuse.memory.enabled:
-        stages.append(Fuse(config.fuse.memory))
+        stages.append(Fuse(config.fuse.memory, joined_share=config.refine.fuse_share))
     if config.restore.model != OFF:
         stages.append(Restore(config.restore, partial(open_restorers, config, library)))
     return (*stages, Composite())

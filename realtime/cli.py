@@ -224,7 +224,7 @@ def swap(
     ] = None,
     swapper: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="'mesh' or a swapping network of the models list."),
+        typer.Option(metavar="NAME", help="'mesh', 'fusenet' or a swapping network of the list."),
     ] = None,
     keep: Annotated[
         list[Keep] | None,
@@ -237,6 +237,10 @@ def swap(
             help="Finer swapped faces: 'off', 'lite', 'full' or a restoring network of the list.",
         ),
     ] = None,
+    refine: Annotated[
+        bool,
+        typer.Option("--refine", help="Make swapped faces a part of the picture with FuseNet."),
+    ] = False,
     upscale: Annotated[
         bool,
         typer.Option(
@@ -298,6 +302,7 @@ def swap(
     )
     flags: dict[str, object] = {
         "swapper": swapper,
+        "refine.enabled": refine or None,
         "restore.model": restore,
         "choose.faces": faces or (Faces.MAPPED if maps and not face else None),
         "device.kind": device,

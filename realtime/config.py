@@ -24,6 +24,7 @@ from realtime.stages.mark import MarkConfig
 from realtime.stages.match import MatchConfig
 from realtime.stages.neural_swap import NeuralSwapConfig
 from realtime.stages.occlude import OccludeConfig
+from realtime.stages.refine import RefineConfig
 from realtime.stages.restore import RestoreConfig
 from realtime.stages.swap import MeshSwapConfig
 from realtime.stages.track import TrackConfig
@@ -150,6 +151,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     swapper: str = Field("mesh", pattern=r"^[a-z0-9_.]+$")
     swap: MeshSwapConfig = MeshSwapConfig()
     neural: NeuralSwapConfig = NeuralSwapConfig()
+    refine: RefineConfig = RefineConfig()
     composite: CompositeConfig = CompositeConfig()
     restore: RestoreConfig = RestoreConfig()
     guard: GuardConfig = GuardConfig()

@@ -12,7 +12,9 @@ from realtime.errors import UsageError
 from realtime.job import FaceChoice
 from realtime.marking import has_built_in, kinds_of
 from realtime.provenance.seal import Seal
+from realtime.refiners import refines
 from realtime.stages.neural_swap import NeuralSwap, Source
+from realtime.stages.refine import Refine
 from realtime.stages.swap import MeshSwap
 from realtime.stages.switch import Switch
 from realtime.swappers import make_swapper, needed_models, prepare_swapper
@@ -33,6 +35,7 @@ class SwapControl:
     def __init__(
         self,
         switch: Switch,
+        refine: Refine | None,
         people: Sequence[Sequence[FaceChoice]],
         config: Config,
         library: ModelLibrary,
@@ -44,6 +47,7 @@ class SwapControl:
 
         Args:
             switch: the place of the swap stage.
+            refine: the stage of FuseNet; None where there is none.
             people: pictures of everybody who goes in now.
             config: names the swapper.
             library: has its networks.
@@ -53,6 +57,7 @@ class SwapControl:
                 nothing says so.
         """
         self._switch = switch
+        self._refine = refine
         self._people = tuple(tuple(pictures) for pictures in people)
         self._config = config
         self._library = library
@@ -103,7 +108,7 @@ class SwapControl:
         """Draws with another network, or with none, from the next frame on.
 
         Args:
-            name: ``mesh``, or a swapping network of the library.
+            name: ``mesh``, ``fusenet``, or a swapping network of the library.
 
         Raises:
             ConfigError: there is no such swapper.
@@ -130,7 +135,12 @@ class SwapControl:
             stage = make_swapper(prepared, config, self._library, self._connections)
         else:
             stage = prepared
+        # What can fail comes first, so that all stays as it was then.
+        if self._refine is not None and refines(config):
+            self._refine.load()
         self._switch.replace(stage)
+        if self._refine is not None:
+            self._refine.turn(refines(config))
         self._people, self._config = people, config
 
     def _prepare(

@@ -30,7 +30,7 @@ from realtime.seating import Seating
 from realtime.stages.device_swap import OpenDevice, OpenedDevice
 from realtime.stages.neural_swap import Source
 from realtime.stages.restore import OFF
-from realtime.swap_networks import MESH, neural_family
+from realtime.swap_networks import DRAWN, neural_family
 
 _LIVE_SLOTS, _FILE_SLOTS = 2, 3
 """Frames in flight: more are more throughput, and more delay."""
@@ -56,7 +56,7 @@ def device_fault(config: Config, library: ModelLibrary) -> str | None:
     Raises:
         ConfigError: what was chosen is no swapper.
     """
-    if config.device.kind == "cpu" or config.swapper == MESH or compute_capability() is None:
+    if config.device.kind == "cpu" or config.swapper in DRAWN or compute_capability() is None:
         return None
     if find_spec("cupy") is None:
         return 'CuPy must be installed, got none. Run: pip install "rt-swap[gpu]"'
@@ -72,6 +72,7 @@ def device_fault(config: Config, library: ModelLibrary) -> str | None:
         "composite.keep": bool(composite.keep),
         "composite.blend: poisson": composite.blend == "poisson",
         "restore.model": config.restore.model != OFF,
+        "refine": config.refine.enabled,
     }
     found = [name for name, is_so in unfit.items() if is_so]
     return f"the GPU pipeline has no {found[0]}. Leave it out." if found else ""

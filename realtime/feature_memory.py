@@ -91,6 +91,10 @@ class FeatureMemory:
         """How far what is remembered can stand for a frame that is missing, 0..1."""
         return self._state.trust if self._state is not None else 0.0
 
+    def retune(self, config: MemoryConfig) -> None:
+        """Remembers as another configuration says, from now on."""
+        self._config = config
+
     def reset(self) -> None:
         """Forgets everything: another person, another scene."""
         self._state = None

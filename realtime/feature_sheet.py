@@ -2,12 +2,12 @@
 
 import math
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.feature_flow import feature_flow
 from realtime.frame import Motion
-from realtime.geometry import Matrix, apply, compose, invert
+from realtime.geometry import Matrix
 
 _CHANNELS = 4
 """Channels of the sheet; a picture for OpenCV has no more."""
@@ -21,9 +21,6 @@ of them, and is that of each map."""
 
 IDENTITY: Matrix = np.eye(2, 3)
 IDENTITY.flags.writeable = False
-
-_ROUNDING_PX = 1e-6
-"""A place this far beyond the first or the last pixel is there by rounding."""
 
 
 class FeatureSheet:
@@ -96,7 +93,9 @@ class FeatureSheet:
         Returns:
             The motion of a sheet that fills its crop, in both frames.
         """
-        flow, confidence = self._on_features(motion, crop_from_image, before_from_image, crop_px)
+        flow, confidence = feature_flow(
+            motion, crop_from_image, before_from_image, crop_px, self._size[1:]
+        )
         for target, tile in (
             (self._flow.reshape(*self._tiles, 2), flow[None, :, None]),
             (self._confidence.reshape(*self._tiles, 1), confidence[None, :, None, :, None]),
@@ -104,32 +103,6 @@ class FeatureSheet:
             target[self._inner()] = tile
             self._repeat_edges(target)
         return Motion(IDENTITY, IDENTITY, self._flow, self._confidence)
-
-    def _on_features(
-        self, motion: Motion, crop_from_image: Matrix, before_from_image: Matrix, crop_px: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Flow ``(h, w, 2) f32`` in feature pixels and trust ``(h, w) f32`` 0..1 for one map."""
-        _, height, width = self._size
-        scale = np.array([width / crop_px, height / crop_px])
-        feature_from_crop = np.column_stack([np.diag(scale), (scale - 1) / 2])
-        feature_from_image = compose(feature_from_crop, crop_from_image)
-        view_from_feature = compose(motion.crop_from_image, invert(feature_from_image))
-        before_from_view = compose(
-            compose(feature_from_crop, before_from_image), invert(motion.before_from_image)
-        )
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        size = (width, height)
-        flow = cv2.warpAffine(
-            motion.flow, view_from_feature, size, flags=flags, borderMode=cv2.BORDER_REPLICATE
-        )
-        confidence = cv2.warpAffine(motion.confidence, view_from_feature, size, flags=flags)
-        rows, columns = np.indices((height, width))
-        here = np.stack([columns, rows], axis=-1).reshape(-1, 2)
-        origin = apply(before_from_view, apply(view_from_feature, here) + flow.reshape(-1, 2))
-        last = np.array([width - 1, height - 1]) + _ROUNDING_PX
-        inside = ((origin >= -_ROUNDING_PX) & (origin <= last)).all(axis=1)
-        moved = (origin - here).reshape(height, width, 2).astype(np.float32)
-        return moved, np.asarray(confidence * inside.reshape(height, width), np.float32)
 
     def _inner(self) -> tuple[slice, slice, slice, slice]:
         """Where the contents of all tiles lie in a sheet that is cut into them."""

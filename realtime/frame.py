@@ -94,6 +94,7 @@ class Layer:
         origin: counts the swappers and faces used in a run; of another one nothing is to be
             remembered.
         lit: whether it was drawn in the light of the picture already.
+        joined: whether its colours, its light and its rim were made part of the picture already.
     """
 
     face: Image
@@ -101,6 +102,7 @@ class Layer:
     crop_from_image: NDArray[np.float64]
     origin: int = 0
     lit: bool = False
+    joined: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ from realtime.face_crops import face_crops
 from realtime.face_mesh import FaceMesh
 from realtime.flow import DisFlow, FlowProvider, MeshFlow, NetworkFlow
 from realtime.job import SYNTHETIC, Job
+from realtime.refiners import refines
 from realtime.restorers import needed_restorers
 from realtime.stages.restore import OFF
-from realtime.swap_networks import MESH
+from realtime.swap_networks import DRAWN
 from realtime.swappers import needed_models
 from realtime.terminal import Terminal
 
@@ -78,7 +79,8 @@ def network_names(job: Job, config: Config, library: ModelLibrary) -> tuple[str,
 def has_picture_networks(config: Config) -> bool:
     """Whether anything of a job may run on a GPU; the small networks never do."""
     has_flow = config.fuse.enabled and config.fuse.align.flow == "network"
-    return config.swapper != MESH or has_flow or config.restore.model != OFF
+    is_redrawn = config.swapper not in DRAWN or refines(config)
+    return is_redrawn or has_flow or config.restore.model != OFF
 
 
 def open_flow(config: Config, mesh: FaceMesh, open_network: OpenNetwork) -> FlowProvider:

@@ -4,6 +4,7 @@ import os
 
 from realtime.config import Config
 from realtime.contact_sheet import Moments
+from realtime.refiners import refines
 from realtime.stage import Stage
 
 
@@ -11,14 +12,17 @@ def num_lanes(config: Config, *, live: bool) -> int:
     """How many threads share the stages.
 
     More lanes let more frames be worked on at once, which a file gains from. Each of them takes
-    longer then, for lanes take turns at the interpreter; so live pictures keep to one.
+    longer then, for lanes take turns at the interpreter; so live pictures keep to one, but for
+    FuseNet, which leaves the interpreter alone for most of its time.
     """
     lanes = config.pipeline.lanes
     if lanes != "auto":
         return lanes
     if (os.cpu_count() or 1) < 2:
         return 1
-    return 1 if live else 3
+    if live:
+        return 2 if refines(config) else 1
+    return 3
 
 
 def spread(

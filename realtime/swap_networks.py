@@ -33,6 +33,12 @@ from realtime.stages.neural_swap import Networks
 MESH = "mesh"
 """The swapper that needs no network of its own."""
 
+FUSENET = "fusenet"
+"""The same with FuseNet behind it."""
+
+DRAWN = (MESH, FUSENET)
+"""Swappers that draw a textured mesh."""
+
 _AUTO_BOOSTS, _MOST_PX = (1, 2), 512
 """What a close-up may get by itself: times the network's pixels, and largest side of a crop. More
 tiles than four go through no network at once that was built for a GPU ahead of time."""
@@ -58,8 +64,8 @@ def neural_family(name: str, library: ModelLibrary) -> NeuralFamily:
         library,
         (SwapperFamily, DeepFaceFamily),
         key="swapper",
-        must=f"{MESH!r} or the name of a swapping network",
-        others=(MESH,),
+        must=f"{MESH!r} or {FUSENET!r}, or the name of a swapping network",
+        others=DRAWN,
     )
 
 

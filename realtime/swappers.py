@@ -35,10 +35,11 @@ from realtime.five_points import five_points
 from realtime.geometry import fit_head, head_pose
 from realtime.identity import Portrait, find_portraits, prepare_identity
 from realtime.job import FaceChoice
+from realtime.refiners import needed_refiners
 from realtime.stage import Stage
 from realtime.stages.neural_swap import NeuralSwap, NeuralSwapConfig, Source
 from realtime.stages.swap import Identity, MeshSwap
-from realtime.swap_networks import MESH, NeuralFamily, expect_family, neural_family, open_networks
+from realtime.swap_networks import DRAWN, NeuralFamily, expect_family, neural_family, open_networks
 
 
 def needed_models(
@@ -58,7 +59,8 @@ def needed_models(
     names = [config.choose.recogniser] if mapped else []
     if config.occlude.enabled and config.occlude.network is not None:
         names.append(config.occlude.network)
-    if config.swapper == MESH:
+    names += needed_refiners(config, library)
+    if config.swapper in DRAWN:
         return tuple(names)
     family = neural_family(config.swapper, library)
     names.append(config.swapper)
@@ -164,11 +166,12 @@ def read_faces(
     # The networks that read faces compute exactly, so on the processor, wherever they are opened.
     library = ModelLibrary.at(place)
     open_session = partial(library.session, threads=config.device.threads)
-    if config.swapper == MESH:
+    if config.swapper in DRAWN:
         if len(faces) > 1:
             raise ConfigError(
                 "swapper",
-                f"several people need a swapping network, got {MESH!r}. "
+                f"several people need a swapping network, got "
+                f"{config.swapper!r}. "
                 "Choose one with --swapper, see rt-swap models list.",
             )
         return prepare_identity(

@@ -311,3 +311,42 @@ def enlarger(scale=2, *, batch="n", side=None):
     open_size = ["h", "w"] if side is None else [side, side]
     larger = ["H", "W"] if side is None else [side * scale, side * scale]
     return g.model([("small", [batch, 3, *open_size])], [("large", [batch, 3, *larger])])
+
+
+def fuser(side=64, *, added=(0.0, 0.0, 0.0), share=1.0, echo=0.0, echo_8=0.0, broken=False):
+    """image = render + added + echoes of the memories; blend = share * (1 - keep).
+
+    The echo of memory_4 is ``echo * confidence * memory_4[:3]``, each of its pixels a square of
+    equal ones; that of memory_8 is ``echo_8 * memory_8[:3]``. Remembered are the means of context
+    and keep over squares of 4 px, and of context, render, validity and keep over squares of 8 px.
+    """
+    g = Graph()
+    image = g.node("Add", "render", g.constant(np.reshape(added, (1, 3, 1, 1)).astype(np.float32)))
+    trusted = g.node("Mul", _colours(g, "memory_4"), "confidence")
+    for memory, step, strength in ((trusted, 4, echo), (_colours(g, "memory_8"), 8, echo_8)):
+        scales = g.constant(np.array([1, 1, step, step], np.float32))
+        large = g.node("Resize", memory, "", scales, mode="nearest")
+        image = g.node("Add", image, g.node("Mul", large, g.constant(np.array(strength))))
+    zero = g.constant(np.array(0.0))
+    g.node("Div", image, zero if broken else g.constant(np.array(1.0)), name="image")
+    free = g.node("Sub", g.constant(np.array(1.0)), "keep")
+    g.node("Mul", free, g.constant(np.array(share)), name="blend")
+    for step, parts in ((4, ("context", "keep")), (8, ("context", "render", "validity", "keep"))):
+        means = [
+            g.node("AveragePool", p, kernel_shape=[step] * 2, strides=[step] * 2) for p in parts
+        ]
+        g.node("Concat", *means, axis=1, name=f"next_memory_{step}")
+    colours, plane = [1, 3, side, side], [1, 1, side, side]
+    memories = [[1, 4, side // 4, side // 4], [1, 8, side // 8, side // 8]]
+    inputs = [("render", colours), ("validity", plane), ("context", colours), ("keep", plane)]
+    inputs += [("memory_4", memories[0]), ("memory_8", memories[1])]
+    inputs += [("confidence", [1, 1, side // 4, side // 4])]
+    outputs = [("image", colours), ("blend", plane)]
+    outputs += [("next_memory_4", memories[0]), ("next_memory_8", memories[1])]
+    return g.model(inputs, outputs)
+
+
+def _colours(g, memory):
+    """The first three channels."""
+    ends = (g.constant(np.array([0])), g.constant(np.array([3])))
+    return g.node("Slice", memory, *ends, g.constant(np.array([1])))

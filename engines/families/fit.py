@@ -9,6 +9,7 @@ from engines.errors import ModelError
 from engines.families.deepface import bind_deepface
 from engines.families.detector import bind_detector
 from engines.families.enlarger import bind_enlarger
+from engines.families.fuser import bind_fuser
 from engines.families.landmarks import bind_landmarks
 from engines.families.mask import bind_mask
 from engines.families.recogniser import bind_converter, bind_recogniser
@@ -22,6 +23,7 @@ from engines.families.specs import (
     EnlargerFamily,
     FaceMeshFamily,
     Family,
+    FuserFamily,
     LandmarkFamily,
     MaskFamily,
     RecogniserFamily,
@@ -71,6 +73,8 @@ def check_fit(
             bind_restorer(inputs, outputs, family, where)
         case EnlargerFamily():
             bind_enlarger(inputs, outputs, where)
+        case FuserFamily():
+            bind_fuser(inputs, outputs, where)
         case ConverterFamily():
             bind_converter(inputs, outputs, family, where)
 

@@ -7,6 +7,7 @@ from engines.families.specs import (
     EnlargerFamily,
     FaceMeshFamily,
     Family,
+    FuserFamily,
     PictureSource,
     RestorerFamily,
     Spread,
@@ -30,7 +31,7 @@ def pixel_ranges(family: Family | None) -> tuple[Range, ...]:
     match family:
         case None | ConverterFamily():
             return USUAL_RANGES
-        case DeepFaceFamily() | EnlargerFamily() | FaceMeshFamily():
+        case DeepFaceFamily() | EnlargerFamily() | FaceMeshFamily() | FuserFamily():
             return (_UNIT,)
         case RestorerFamily() | BlazeFaceFamily():
             return (_CENTRED,)

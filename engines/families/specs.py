@@ -224,6 +224,17 @@ class EnlargerFamily(BaseModel):
     scale: Literal[2, 4]
 
 
+class FuserFamily(BaseModel):
+    """Networks that make a drawn face belong to the picture, with a memory: FuseNet.
+
+    RGB 0..1 on an aligned square crop, whose side is read off the graph; tensors go by their names.
+    """
+
+    model_config = _STRICT
+
+    role: Literal["fuser"]
+
+
 class ConverterFamily(BaseModel):
     """Networks that translate one recogniser's embedding into another's space."""
 
@@ -244,6 +255,7 @@ Family = Annotated[
     | MaskFamily
     | RestorerFamily
     | EnlargerFamily
+    | FuserFamily
     | ConverterFamily,
     Field(discriminator="role"),
 ]

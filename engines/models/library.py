@@ -32,7 +32,7 @@ from engines.opener import OpenNetwork, open_exactly
 from engines.profiles import Range
 from engines.session import Session
 
-_PICTURE_ROLES = frozenset({"swapper", "deepface", "mask", "restorer", "enlarger"})
+_PICTURE_ROLES = frozenset({"swapper", "deepface", "mask", "restorer", "enlarger", "fuser"})
 """What networks do whose output becomes a picture of 8 bits a value."""
 
 

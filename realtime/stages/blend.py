@@ -110,9 +110,14 @@ class Blend:
             return
         toned = self._one_colour(frame)
         for face, layer in drawn:
+            if layer.joined:
+                picture = layer.face if toned is None else without_colours(layer.face, toned)
+                alpha = self._without_kept(face, layer)
+                face.layer = replace(layer, face=picture, alpha=alpha)
+                continue
             track, rate = self._track(face, layer, frame.media_ns)
-            bounded = layer if layer.lit else _bounded(face, layer)
-            small = small_copy(frame.image, face, bounded)
+            within = layer if layer.lit else bounded(face, layer)
+            small = small_copy(frame.image, face, within)
             picture = layer.face
             if toned is not None:
                 small.face = without_colours(small.face, toned)
@@ -122,7 +127,7 @@ class Blend:
             correction = self._correction(fit, layer, small, track, rate)
             if correction is not None:
                 picture = enlarge_into(picture, correction)
-            alpha = self._without_kept(face, bounded)
+            alpha = self._without_kept(face, within)
             face.layer = replace(layer, face=picture, alpha=alpha)
             track.tone.is_new = False
 
@@ -209,7 +214,7 @@ class Blend:
         return masks + ([kept_mouth(points, size)] if "mouth" in keep else [])
 
 
-def _bounded(face: Face, layer: Layer) -> Layer:
+def bounded(face: Face, layer: Layer) -> Layer:
     """A layer that covers nothing beside the face: networks redraw all of their crop."""
     points = np.asarray(apply(layer.crop_from_image, face.landmarks[:, :2]), np.float32)
     outline = face_outline(points, (layer.alpha.shape[1], layer.alpha.shape[0]))

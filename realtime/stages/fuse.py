@@ -1,7 +1,7 @@
 """The stage that makes a swapped face steady: each track's layer passes through its memory."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -49,9 +49,19 @@ class Fuse:
     Where a face could not be drawn for a moment the memory stands for it.
     """
 
-    def __init__(self, config: MemoryConfig) -> None:
-        """Takes its settings."""
+    def __init__(self, config: MemoryConfig, *, joined_share: float = 1.0) -> None:
+        """Takes its settings.
+
+        Args:
+            config: how long a face is remembered.
+            joined_share: what the memory's weights are multiplied by for faces that FuseNet made,
+                which carries its own features along, 0..1.
+        """
         self._config = config
+        weights = {"weight": config.weight, "still_weight": config.still_weight}
+        self._joined = config.model_copy(
+            update={name: joined_share * weight for name, weight in weights.items()}
+        )
         self._tracks: dict[int, _Track] = {}
 
     @property
@@ -92,6 +102,7 @@ class Fuse:
             motion = None
         track.person, track.origin = face.person, origin
         if face.layer is not None:
+            track.memory.retune(self._joined if face.layer.joined else self._config)
             face.layer = _fused(face, frame.image, face.layer, track.memory, motion, elapsed_ns)
         elif motion is not None and track.memory.trust >= _MIN_TRUST:
             face.layer = _recalled(face, track.memory, motion, elapsed_ns)
@@ -188,4 +199,4 @@ def _bare(outline: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.ui
 def _layer(features: NDArray[np.float32], alpha: NDArray[np.uint8], like: Layer) -> Layer:
     """The layer that colours and coverage make, in another one's place."""
     face = cv2.addWeighted(features, 1.0, features, 0.0, 0.0, dtype=cv2.CV_8U)
-    return Layer(np.asarray(face, np.uint8), alpha, like.crop_from_image, like.origin, like.lit)
+    return replace(like, face=np.asarray(face, np.uint8), alpha=alpha)

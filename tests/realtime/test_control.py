@@ -32,6 +32,7 @@ def library(twins, library_with):
             "one": ("inswapper", twins.swapper(128, emap=True, strength=100)),
             "two": ("hyperswap", twins.swapper(256, seed=7)),
             "arc_twin": ("arcface", twins.recogniser()),
+            "fuse_twin": ("fusenet", twins.fuser(64, added=(0.2, 0.2, 0.2))),
         }
     )
 
@@ -51,6 +52,7 @@ class Watch:
 
     def __init__(self):
         self.layers = []
+        self.refined = []
         self.at = {}
 
     def open(self, spec, memory):
@@ -59,6 +61,7 @@ class Watch:
     def process(self, frame):
         action = self.at.get(len(self.layers))
         layers = [face.layer for face in frame.faces if face.layer is not None]
+        self.refined.append(any(layer.joined for layer in layers))
         self.layers.append((layers[0].face.shape[0], layers[0].face.copy()) if layers else None)
         for face in frame.faces:
             face.swapped = True
@@ -72,9 +75,14 @@ class Watch:
 class Run:
     """A film of the synthetic camera, every picture of which goes through."""
 
-    def __init__(self, library, seconds=1.0, swapper="one"):
+    def __init__(self, library, seconds=1.0, swapper="one", network="fuse_twin"):
         config = load_config(
-            settings=["neural.recogniser=arc_twin", "camera.size=320x240", "pipeline.lanes=1"],
+            settings=[
+                "neural.recogniser=arc_twin",
+                f"refine.network={network}",
+                "camera.size=320x240",
+                "pipeline.lanes=1",
+            ],
             flags={"swapper": swapper},
         )
         self.watch = Watch()
@@ -164,6 +172,34 @@ def test_the_mesh_and_a_network_take_turns(library):
     frames = run.go(there_and_back)
     assert frames["captured"] == frames["delivered"] == 18
     assert run.control.swapper == "one"
+
+
+def test_fusenet_comes_and_goes_without_a_lost_picture(library):
+    run = Run(library, seconds=0.6, swapper="mesh")
+
+    def there_and_back(control):
+        control.change_swapper("fusenet")
+        control.change_swapper("mesh")
+
+    frames = run.go(there_and_back)
+    assert frames["captured"] == frames["delivered"] == 18
+    assert run.control.swapper == "mesh"
+
+
+def test_fusenet_works_from_the_frame_on_in_which_it_was_asked_for(library):
+    run = Run(library, swapper="mesh")
+    frames = run.go(lambda control: control.change_swapper("fusenet"))
+    assert frames["captured"] == frames["delivered"] == 30
+    assert run.watch.refined == sorted(run.watch.refined)
+    assert set(run.watch.refined) == {False, True}
+
+
+def test_a_missing_fusenet_leaves_all_as_it_was(library):
+    run = Run(library, seconds=0.6, swapper="mesh", network="fuse_twim")
+    with pytest.raises(ConfigError, match=r"refine\.network"):
+        run.go(lambda control: control.change_swapper("fusenet"))
+    assert run.control.swapper == "mesh"
+    assert not any(run.watch.refined)
 
 
 def test_the_sealed_record_names_every_face_and_network_that_was_used(

@@ -114,6 +114,12 @@ def test_two_steps_at_60_hz_are_one_at_30_hz(frames):
     assert np.abs(once - now).max() > 10
 
 
+def test_a_memory_that_is_tuned_anew_keeps_what_it_knows_and_counts_for_another_share():
+    memory = remembering(flat(100.0))
+    memory.retune(MemoryConfig(weight=0.5, still_weight=0.5))
+    np.testing.assert_allclose(fused(memory, flat(120.0), motion()), 110.0, atol=2.5)
+
+
 def test_light_is_remembered_longer_than_detail():
     memory = remembering(flat(100) + board(-20, 20), **FREE)
     for _ in range(3):

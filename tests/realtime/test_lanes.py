@@ -31,6 +31,14 @@ def test_lanes_follow_from_the_input_and_the_cores(
     assert num_lanes(config, live=live) == expected
 
 
+@pytest.mark.parametrize("flags", [{"swapper": "fusenet"}, {"refine.enabled": True}])
+def test_fusenet_gives_live_pictures_a_second_lane(
+    flags: dict[str, object], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert num_lanes(load_config(flags=flags), live=True) == 2
+
+
 def test_stages_keep_their_order_whatever_the_lanes():
     finding = tuple(Tap(name, lambda frame: None) for name in ("track", "align"))
     swapping = tuple(Tap(name, lambda frame: None) for name in ("swap", "fuse", "mark"))

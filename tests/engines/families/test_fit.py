@@ -28,6 +28,7 @@ TWINS = {
     "gpen_256": lambda t: t.restorer(256),
     "enlarger_x2": lambda t: t.enlarger(2),
     "enlarger_x4": lambda t: t.enlarger(4),
+    "fusenet": lambda t: t.fuser(),
     "crossface": lambda t: t.converter(),
 }
 

@@ -221,6 +221,19 @@ def test_a_change_of_coverage_is_steadied_with_the_colours(fuse):
     assert (shown.alpha[BEYOND] == 100).all()
 
 
+@pytest.mark.parametrize(("joined", "share"), [(False, 1.0), (True, 0.5)])
+def test_of_a_face_that_fusenet_made_less_is_remembered(joined, share):
+    stage = Fuse(MemoryConfig(weight=0.6, still_weight=0.6, limit=255), joined_share=0.5)
+    stage.open(SPEC, Memory())
+    for number, level in enumerate((100, 140)):
+        layer = layer_of(flat(level))
+        layer.joined = joined
+        (shown,) = show(stage, number, face_with(layer, motion()))
+    steps = 140 - shown.face[20:28, 16:24].astype(float).mean()
+    # Light is remembered a little longer than detail.
+    assert 40 * 0.6 * share <= steps <= 40 * (0.6 * share) ** (1 / 1.4) + 1
+
+
 def test_a_moving_face_is_neither_blurred_nor_trailed(fuse):
     face = drawing()
     world = np.zeros((120, 160, 3), np.uint8)

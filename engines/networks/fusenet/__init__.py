@@ -1,0 +1,1 @@
+"""FuseNet: makes a rendered face belong to the picture, with a memory of the frames before."""

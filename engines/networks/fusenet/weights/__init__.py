@@ -1,0 +1,1 @@
+"""The trained FuseNet networks as ONNX files."""

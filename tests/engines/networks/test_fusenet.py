@@ -1,0 +1,127 @@
+"""FuseNet as a PyTorch module; the file that is shipped is tested with the catalogue."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from engines.networks.fusenet.fusion import Fusion, into_windows, out_of_windows  # noqa: E402
+from engines.networks.fusenet.network import SHAPES, build, no_memory  # noqa: E402
+
+GMAC = 1e9
+
+
+def noise(*shape, seed=1):
+    return torch.from_numpy(np.random.default_rng(seed).random(shape, np.float32))
+
+
+def inputs(shape, side=None, seed=1):
+    """Pictures of noise without a memory, in the network's order."""
+    side = side or shape.size_px
+    planes = [noise(1, c, side, side, seed=seed + c) for c in (3, 1, 3, 1)]
+    return [*planes, *no_memory(shape, 1, side)]
+
+
+@pytest.fixture(scope="module")
+def learnt():
+    """A small network whose last layer does something."""
+    torch.manual_seed(3)
+    network = build("lite").eval()
+    torch.nn.init.normal_(network.head.weight, std=0.02)
+    torch.nn.init.normal_(network.fuse_4.gate.weight, std=0.1)
+    return network
+
+
+@pytest.mark.parametrize(("kind", "most"), [("lite", 0.35), ("full", 15.0)])
+def test_a_network_needs_no_more_multiplications_than_it_may(kind, most):
+    network, count = build(kind).eval(), 0
+
+    def add(module, _given, made):
+        nonlocal count
+        per_value = module.weight[0].numel()
+        count += per_value * made.numel()
+
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(add)
+    with torch.inference_mode():
+        network(*inputs(network.shape))
+    assert 0.3 * most < count / GMAC <= most
+
+
+def test_a_network_that_has_learnt_nothing_gives_back_what_was_drawn():
+    network = build("lite").eval()
+    given = inputs(network.shape, 64)
+    with torch.inference_mode():
+        made = network(*given)
+    torch.testing.assert_close(made.image, given[0])
+    share = made.blend / (1 - given[3])
+    assert share.min() > 0.95
+    assert share.max() <= 1.0
+
+
+def test_a_memory_without_confidence_has_exactly_no_influence(learnt):
+    given = inputs(learnt.shape, 64)
+    with torch.inference_mode():
+        wanted = learnt(*given)
+        given[4], given[5] = 9 * noise(*given[4].shape) - 4, 9 * noise(*given[5].shape) - 4
+        found = learnt(*given)
+    assert all(torch.equal(a, b) for a, b in zip(wanted, found, strict=True))
+
+
+def test_a_memory_takes_part_as_far_as_it_is_trusted(learnt):
+    given = inputs(learnt.shape, 64)
+    with torch.inference_mode():
+        alone = learnt(*given)
+        given[4], given[5] = noise(*given[4].shape), noise(*given[5].shape)
+        changes = []
+        for confidence in (0.1, 1.0):
+            given[6] = torch.full_like(given[6], confidence)
+            changes.append((learnt(*given).image - alone.image).abs().mean().item())
+    assert 0 < changes[0] < changes[1]
+
+
+def test_what_is_not_trusted_is_not_seen_from_the_cell_beside_it():
+    torch.manual_seed(1)
+    fusion = Fusion(8, 4).eval()
+    features, memory = noise(1, 8, 4, 4), noise(1, 8, 4, 4, seed=2)
+    confidence = torch.ones(1, 1, 4, 4)
+    confidence[..., 2:] = 0
+    with torch.inference_mode():
+        wanted = fusion(features, memory, confidence)
+        memory[..., 2:] = 100
+        found = fusion(features, memory, confidence)
+    assert torch.equal(found, wanted)
+    assert torch.equal(found[..., 2:], features[..., 2:])
+
+
+def test_the_picture_stays_where_it_is_to_be_kept(learnt):
+    given = inputs(learnt.shape, 64)
+    given[3][..., :20] = 1
+    with torch.inference_mode():
+        blend = learnt(*given).blend
+    assert blend[..., :20].max() == 0
+    assert 0 < blend[..., 20:].max() <= 1
+
+
+def test_the_memory_that_comes_out_has_the_shape_of_the_one_that_goes_in():
+    for kind, shape in SHAPES.items():
+        network = build(kind).eval()
+        memory_4, memory_8, _ = no_memory(shape, 1, 64)
+        with torch.inference_mode():
+            made = network(*inputs(shape, 64))
+        assert made.next_memory_4.shape == memory_4.shape
+        assert made.next_memory_8.shape == memory_8.shape
+
+
+def test_windows_are_put_back_where_they_were():
+    features = noise(2, 3, 8, 12)
+    cells = into_windows(features)
+    assert cells.shape == (2, 2, 3, 16, 3)
+    assert torch.equal(cells[0, 1, 2, 0], features[0, :, 4, 8])
+    assert torch.equal(out_of_windows(cells, 8, 12), features)
+
+
+def test_a_network_of_an_unknown_kind_is_refused():
+    with pytest.raises(ValueError, match="must be one of lite, full"):
+        build("tiny")
