@@ -14,7 +14,7 @@ from engines.families.specs import EnlargerFamily
 from engines.families.tensors import Picture
 from engines.session import Session, TensorSpec
 
-GRID_PX = 32
+GRID_PX = 16
 """Sides are filled up to multiples of this, as runtimes prepare themselves for each new size."""
 
 LEAST_PX = 64

@@ -1,6 +1,5 @@
 """The stage that gives swapped faces the detail that their network's few pixels lack."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from realtime.five_points import five_points
 from realtime.frame import Face, Frame, Image, Layer, PictureSpec
 from realtime.geometry import Matrix, compose, invert
 from realtime.ladder import QualityLadder
+from realtime.layer_size import covering, enlarged_plainly, larger, scale_for
 from realtime.memory import Memory
 from realtime.metrics import Json
 from realtime.tracks import of_present
@@ -27,12 +27,6 @@ OFF = "off"
 
 _SCALES = (2, 4)
 _COUNTED = ("enlarged_x2", "enlarged_x4", "fine_already", "restored")
-
-_FINE_RATIO = 1.25
-"""A layer pixel that is enlarged to this many of the picture's at most is fine enough."""
-
-_LARGE_RATIO = 2 * math.sqrt(2)
-"""From here on four times the pixels are nearer to what the picture can show than twice."""
 
 
 class RestoreConfig(BaseModel, frozen=True, extra="forbid"):
@@ -176,10 +170,10 @@ class Restore:
             scale = scale_for(face.layer, tuple(enlargers))
             if scale == 1:
                 self._count("fine_already", 1)
-            else:
+            elif face.layer.alpha.any():
                 alike.setdefault((scale, face.layer.face.shape), []).append(face)
         for (scale, _), group in alike.items():
-            layers = [face.layer for face in group if face.layer is not None]
+            layers = covering([face.layer for face in group if face.layer is not None])
             for face, layer in zip(group, self._enlarged(enlargers[scale], layers), strict=True):
                 face.layer = layer
             self._count(f"enlarged_x{scale}", len(group))
@@ -190,10 +184,10 @@ class Restore:
         made: list[Image] = [np.empty(shape, np.uint8) for _ in layers]
         enlarger.enlarge([layer.face for layer in layers], out=made)
         if self._config.strength < 1.0:
-            plain = [_enlarged_plainly(layer.face, enlarger.scale) for layer in layers]
+            plain = [enlarged_plainly(layer.face, enlarger.scale) for layer in layers]
             made = [self._mixed(one, fine) for one, fine in zip(plain, made, strict=True)]
         return [
-            _larger(layer, enlarger.scale, face) for layer, face in zip(layers, made, strict=True)
+            larger(layer, enlarger.scale, face) for layer, face in zip(layers, made, strict=True)
         ]
 
     def _restore(self, restorer: Restorer, face: Face, image: Image) -> None:
@@ -214,7 +208,7 @@ class Restore:
         restored = np.empty_like(seen)
         restorer.restore(seen, out=restored)
         scale = scale_for(layer, _SCALES)
-        large = _larger(layer, scale, _enlarged_plainly(layer.face, scale))
+        large = larger(layer, scale, enlarged_plainly(layer.face, scale))
         size = large.alpha.shape[1], large.alpha.shape[0]
         large_from_crop = compose(large.crop_from_image, invert(crop_from_image))
         box = feathered_box(restorer.crop_px)
@@ -252,41 +246,6 @@ class Restore:
 
     def _count(self, what: str, number: int) -> None:
         self._faces[what] += number
-
-
-def scale_for(layer: Layer, scales: Sequence[int]) -> int:
-    """How many times as many pixels a layer needs to be as fine as the picture.
-
-    Args:
-        layer: a face before it is laid over the picture.
-        scales: what there are networks for.
-
-    Returns:
-        One of the scales; 1 where the layer is fine enough.
-    """
-    first = layer.crop_from_image[:, 0]
-    ratio = 1.0 / max(math.hypot(*first.tolist()), 1e-6)
-    if ratio <= _FINE_RATIO or not scales:
-        return 1
-    return max(scales) if ratio >= _LARGE_RATIO else min(scales)
-
-
-def _enlarged_plainly(face: Image, scale: int) -> Image:
-    size = face.shape[1] * scale, face.shape[0] * scale
-    return np.asarray(cv2.resize(face, size, interpolation=cv2.INTER_CUBIC), np.uint8)
-
-
-def _larger(layer: Layer, scale: int, face: Image) -> Layer:
-    """A layer in the same place with so many times the pixels along each side, which are given."""
-    height, width = face.shape[:2]
-    middle = (scale - 1) / 2
-    larger_from_crop = np.array([[scale, 0.0, middle], [0.0, scale, middle]])
-    return Layer(
-        face,
-        np.asarray(cv2.resize(layer.alpha, (width, height)), np.uint8),
-        compose(larger_from_crop, layer.crop_from_image),
-        layer.origin,
-    )
 
 
 def _resampled(face: Image, b_from_a: Matrix, size: tuple[int, int]) -> Image:
