@@ -19,6 +19,13 @@ _MARGIN_PX = 4
 _STEP_PX = 16
 """Sides of what it is shown are multiples of this: a runtime prepares itself for each new size."""
 
+_SPARE = 1.05
+"""So many times the pixels that can be seen are kept, as laying a face down blurs it a little."""
+
+_FACTOR_STEP = 0.25
+_WORTH = 0.9
+"""Pixels are left out only where sides become shorter than by this."""
+
 _LARGE_RATIO = 2 * math.sqrt(2)
 """From here on four times the pixels are nearer to what the picture can show than twice."""
 
@@ -33,8 +40,7 @@ def scale_for(layer: Layer, scales: Sequence[int]) -> int:
     Returns:
         One of the scales; 1 where the layer is fine enough.
     """
-    first = layer.crop_from_image[:, 0]
-    ratio = 1.0 / max(math.hypot(*first.tolist()), 1e-6)
+    ratio = _ratio(layer)
     if ratio <= _FINE_RATIO or not scales:
         return 1
     return max(scales) if ratio >= _LARGE_RATIO else min(scales)
@@ -66,29 +72,54 @@ def covering(layers: Sequence[Layer]) -> list[Layer]:
     return cut
 
 
-def enlarged_plainly(face: Image, scale: int) -> Image:
-    """``(h, w, 3) u8`` with so many times the pixels along each side, by cubic interpolation."""
-    size = face.shape[1] * scale, face.shape[0] * scale
-    return np.asarray(cv2.resize(face, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+def shown_factor(layer: Layer, scale: int) -> float:
+    """How many times as many pixels of a layer can be seen, at most as many as are made.
+
+    Args:
+        layer: a face before it is laid over the picture.
+        scale: how many times as many a network makes.
+
+    Returns:
+        In steps, so that a face that comes nearer keeps its size for a while; the scale where less
+        would save little.
+    """
+    steps = math.ceil(_SPARE * _ratio(layer) / _FACTOR_STEP)
+    factor = max(1.0, steps * _FACTOR_STEP)
+    return float(scale) if factor > _WORTH * scale else factor
 
 
-def larger(layer: Layer, scale: int, face: Image) -> Layer:
-    """A layer in the same place with so many times the pixels along each side, which are given.
+def sized(layer: Layer, factor: float, face: Image | None = None) -> Layer:
+    """A layer in the same place with so many times the pixels along each side.
 
     Args:
         layer: ``(h, w)`` pixels.
-        scale: how many times as many.
-        face: ``(scale h, scale w, 3) u8 BGR``.
+        factor: how many times as many, 1 or more.
+        face: ``(H, W, 3) u8 BGR``, the same picture with no fewer pixels than that; None to
+            enlarge the layer's own by cubic interpolation.
     """
-    height, width = face.shape[:2]
-    middle = (scale - 1) / 2
-    larger_from_crop = np.array([[scale, 0.0, middle], [0.0, scale, middle]])
+    height, width = layer.alpha.shape
+    size = round(factor * width), round(factor * height)
+    across, down = size[0] / width, size[1] / height
+    sized_from_crop = np.array(
+        [[across, 0.0, (across - 1) / 2], [0.0, down, (down - 1) / 2]], np.float64
+    )
+    if face is None:
+        face = np.asarray(cv2.resize(layer.face, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    elif face.shape[1::-1] != size:
+        # Averaging is slow, and needed only where pixels would be passed over.
+        how = cv2.INTER_AREA if face.shape[1] > 2 * size[0] else cv2.INTER_LINEAR
+        face = np.asarray(cv2.resize(face, size, interpolation=how), np.uint8)
     return replace(
         layer,
         face=face,
-        alpha=np.asarray(cv2.resize(layer.alpha, (width, height)), np.uint8),
-        crop_from_image=compose(larger_from_crop, layer.crop_from_image),
+        alpha=np.asarray(cv2.resize(layer.alpha, size), np.uint8),
+        crop_from_image=compose(sized_from_crop, layer.crop_from_image),
     )
+
+
+def _ratio(layer: Layer) -> float:
+    """How many pixels of the picture lie along one of the layer."""
+    return 1.0 / max(math.hypot(*layer.crop_from_image[:, 0].tolist()), 1e-6)
 
 
 def _side(covered_px: int, most_px: int) -> int:

@@ -18,7 +18,7 @@ from realtime.five_points import five_points
 from realtime.frame import Face, Frame, Image, Layer, PictureSpec
 from realtime.geometry import Matrix, compose, invert
 from realtime.ladder import QualityLadder
-from realtime.layer_size import covering, enlarged_plainly, larger, scale_for
+from realtime.layer_size import covering, scale_for, shown_factor, sized
 from realtime.memory import Memory
 from realtime.metrics import Json
 from realtime.tracks import of_present
@@ -183,12 +183,14 @@ class Restore:
         shape = height * enlarger.scale, width * enlarger.scale, 3
         made: list[Image] = [np.empty(shape, np.uint8) for _ in layers]
         enlarger.enlarge([layer.face for layer in layers], out=made)
-        if self._config.strength < 1.0:
-            plain = [enlarged_plainly(layer.face, enlarger.scale) for layer in layers]
-            made = [self._mixed(one, fine) for one, fine in zip(plain, made, strict=True)]
-        return [
-            larger(layer, enlarger.scale, face) for layer, face in zip(layers, made, strict=True)
-        ]
+        found = []
+        for layer, fine in zip(layers, made, strict=True):
+            factor = shown_factor(layer, enlarger.scale)
+            large = sized(layer, factor, fine)
+            if self._config.strength < 1.0:
+                large.face = self._mixed(sized(layer, factor).face, large.face)
+            found.append(large)
+        return found
 
     def _restore(self, restorer: Restorer, face: Face, image: Image) -> None:
         """Puts one face, as it would be seen, through a network with an alignment of its own.
@@ -207,8 +209,7 @@ class Restore:
         seen = _laid(_resampled(layer.face, crop_from_layer, square), alpha, crop)
         restored = np.empty_like(seen)
         restorer.restore(seen, out=restored)
-        scale = scale_for(layer, _SCALES)
-        large = larger(layer, scale, enlarged_plainly(layer.face, scale))
+        large = sized(layer, shown_factor(layer, scale_for(layer, _SCALES)))
         size = large.alpha.shape[1], large.alpha.shape[0]
         large_from_crop = compose(large.crop_from_image, invert(crop_from_image))
         box = feathered_box(restorer.crop_px)

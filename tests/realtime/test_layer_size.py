@@ -3,7 +3,7 @@ import pytest
 
 from realtime.frame import Layer
 from realtime.geometry import apply, invert
-from realtime.layer_size import covering, enlarged_plainly, larger, scale_for
+from realtime.layer_size import covering, scale_for, shown_factor, sized
 
 
 def layer_of(height=90, width=130, *, ratio=2.0, box=None):
@@ -62,15 +62,38 @@ def test_faces_of_one_group_keep_one_size():
         assert layer.alpha.sum(dtype=int) == whole.alpha.sum(dtype=int)
 
 
-@pytest.mark.parametrize("scale", [2, 4])
-def test_the_pixels_of_a_larger_layer_lie_around_those_they_came_from(scale):
-    layer = layer_of()
-    found = larger(layer, scale, enlarged_plainly(layer.face, scale))
-    assert found.face.shape == (90 * scale, 130 * scale, 3)
-    assert found.alpha.shape == (90 * scale, 130 * scale)
+@pytest.mark.parametrize("factor", [1.25, 2.0, 4.0])
+def test_the_pixels_of_a_larger_layer_lie_around_those_they_came_from(factor):
+    layer = layer_of(88, 132)
+    found = sized(layer, factor)
+    assert found.face.shape == (88 * factor, 132 * factor, 3)
+    assert found.alpha.shape == (88 * factor, 132 * factor)
     assert (found.origin, found.lit) == (4, True)
     pixels = np.array([[0.0, 0.0], [129.0, 31.0]])
     places = apply(invert(layer.crop_from_image), pixels)
     np.testing.assert_allclose(
-        apply(found.crop_from_image, places), pixels * scale + (scale - 1) / 2, atol=1e-9
+        apply(found.crop_from_image, places), pixels * factor + (factor - 1) / 2, atol=1e-9
     )
+
+
+def test_a_face_that_is_made_finer_than_it_is_asked_for_is_averaged():
+    layer = layer_of(40, 60)
+    fine = layer.face.repeat(4, axis=0).repeat(4, axis=1)
+    np.testing.assert_array_equal(sized(layer, 4.0, fine).face, fine)
+    np.testing.assert_array_equal(sized(layer, 1.0, fine).face, layer.face)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "scale", "factor"),
+    [
+        (0.6, 1, 1.0),
+        (1.3, 2, 1.5),
+        (1.65, 2, 1.75),
+        (1.75, 2, 2.0),
+        (2.6, 2, 2.0),
+        (2.9, 4, 3.25),
+        (9.0, 4, 4.0),
+    ],
+)
+def test_no_more_pixels_are_kept_than_the_picture_can_show(ratio, scale, factor):
+    assert shown_factor(layer_of(ratio=ratio), scale) == factor
