@@ -39,7 +39,7 @@ from realtime.metrics import Json
 from realtime.pipeline import Pipeline, Plan, Report
 from realtime.provenance.run_record import RunRecord, draw_session
 from realtime.provenance.seal import Seal
-from realtime.restorers import open_restorers
+from realtime.restorers import open_picture_enlarger, open_restorers
 from realtime.signals import StopSignals
 from realtime.sinks.detached import Detached
 from realtime.sinks.null import Null
@@ -250,7 +250,11 @@ def build_source(
     camera = config.camera
     if job.input is not None:
         source = _file_source(job, job.input, config)
-        return EnlargedSource(source) if job.upscale else source
+        if not job.upscale:
+            return source
+        whole = config.restore.area == "picture"
+        enlarger = partial(open_picture_enlarger, config, library) if whole else None
+        return EnlargedSource(source, enlarger)
     if job.camera == SYNTHETIC:
         return SyntheticCamera(
             camera.size,

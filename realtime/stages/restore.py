@@ -37,7 +37,8 @@ class RestoreConfig(BaseModel, frozen=True, extra="forbid"):
             program; or the name of a restoring network.
         look: of the networks that come with the program: ``fidelity`` invents nothing,
             ``perceptual`` draws likely texture.
-        strength: how much of it is seen, 0..1.
+        area: ``face``; ``picture`` for all of the picture too where ``--upscale`` makes it larger.
+        strength: how much of it is seen, 0..1; of faces.
         steady: what a restored face looked like before counts for, against the newest picture, at
             30 pictures a second, 0..1; new detail would flicker with the noise it is made of.
         ladder: with live input it rests while the machine cannot keep up.
@@ -45,6 +46,7 @@ class RestoreConfig(BaseModel, frozen=True, extra="forbid"):
 
     model: str = Field(OFF, pattern=r"^[a-z0-9_.]+$")
     look: Literal["fidelity", "perceptual"] = "fidelity"
+    area: Literal["face", "picture"] = "face"
     strength: float = Field(1.0, ge=0.0, le=1.0)
     steady: float = Field(0.3, ge=0.0, lt=1.0)
     ladder: bool = True
