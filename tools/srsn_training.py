@@ -32,6 +32,8 @@ STORED_SUFFIX = "_16"
 """Ends the name of a weight that an exported file keeps in 16 bits."""
 
 _WARM_STEPS = 200
+"""The rate rises for so long, or for a fifth of a shorter training."""
+
 _LAST_SHARE = 0.01
 _WINDOW = 8
 """Side of the windows whose mean colour is to stay, in pixels of the small picture."""
@@ -200,7 +202,8 @@ class Training:
 
     def _rate(self) -> float:
         """Rises in a straight line at first, then falls along half a cosine."""
-        rise = min(1.0, (self.step + 1) / _WARM_STEPS)
+        warm = min(_WARM_STEPS, self.recipe.steps / 5)
+        rise = min(1.0, (self.step + 1) / max(warm, 1))
         share = self.step / max(1, self.recipe.steps)
         fall = _LAST_SHARE + (1 - _LAST_SHARE) * 0.5 * (1 + math.cos(math.pi * share))
         return self.recipe.rate * rise * fall

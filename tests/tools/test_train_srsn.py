@@ -118,14 +118,14 @@ def test_the_averaged_weights_follow_slowly_and_are_those_that_are_read(patches,
 
 
 def test_a_network_for_another_scale_starts_from_the_layers_they_share(patches, tmp_path):
-    two = training("srsn_lite_x2_fidelity", steps=5)
-    for _ in range(5):
+    two = training("srsn_full_x2_fidelity", steps=2)
+    for _ in range(2):
         two.advance(*patches)
     two.save(tmp_path / "two.pt")
-    four = training("srsn_lite_x4_fidelity")
+    four = training("srsn_full_x4_fidelity")
     four.start_from(tmp_path / "two.pt")
-    shared = two.average.state_dict()["layers.2.weight"]
-    torch.testing.assert_close(four.network.state_dict()["layers.2.weight"], shared)
+    shared = two.average.state_dict()["trunk.0.first.weight"]
+    torch.testing.assert_close(four.network.state_dict()["trunk.0.first.weight"], shared)
     with pytest.raises(ValueError, match="must have been trained before"):
         four.start_from(tmp_path / "none.pt")
 

@@ -53,7 +53,7 @@ def test_momentum_is_kept_with_the_rest_of_its_state():
 
 
 def test_thin_layers_and_biases_are_left_to_adam():
-    for kind, ours in (("full", 18), ("lite", 3)):
+    for kind, ours in (("full", 18), ("lite", 4)):
         network = build(kind, 2)
         wide, others = matrices(network)
         assert len(wide) == ours
