@@ -44,7 +44,7 @@ from realtime.pipeline import Pipeline, Plan, Report
 from realtime.provenance.run_record import RunRecord, draw_session
 from realtime.provenance.seal import Seal
 from realtime.refiners import open_refiner, refines
-from realtime.restorers import open_restorers
+from realtime.restorers import open_picture_enlarger, open_restorers
 from realtime.signals import StopSignals
 from realtime.sinks.detached import Detached
 from realtime.sinks.null import Null
@@ -189,8 +189,8 @@ def build_plan(
     switch = Switch(open_swapper(job.people, config, swap_library, connections))
     refine = None
     if refines(config) or on_control is not None:
-        opener = partial(open_refiner, config, library)
-        refine = Refine(config.refine, opener, on=refines(config))
+        open_fuser = partial(open_refiner, config, library)
+        refine = Refine(config.refine, open_fuser, on=refines(config))
     chooser = open_chooser(job.maps, config, library, has_default=job.faces is not None)
     if on_control is not None:
         allow = partial(allow_faces, job.content_check)
@@ -206,8 +206,10 @@ def build_plan(
     )
     swapping = build_swapping(config, swap_library, switch, refine)
     if fault == "":
-        opener = device_opener(config, library, say)
-        swapping = (DeviceSwap(opener, lambda: switch.stage, swapping, retreating.retreat, say),)
+        open_device = device_opener(config, library, say)
+        swapping = (
+            DeviceSwap(open_device, lambda: switch.stage, swapping, retreating.retreat, say),
+        )
     elif fault is not None:
         say(f"{config.swapper}: the rest of the swap is done on the processor. {fault}")
     live = job.mode == "live"
@@ -289,7 +291,11 @@ def build_source(
     camera = config.camera
     if job.input is not None:
         source = _file_source(job, job.input, config)
-        return EnlargedSource(source) if job.upscale else source
+        if not job.upscale:
+            return source
+        whole = config.restore.area == "picture"
+        enlarger = partial(open_picture_enlarger, config, library) if whole else None
+        return EnlargedSource(source, enlarger)
     if job.camera == SYNTHETIC:
         return SyntheticCamera(
             camera.size,

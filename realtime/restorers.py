@@ -60,6 +60,28 @@ def open_restorers(config: Config, library: ModelLibrary) -> Iterator[Restorers]
         yield Restorers(enlargers, restorer)
 
 
+@contextmanager
+def open_picture_enlarger(config: Config, library: ModelLibrary) -> Iterator[Enlarger]:
+    """The network that enlarges whole pictures, loaded for as long as the block lasts.
+
+    Args:
+        config: names it.
+        library: has it.
+
+    Raises:
+        ConfigError: what was chosen enlarges no pictures.
+        ModelError: the network is missing or unusable.
+    """
+    with open_restorers(config, library) as found:
+        if not found.enlargers:
+            raise ConfigError(
+                "restore.area",
+                "must be face where no network enlarges pictures, got picture. "
+                "Set restore.model to lite or full.",
+            )
+        yield found.enlargers[min(found.enlargers)]
+
+
 def _own(config: Config, library: ModelLibrary) -> Mapping[int, str]:
     """Our networks of the chosen kind, by their scale.
 

@@ -37,7 +37,7 @@ Resolve = Callable[[Image], Image]
 
 BICUBIC = "bicubic"
 
-_SEED = 20
+FACE_SEED = 20
 """Of what is drawn to worsen the faces: the same for every network."""
 
 _TRIED_PX = 32
@@ -135,7 +135,7 @@ def judge(
     psnr = {folder.name: float(np.mean(_set_psnr(enlarge, scale, folder))) for folder in sets}
     if not faces:
         return Judged(psnr, None, None)
-    random = np.random.default_rng(_SEED)
+    random = np.random.default_rng(FACE_SEED)
     pairs = [(degrade(face, scale, random), face) for face in faces]
     found = [enlarge(small) for small, _ in pairs]
     psnr["faces"] = float(

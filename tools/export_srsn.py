@@ -20,7 +20,7 @@ from engines.errors import ModelError
 from engines.graphs import parse_model, write_model
 from engines.models.cache_files import sha256_of, write_atomically
 from tools.export_onnx import InputSpec, export
-from tools.srsn_training import load_average
+from tools.srsn_training import STORED_SUFFIX, load_average
 
 MAX_BYTES = 3_500_000
 
@@ -60,7 +60,7 @@ def stored_in_16_bits(model: bytes, name: str) -> bytes:
             continue
         if not np.array_equal(values.astype(np.float16), values):
             continue
-        stored = f"{constant.name}_16"
+        stored = f"{constant.name}{STORED_SUFFIX}"
         casts.append(helper.make_node("Cast", [stored], [constant.name], to=onnx.TensorProto.FLOAT))
         constant.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
     nodes = [*casts, *proto.graph.node]

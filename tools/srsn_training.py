@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from onnx import numpy_helper
 from torch import Tensor, nn
 
+from engines.graphs import parse_model
 from engines.networks.srsn.losses import (
     PatchCritic,
     TextureDistance,
@@ -17,6 +19,7 @@ from engines.networks.srsn.losses import (
     colour_loss,
     critic_loss,
 )
+from engines.networks.srsn.muon import Muon, matrices
 from engines.networks.srsn.network import build
 from realtime.frame import Image
 from tools.srsn_pictures import as_picture, as_planes
@@ -25,12 +28,20 @@ from tools.srsn_recipe import Recipe, load_recipe
 AVERAGE_KEEPS = 0.999
 """How much of the averaged weights is kept in a step."""
 
+STORED_SUFFIX = "_16"
+"""Ends the name of a weight that an exported file keeps in 16 bits."""
+
 _WARM_STEPS = 200
+"""The rate rises for so long, or for a fifth of a shorter training."""
+
 _LAST_SHARE = 0.01
 _WINDOW = 8
 """Side of the windows whose mean colour is to stay, in pixels of the small picture."""
 
 _BETAS = (0.9, 0.99)
+_ADAM_SHARE = 0.5
+"""Of the rate, for what is no matrix: biases, and layers from or to three channels."""
+
 _LONGEST_STEP = 1.0
 """Gradients longer than this are cut; the rate would be too high for them."""
 
@@ -57,7 +68,11 @@ class Training:
         self.average = build(recipe.kind, recipe.scale).to(device).eval()
         self.average.load_state_dict(self.network.state_dict())
         self._detail: Any = torch.compile(self.network.detail) if fast else self.network.detail
-        self._optimiser = torch.optim.Adam(self.network.parameters(), recipe.rate, _BETAS)
+        wide, others = matrices(self.network)
+        self._optimisers = {
+            "muon": (Muon(wide, recipe.rate), 1.0),
+            "adam": (torch.optim.Adam(others, recipe.rate, _BETAS), _ADAM_SHARE),
+        }
         self._distance: nn.Module | None = None
         if recipe.losses.perceptual:
             self._distance = (Vgg19Distance(vgg) if vgg else TextureDistance()).to(device)
@@ -80,16 +95,17 @@ class Training:
         """
         x, wanted = (torch.from_numpy(one).to(self.device) for one in (small, large))
         rate = self._rate()
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
         with torch.autocast(self.device, torch.bfloat16, enabled=self._in_16_bits()):
             detail = self._detail(x).float()
         found = detail + self.network.bicubic(x)
         loss, facts = self._loss(found, wanted, detail)
-        self._optimiser.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), _LONGEST_STEP)
-        self._optimiser.step()
+        for optimiser, share in self._optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = rate * share
+            optimiser.step()
         if self._critic is not None:
             facts["critic"] = self._advance_critic(self._critic, found.detach(), wanted, rate)
         self._follow()
@@ -113,27 +129,36 @@ class Training:
         self.step = state["step"]
 
     def start_from(self, path: Path) -> None:
-        """Takes over another training's averaged weights where their shapes agree.
+        """Takes over another network's weights where their shapes agree.
+
+        Args:
+            path: a checkpoint, of which the averaged weights are taken, or an ONNX file of
+                ``tools.export_srsn``.
 
         Raises:
-            ValueError: there is no such file.
+            ValueError: there is no such file, or none of its weights fits.
         """
         if not path.exists():
-            raise ValueError(f"{path}: must have been trained before, got nothing. Train it first.")
-        given = torch.load(path, map_location=self.device, weights_only=True)["average"]
+            raise ValueError(
+                f"{path}: must have been trained before, got nothing. Train it first, or name "
+                "an ONNX file with --init."
+            )
+        given = _weights_in(path)
         for network in (self.network, self.average):
             own = network.state_dict()
             same = {
                 name: t for name, t in given.items() if name in own and own[name].shape == t.shape
             }
+            if not same:
+                raise ValueError(
+                    f"{path}: must hold weights of a {self.recipe.kind} network, got none that "
+                    "fits. Name another file."
+                )
             network.load_state_dict(own | same)
 
     def _parts(self) -> dict[str, Any]:
-        parts = {
-            "network": self.network,
-            "average": self.average,
-            "optimiser": self._optimiser,
-        }
+        parts: dict[str, Any] = {"network": self.network, "average": self.average}
+        parts |= {name: optimiser for name, (optimiser, _) in self._optimisers.items()}
         if self._critic is None:
             return parts
         return parts | {"critic": self._critic, "critic_optimiser": self._critic_optimiser}
@@ -177,7 +202,8 @@ class Training:
 
     def _rate(self) -> float:
         """Rises in a straight line at first, then falls along half a cosine."""
-        rise = min(1.0, (self.step + 1) / _WARM_STEPS)
+        warm = min(_WARM_STEPS, self.recipe.steps / 5)
+        rise = min(1.0, (self.step + 1) / max(warm, 1))
         share = self.step / max(1, self.recipe.steps)
         fall = _LAST_SHARE + (1 - _LAST_SHARE) * 0.5 * (1 + math.cos(math.pi * share))
         return self.recipe.rate * rise * fall
@@ -187,6 +213,22 @@ class Training:
         if self.device != "cpu":
             return True
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _weights_in(path: Path) -> dict[str, Tensor]:
+    """A network's weights by their names in PyTorch, from a checkpoint or an ONNX file."""
+    if path.suffix != ".onnx":
+        average: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)[
+            "average"
+        ]
+        return average
+    stored = parse_model(path.read_bytes(), path.stem).graph.initializer
+    return {
+        constant.name.removesuffix(STORED_SUFFIX): torch.tensor(
+            numpy_helper.to_array(constant).astype(np.float32)
+        )
+        for constant in stored
+    }
 
 
 @dataclass(frozen=True, slots=True)

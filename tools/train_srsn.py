@@ -6,7 +6,8 @@
 The recipes are in ``engines/networks/srsn/recipes.yaml``. A folder's pictures may be taken at given
 sizes (longest side in pixels). Every ninth picture of a folder is kept out, and PSNR is measured on
 some of these while it trains. A training that was interrupted goes on where its last checkpoint is,
-with the same patches. Writes ``NAME.pt`` (checkpoint) and ``NAME.csv`` (log) into the folder.
+with the same patches; ``--init FILE.onnx`` begins with the weights of a shipped network. Writes
+``NAME.pt`` (checkpoint) and ``NAME.csv`` (log) into the folder.
 """
 
 import argparse
@@ -133,16 +134,23 @@ def load_folders(data: Sequence[str], without: Sequence[Path]) -> list[Folder]:
     return folders
 
 
-def begin(training: Training, out: Path) -> None:
+def begin(training: Training, out: Path, init: Path | None = None) -> None:
     """Goes on from the training's own checkpoint, or from the network that it starts from.
 
+    Args:
+        training: fresh.
+        out: where checkpoints lie.
+        init: a checkpoint or ONNX file to start from in place of the one that the recipe names.
+
     Raises:
-        ValueError: a network that it starts from has not been trained.
+        ValueError: a network that it starts from is missing, or is another one.
     """
     recipe = training.recipe
     checkpoint = out / f"{recipe.name}.pt"
     if checkpoint.exists():
         training.load(checkpoint)
+    elif init is not None:
+        training.start_from(init)
     elif recipe.start_from:
         training.start_from(out / f"{recipe.start_from}.pt")
 
@@ -176,6 +184,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=1, help="threads that make patches")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, help="in place of the recipe's")
+    parser.add_argument(
+        "--init", type=Path, help="checkpoint or ONNX file to start from, for example a shipped one"
+    )
     parser.add_argument("--vgg", type=Path, help="VGG19 weights for the perceptual loss")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
@@ -193,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         training = Training(
             recipe, options.device, options.seed, vgg=options.vgg, fast=options.compile
         )
-        begin(training, options.out)
+        begin(training, options.out, options.init)
     except (OSError, ValueError) as error:
         print(f"train_srsn: {error}", file=sys.stderr)
         return 2

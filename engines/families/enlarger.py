@@ -14,11 +14,18 @@ from engines.families.specs import EnlargerFamily
 from engines.families.tensors import Picture
 from engines.session import Session, TensorSpec
 
-GRID_PX = 32
+GRID_PX = 16
 """Sides are filled up to multiples of this, as runtimes prepare themselves for each new size."""
 
 LEAST_PX = 64
 """And to this much, the least that plans for GPUs are built for."""
+
+
+_STRIP_PX = 128
+"""Lines of a large picture that are enlarged at once; all of them would take gigabytes."""
+
+_OVERLAP_PX = 24
+"""Further lines above and below, as far as our networks look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,27 @@ class Enlarger:
         step = len(pictures) if self._takes_many else 1
         for first in range(0, len(pictures), step):
             self._run(pictures[first : first + step], out[first : first + step])
+
+    def enlarge_in_strips(self, picture: Picture, *, out: Picture) -> None:
+        """Enlarges a picture that may be large, some lines at a time.
+
+        Args:
+            picture: ``(h, w, 3) u8 BGR``.
+            out: ``(scale h, scale w, 3) u8 BGR``, written; the same as in one piece for networks
+                that look no more than 24 pixels far.
+
+        Raises:
+            ModelError: the network fails or gives no picture.
+        """
+        scale, height = self._scale, picture.shape[0]
+        shown = min(height, _STRIP_PX + 2 * _OVERLAP_PX)
+        strip = np.empty((scale * shown, scale * picture.shape[1], 3), np.uint8)
+        for top in range(0, height, _STRIP_PX):
+            bottom = min(top + _STRIP_PX, height)
+            begin = min(max(top - _OVERLAP_PX, 0), height - shown)
+            self.enlarge([picture[begin : begin + shown]], out=[strip])
+            part = strip[scale * (top - begin) : scale * (bottom - begin)]
+            out[scale * top : scale * bottom] = part
 
     def _run(self, pictures: Sequence[Picture], out: Sequence[Picture]) -> None:
         height, width = pictures[0].shape[:2]

@@ -1,6 +1,5 @@
 """The stage that gives swapped faces the detail that their network's few pixels lack."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from realtime.five_points import five_points
 from realtime.frame import Face, Frame, Image, Layer, PictureSpec
 from realtime.geometry import Matrix, compose, invert
 from realtime.ladder import QualityLadder
+from realtime.layer_size import covering, scale_for, shown_factor, sized
 from realtime.memory import Memory
 from realtime.metrics import Json
 from realtime.tracks import of_present
@@ -27,12 +27,6 @@ OFF = "off"
 
 _SCALES = (2, 4)
 _COUNTED = ("enlarged_x2", "enlarged_x4", "fine_already", "restored")
-
-_FINE_RATIO = 1.25
-"""A layer pixel that is enlarged to this many of the picture's at most is fine enough."""
-
-_LARGE_RATIO = 2 * math.sqrt(2)
-"""From here on four times the pixels are nearer to what the picture can show than twice."""
 
 
 class RestoreConfig(BaseModel, frozen=True, extra="forbid"):
@@ -43,7 +37,8 @@ class RestoreConfig(BaseModel, frozen=True, extra="forbid"):
             program; or the name of a restoring network.
         look: of the networks that come with the program: ``fidelity`` invents nothing,
             ``perceptual`` draws likely texture.
-        strength: how much of it is seen, 0..1.
+        area: ``face``; ``picture`` for all of the picture too where ``--upscale`` makes it larger.
+        strength: how much of it is seen, 0..1; of faces.
         steady: what a restored face looked like before counts for, against the newest picture, at
             30 pictures a second, 0..1; new detail would flicker with the noise it is made of.
         ladder: with live input it rests while the machine cannot keep up.
@@ -51,6 +46,7 @@ class RestoreConfig(BaseModel, frozen=True, extra="forbid"):
 
     model: str = Field(OFF, pattern=r"^[a-z0-9_.]+$")
     look: Literal["fidelity", "perceptual"] = "fidelity"
+    area: Literal["face", "picture"] = "face"
     strength: float = Field(1.0, ge=0.0, le=1.0)
     steady: float = Field(0.3, ge=0.0, lt=1.0)
     ladder: bool = True
@@ -176,10 +172,10 @@ class Restore:
             scale = scale_for(face.layer, tuple(enlargers))
             if scale == 1:
                 self._count("fine_already", 1)
-            else:
+            elif face.layer.alpha.any():
                 alike.setdefault((scale, face.layer.face.shape), []).append(face)
         for (scale, _), group in alike.items():
-            layers = [face.layer for face in group if face.layer is not None]
+            layers = covering([face.layer for face in group if face.layer is not None])
             for face, layer in zip(group, self._enlarged(enlargers[scale], layers), strict=True):
                 face.layer = layer
             self._count(f"enlarged_x{scale}", len(group))
@@ -189,12 +185,14 @@ class Restore:
         shape = height * enlarger.scale, width * enlarger.scale, 3
         made: list[Image] = [np.empty(shape, np.uint8) for _ in layers]
         enlarger.enlarge([layer.face for layer in layers], out=made)
-        if self._config.strength < 1.0:
-            plain = [_enlarged_plainly(layer.face, enlarger.scale) for layer in layers]
-            made = [self._mixed(one, fine) for one, fine in zip(plain, made, strict=True)]
-        return [
-            _larger(layer, enlarger.scale, face) for layer, face in zip(layers, made, strict=True)
-        ]
+        found = []
+        for layer, fine in zip(layers, made, strict=True):
+            factor = shown_factor(layer, enlarger.scale)
+            large = sized(layer, factor, fine)
+            if self._config.strength < 1.0:
+                large.face = self._mixed(sized(layer, factor).face, large.face)
+            found.append(large)
+        return found
 
     def _restore(self, restorer: Restorer, face: Face, image: Image) -> None:
         """Puts one face, as it would be seen, through a network with an alignment of its own.
@@ -213,8 +211,7 @@ class Restore:
         seen = _laid(_resampled(layer.face, crop_from_layer, square), alpha, crop)
         restored = np.empty_like(seen)
         restorer.restore(seen, out=restored)
-        scale = scale_for(layer, _SCALES)
-        large = _larger(layer, scale, _enlarged_plainly(layer.face, scale))
+        large = sized(layer, shown_factor(layer, scale_for(layer, _SCALES)))
         size = large.alpha.shape[1], large.alpha.shape[0]
         large_from_crop = compose(large.crop_from_image, invert(crop_from_image))
         box = feathered_box(restorer.crop_px)
@@ -252,41 +249,6 @@ class Restore:
 
     def _count(self, what: str, number: int) -> None:
         self._faces[what] += number
-
-
-def scale_for(layer: Layer, scales: Sequence[int]) -> int:
-    """How many times as many pixels a layer needs to be as fine as the picture.
-
-    Args:
-        layer: a face before it is laid over the picture.
-        scales: what there are networks for.
-
-    Returns:
-        One of the scales; 1 where the layer is fine enough.
-    """
-    first = layer.crop_from_image[:, 0]
-    ratio = 1.0 / max(math.hypot(*first.tolist()), 1e-6)
-    if ratio <= _FINE_RATIO or not scales:
-        return 1
-    return max(scales) if ratio >= _LARGE_RATIO else min(scales)
-
-
-def _enlarged_plainly(face: Image, scale: int) -> Image:
-    size = face.shape[1] * scale, face.shape[0] * scale
-    return np.asarray(cv2.resize(face, size, interpolation=cv2.INTER_CUBIC), np.uint8)
-
-
-def _larger(layer: Layer, scale: int, face: Image) -> Layer:
-    """A layer in the same place with so many times the pixels along each side, which are given."""
-    height, width = face.shape[:2]
-    middle = (scale - 1) / 2
-    larger_from_crop = np.array([[scale, 0.0, middle], [0.0, scale, middle]])
-    return Layer(
-        face,
-        np.asarray(cv2.resize(layer.alpha, (width, height)), np.uint8),
-        compose(larger_from_crop, layer.crop_from_image),
-        layer.origin,
-    )
 
 
 def _resampled(face: Image, b_from_a: Matrix, size: tuple[int, int]) -> Image:

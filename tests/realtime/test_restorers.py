@@ -11,7 +11,7 @@ from realtime.config import load_config
 from realtime.errors import ConfigError
 from realtime.frame import Face, Frame, Layer, PictureSpec, Pose
 from realtime.memory import Memory
-from realtime.restorers import needed_restorers, open_restorers
+from realtime.restorers import needed_restorers, open_picture_enlarger, open_restorers
 from realtime.stages.restore import Restore
 
 
@@ -79,6 +79,17 @@ def test_a_look_that_does_not_come_with_the_program_is_told(library, monkeypatch
     message = r"restore\.model: .* got 'lite' with the look 'perceptual'\. There is: srsn_"
     with pytest.raises(ConfigError, match=message):
         needed_restorers(restoring("lite", "restore.look=perceptual"), library)
+
+
+def test_whole_pictures_are_enlarged_twice_by_what_comes_with_the_program(library, with_restorer):
+    with open_picture_enlarger(restoring("lite"), library) as enlarger:
+        assert enlarger.scale == 2
+    for config in (load_config(), restoring("polish")):
+        with (
+            pytest.raises(ConfigError, match=r"restore\.area: must be face where no network"),
+            open_picture_enlarger(config, with_restorer),
+        ):
+            pass
 
 
 def test_the_stage_works_with_what_comes_with_the_program(library):

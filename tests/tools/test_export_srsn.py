@@ -37,6 +37,21 @@ def test_a_training_becomes_a_small_file_that_computes_the_same(checkpoint, tmp_
     assert np.abs(found["enlarged"] - wanted).max() < 2e-3
 
 
+def test_a_training_can_begin_with_the_weights_of_an_exported_file(checkpoint, tmp_path):
+    assert main([str(checkpoint), "--out", str(tmp_path)]) == 0
+    fresh = Training(load_recipe(NAME), "cpu", 2)
+    fresh.start_from(tmp_path / f"{NAME}.onnx")
+    wanted = load_average(checkpoint).network.state_dict()
+    for network in (fresh.network, fresh.average):
+        found = network.state_dict()
+        assert set(found) == set(wanted)
+        for name, weight in wanted.items():
+            torch.testing.assert_close(found[name], weight.half().float(), rtol=0, atol=0)
+    full = Training(load_recipe("srsn_full_x2_fidelity"), "cpu", 1)
+    with pytest.raises(ValueError, match="must hold weights of a full network, got none"):
+        full.start_from(tmp_path / f"{NAME}.onnx")
+
+
 def test_only_constants_that_lose_nothing_are_stored_in_16_bits(twins):
     graph = twins.Graph()
     exact = graph.constant(np.array([0.5, 2.0], np.float32))

@@ -2,6 +2,7 @@
 
 import csv
 import signal
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from engines.networks import srsn  # noqa: E402
 from tools.srsn_recipe import load_recipe, load_recipes  # noqa: E402
 from tools.srsn_training import Training, load_average  # noqa: E402
 from tools.train_srsn import main, stops  # noqa: E402
@@ -116,14 +118,14 @@ def test_the_averaged_weights_follow_slowly_and_are_those_that_are_read(patches,
 
 
 def test_a_network_for_another_scale_starts_from_the_layers_they_share(patches, tmp_path):
-    two = training("srsn_lite_x2_fidelity", steps=5)
-    for _ in range(5):
+    two = training("srsn_full_x2_fidelity", steps=2)
+    for _ in range(2):
         two.advance(*patches)
     two.save(tmp_path / "two.pt")
-    four = training("srsn_lite_x4_fidelity")
+    four = training("srsn_full_x4_fidelity")
     four.start_from(tmp_path / "two.pt")
-    shared = two.average.state_dict()["layers.2.weight"]
-    torch.testing.assert_close(four.network.state_dict()["layers.2.weight"], shared)
+    shared = two.average.state_dict()["trunk.0.first.weight"]
+    torch.testing.assert_close(four.network.state_dict()["trunk.0.first.weight"], shared)
     with pytest.raises(ValueError, match="must have been trained before"):
         four.start_from(tmp_path / "none.pt")
 
@@ -163,6 +165,17 @@ def test_the_command_trains_writes_its_log_and_goes_on_from_there(data, tmp_path
     assert [row["step"] for row in rows] == ["2", "4"]
     assert all(float(row["psnr_db"]) > 20 for row in rows)
     assert torch.load(out / f"{LITE}.pt", weights_only=True)["step"] == 4
+
+
+def test_the_command_begins_with_a_shipped_network_unless_it_has_a_checkpoint(data, tmp_path):
+    shipped = Path(srsn.__file__).parent / f"{LITE}.onnx"
+    command = [LITE, "--out", str(tmp_path), *data, "--init", str(shipped), "--threads", "1"]
+    assert main([*command, "--steps", "0"]) == 0
+    wanted = Training(load_recipe(LITE), "cpu", 1)
+    wanted.start_from(shipped)
+    found = load_average(tmp_path / f"{LITE}.pt").network.state_dict()
+    assert all(torch.equal(found[name], w) for name, w in wanted.average.state_dict().items())
+    assert main([*command[:-3], str(tmp_path / "none.onnx"), "--steps", "0"]) == 0
 
 
 def test_wrong_data_are_told_in_one_line(data, tmp_path, capsys):

@@ -17,8 +17,9 @@ SCALES = (2, 4)
 
 FULL_CHANNELS = 64
 FULL_BLOCKS = 8
-LITE_CHANNELS = 32
-LITE_LAYERS = 3
+
+LITE_LAYERS = MappingProxyType({2: (16, 4), 4: (32, 3)})
+"""Channels and layers in between, by the scale: what a processor has time for while it swaps."""
 
 _REACH = 2
 """Bicubic interpolation at any of the places between pixels needs two neighbours on each side."""
@@ -132,24 +133,25 @@ class Srsn(nn.Module):  # type: ignore[misc]
 
 
 class SrsnLite(nn.Module):  # type: ignore[misc]
-    """The small network for processors: 0.56 GMAC from 128 to 256 pixels.
+    """The small network for processors: 0.20 GMAC from 128 to 256 pixels, 0.18 from 64 to 256.
 
     Args:
         scale: 2 or 4.
-        channels: of the layers in between.
-        layers: how many of them.
     """
 
-    def __init__(
-        self, scale: int, channels: int = LITE_CHANNELS, layers: int = LITE_LAYERS
-    ) -> None:
+    def __init__(self, scale: int) -> None:
         super().__init__()
         check_scale(scale)
+        channels, layers = LITE_LAYERS[scale]
         parts: list[nn.Module] = [nn.Conv2d(3, channels, 5, padding=2), nn.ReLU()]
         for _ in range(layers):
             parts += [nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU()]
         parts.append(nn.Conv2d(channels, 3 * scale * scale, 3, padding=1))
         self.layers = nn.Sequential(*parts)
+        for layer in parts[::2]:
+            # Without a shortcut the usual first weights would let the signal fade (He et al. 2015).
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
         self.bicubic = Bicubic(scale)
 
     def forward(self, x: Tensor) -> Tensor:

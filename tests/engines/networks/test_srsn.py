@@ -84,7 +84,7 @@ def test_the_whole_residual_is_added_to_bicubic_enlargement(kind):
     torch.testing.assert_close(made, (detail + plain).clamp(0, 1))
 
 
-@pytest.mark.parametrize(("kind", "least", "most"), [("full", 12.7, 12.9), ("lite", 0.5, 0.6)])
+@pytest.mark.parametrize(("kind", "least", "most"), [("full", 12.7, 12.9), ("lite", 0.19, 0.2)])
 def test_a_network_costs_what_it_is_meant_to(kind, least, most):
     assert least <= multiplications(build(kind, 2), 128, 128) / GMAC <= most
 

@@ -1,9 +1,14 @@
+from contextlib import contextmanager
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from engines.errors import ModelError
+from engines.families.enlarger import Enlarger
+from engines.models.catalogue import bundled_catalogue
+from engines.onnxruntime import OnnxRuntimeSession
 from realtime.errors import MediaError
 from realtime.frame import PictureSpec
 from realtime.sources.enlarged import EnlargedSource, enlarged_size
@@ -57,6 +62,47 @@ def test_a_picture_is_written_whole_at_its_new_size():
     inner = image[30, 6:-6, 0].astype(float)
     np.testing.assert_allclose(inner, (np.arange(6, 114) + 0.5) / 1.5 - 0.5, atol=0.51)
     assert source.fill(image) is None
+
+
+@pytest.mark.parametrize("size", [(80, 40), (800, 728)])
+def test_a_network_enlarges_the_whole_picture_and_is_let_go_with_the_source(twins, size):
+    opened = []
+
+    @contextmanager
+    def network():
+        opened.append("open")
+        session = OnnxRuntimeSession(twins.enlarger(2))
+        yield Enlarger(session, bundled_catalogue().families["enlarger_x2"])
+        opened.append("closed")
+
+    pictures = Pictures(*size)
+    source = EnlargedSource(pictures, network)
+    spec = source.open()
+    image = np.full((spec.height, spec.width, 3), 255, np.uint8)
+    assert source.fill(image) == 7
+    plain = EnlargedSource(Pictures(*size))
+    wanted = np.empty_like(image)
+    plain.open()
+    plain.fill(wanted)
+    # The twin makes squares of pixels, which a slope of one level a pixel shows little of.
+    apart = np.abs(image.astype(int) - wanted)[:, 4:-4]
+    assert np.median(apart) <= 1
+    assert source.fill(image) is None
+    source.close()
+    assert opened == ["open", "closed"]
+    assert pictures.num_closed == 1
+
+
+def test_a_network_that_cannot_be_opened_lets_the_source_go():
+    @contextmanager
+    def network():
+        raise ModelError("no such network")
+        yield
+
+    pictures = Pictures(80, 40)
+    with pytest.raises(ModelError, match="no such network"):
+        EnlargedSource(pictures, network).open()
+    assert pictures.num_closed == 1
 
 
 def test_a_still_picture_can_be_enlarged(tmp_path):

@@ -17,13 +17,13 @@ from engines.models.library import ModelLibrary
 from engines.onnxruntime import OnnxRuntimeSession
 from realtime.config import load_config
 from realtime.frame import Face, Frame, Layer, Motion, PictureSpec, Pose
-from realtime.geometry import apply
+from realtime.geometry import apply, invert
 from realtime.ladder import SECOND_NS
 from realtime.memory import Memory
 from realtime.restorers import open_restorers
 from realtime.stage import Counted, Stage
 from realtime.stages.composite import lay
-from realtime.stages.restore import Restore, RestoreConfig, Restorers, scale_for
+from realtime.stages.restore import Restore, RestoreConfig, Restorers
 
 FAMILIES = bundled_catalogue().families
 SPEC = PictureSpec(320, 240, Fraction(30), live=False)
@@ -81,19 +81,6 @@ def restored(stage, *faces, **frame):
     return [face.layer for face in faces]
 
 
-@pytest.mark.parametrize(
-    ("ratio", "scale"), [(0.6, 1), (1.0, 1), (1.2, 1), (1.5, 2), (2.5, 2), (3.0, 4), (8.0, 4)]
-)
-def test_the_scale_is_what_the_picture_can_show(ratio, scale):
-    assert scale_for(face_of(ratio=ratio).layer, (2, 4)) == scale
-
-
-def test_where_there_is_one_scale_only_it_is_taken():
-    assert scale_for(face_of(ratio=3.5).layer, (2,)) == 2
-    assert scale_for(face_of(ratio=1.5).layer, (4,)) == 4
-    assert scale_for(face_of(ratio=3.5).layer, ()) == 1
-
-
 @pytest.mark.parametrize(("ratio", "scale"), [(2.0, 2), (4.0, 4)])
 def test_a_layer_gets_more_pixels_in_the_same_place(open_stage, ratio, scale):
     stage, face = open_stage(2, 4), face_of(ratio=ratio, at=(10.0, 20.0))
@@ -123,6 +110,30 @@ def test_what_is_laid_over_the_picture_stays_where_it_was(open_stage):
     apart = np.abs(plain[60:120, 70:130].astype(int) - fine[60:120, 70:130])
     assert apart.mean() < 3
     assert np.abs(apart.mean(axis=(0, 1))).max() < 3
+
+
+def test_only_what_covers_the_picture_is_worked_on_and_it_stays_in_its_place(open_stage):
+    whole, part = face_of(128), face_of(128)
+    part.layer.alpha[:] = 0
+    part.layer.alpha[30:101, 5:62] = 255
+    covers = np.zeros((256, 256), np.uint8)
+    covers[60:202, 10:124] = 255
+    (wanted,), (found,) = (restored(open_stage(2), face) for face in (whole, part))
+    assert found.alpha.shape == (160, 160)
+    left, top = np.rint(apply(invert(found.crop_from_image), np.zeros((1, 2)))[0]).astype(int)
+    x, y = np.rint(apply(wanted.crop_from_image, np.array([[left, top]], float))[0]).astype(int)
+    inside = slice(y, y + 160), slice(x, x + 160)
+    np.testing.assert_array_equal(found.face, wanted.face[inside])
+    assert np.abs(found.alpha.astype(int) - covers[inside]).mean() < 4
+    assert found.alpha.sum() == pytest.approx(covers.sum(), rel=0.03)
+
+
+def test_a_face_that_is_hidden_whole_costs_nothing(open_stage):
+    stage, face = open_stage(2), face_of(ratio=2.0)
+    face.layer.alpha[:] = 0
+    before = face.layer
+    assert restored(stage, face) == [before]
+    assert stage.counts["faces"] == {}
 
 
 def test_a_layer_as_fine_as_the_picture_is_left_alone(open_stage):
