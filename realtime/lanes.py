@@ -36,12 +36,12 @@ def spread(
     Args:
         finding: the stages that look.
         swapping: the one that draws, and those after it.
-        lanes: 1 to 3; two leave drawing and laying in together.
+        lanes: 1 to 3; two leave drawing and laying in together, and so does one stage for both.
         moments: keeps pictures from before the first stage.
     """
     before: tuple[Stage, ...] = (moments.before,) if moments else ()
     if lanes == 1:
         return ((*before, *finding, *swapping),)
-    if lanes == 2:
+    if lanes == 2 or len(swapping) == 1:
         return ((*before, *finding), swapping)
     return ((*before, *finding), swapping[:1], swapping[1:])

@@ -81,7 +81,7 @@ def test_an_empty_overlay_changes_nothing(tmp_path: Path):
         ("camera.rate_hz=often", "camera.rate_hz", r"must be pictures per second.*got 'often'\.$"),
         ("camera.rate_hz=1/0", "camera.rate_hz", r"must be pictures per second"),
         ("camera=3", "camera", r"must be a valid dictionary.*got 3\.$"),
-        ("pipeline.lanes=3", "pipeline.lanes", r"must be 'auto', 1 or 2, got 3\.$"),
+        ("pipeline.lanes=4", "pipeline.lanes", r"must be 'auto', 1, 2 or 3, got 4\.$"),
         ("output.size", "output.size", r"must be key\.path=value"),
         ("=3", "=3", r"must be key\.path=value"),
         ("camera..size=3", "camera..size=3", r"must be key\.path=value"),

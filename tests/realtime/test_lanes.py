@@ -50,3 +50,4 @@ def test_stages_keep_their_order_whatever_the_lanes():
         assert names == ["before", "track", "align", "swap", "fuse", "mark"]
     assert spread(finding, swapping, 2, None) == (finding, swapping)
     assert spread(finding, swapping, 3, None) == (finding, swapping[:1], swapping[1:])
+    assert spread(finding, swapping[:1], 3, None) == (finding, swapping[:1])
