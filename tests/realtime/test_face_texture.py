@@ -116,6 +116,29 @@ def test_single_strands_of_a_fringe_leave_plain_skin(make, sitter, zones):
     assert factor(make((looks, sitter.landmarks())))[strands].mean() > 0.85
 
 
+def folded(looks, *, width, darkness):
+    """A dark stroke down one cheek, so many map widths wide; where it is darkest."""
+    away = np.abs(ACROSS - 0.28 - 0.1 * (DOWN - 0.6)) / width
+    stroke = np.exp(-(away**4)) * (np.abs(DOWN - 0.6) < 0.08)
+    return np.asarray(looks * (1.0 - darkness * stroke)[..., None], np.float32), stroke > 0.95
+
+
+def test_the_deepest_folds_of_the_skin_are_less_deep_and_shallow_ones_stay(make, sitter):
+    depths = {}
+    for darkness in (0.25, 0.75):
+        looks, fold = folded(sitter.looks(), width=0.008, darkness=darkness)
+        shade = np.log(factor(make((looks, sitter.landmarks()), size=(640, 640))))
+        depths[darkness] = -float(np.median(shade[fold]))
+    assert depths[0.25] > 0.12
+    assert depths[0.25] < depths[0.75] < 0.55
+
+
+def test_what_is_dark_and_wide_is_no_fold(make, sitter):
+    looks, dark = folded(sitter.looks(), width=0.05, darkness=0.6)
+    shade = np.log(factor(make((looks, sitter.landmarks()), size=(640, 640))))
+    assert np.median(shade[dark]) < -0.35
+
+
 def test_light_from_one_side_is_taken_out(make, sitter, plain_skin):
     shadow = 1.0 - 0.35 * np.exp(-(((ACROSS - 0.64) / 0.1) ** 2))
     looks = np.asarray(sitter.looks() * shadow[..., None], np.float32)
