@@ -1,6 +1,5 @@
 """Which device computes, and how many threads it may take for one call."""
 
-import sys
 from typing import Literal
 
 import cv2
@@ -32,21 +31,14 @@ def choose_device(kind: DeviceKind, *, has_networks: bool) -> Literal["cpu", "cu
     return "cpu"
 
 
-LONGEST_HOLD_S = 0.001
-"""How long one thread may keep the interpreter while another waits for it. Each array call of a
-frame gives it up and wants it back, so Python's own 5 ms would add up to many frames for as long
-as something else, such as a change of the face, works in Python for a moment."""
-
-
 def limit_threads(threads: int) -> None:
-    """Sets how many threads one call may spread over and how long one holds up the others.
+    """Sets how many threads one call may spread over, for the whole process.
 
-    This is for the whole process. Matrix products always keep to one thread: theirs are small, and
-    a thread of the library's pool that waits for its share of one keeps a core busy meanwhile.
+    Matrix products always keep to one: theirs are small, and a thread of the library's pool that
+    waits for its share of one keeps a core busy meanwhile.
 
     Args:
         threads: of one OpenCV call.
     """
-    sys.setswitchinterval(LONGEST_HOLD_S)
     cv2.setNumThreads(threads)
     threadpool_limits(limits=1, user_api="blas")
