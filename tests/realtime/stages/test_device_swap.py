@@ -227,6 +227,22 @@ def test_other_people_come_with_the_next_frame():
         assert [source[0] for source in rig.sources] == [np.float32(0.001), np.float32(0.5)]
 
 
+def test_a_face_that_cannot_be_placed_costs_its_own_frame_only():
+    with Rig() as rig:
+        first, third = frame_of(face_at()), frame_of(face_at(), number=2)
+        broken = frame_of(face_at(), number=1)
+        broken.faces[0].landmarks[:] = 100.0
+        rig.stage.begin(first)
+        with pytest.raises(ValueError, match="the points must not all coincide"):
+            rig.stage.begin(broken)
+        rig.stage.begin(third)
+        rig.stage.end(first)
+        rig.stage.end(third)
+        assert third.faces[0].swapped
+        assert not broken.faces[0].swapped
+        assert not rig.said
+
+
 # Two uploads a frame: the picture, and what is known of its face.
 FIFTH = [False] * 4 + [True]
 
