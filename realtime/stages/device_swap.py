@@ -218,6 +218,9 @@ class DeviceSwap:
         frame = flight.frame
         self._follow_people(device)
         placed = device.seating.place(frame.faces, frame.media_ns)
+        if not placed:
+            # Nothing is to be done to it, so it need not go there and back.
+            return
         device.pipeline.enqueue(frame.image, [there for _, there in placed])
         flight.faces = tuple(face for face, _ in placed)
         flight.worked_px = device.pipeline.crop_px
