@@ -65,6 +65,14 @@ class Device(Protocol):
         """A copy on the device; it is there once ``settle`` returns."""
         ...
 
+    def adopt(self, foreign: Any) -> Array:
+        """An array of another library that lies on the device; it stays where it is.
+
+        Raises:
+            GpuError: it lies elsewhere.
+        """
+        ...
+
     def pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         """A new array of zeros in main memory that the device reads and writes by itself."""
         ...
@@ -186,6 +194,10 @@ class CpuDevice:
         copy = np.array(array, order="C")
         self._used_bytes += copy.nbytes
         return copy
+
+    def adopt(self, foreign: Any) -> Array:
+        """The same array: the device's memory is NumPy's."""
+        return np.asarray(foreign)
 
     def pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         """A new array of zeros."""

@@ -1,7 +1,8 @@
 """Frames on a device: up once, down once, several in flight, and everything between stays there.
 
-The picture that is enqueued must be pinned memory of the caller's; the device reads it and writes
-the result into the same place. Until ``wait_oldest`` returns it, the picture is the device's.
+The picture that is enqueued is the caller's memory, pinned here, or an array of any library that
+lies on the device; the device reads it and writes the result into the same place. Until
+``wait_oldest`` returns it, the picture is the device's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -151,11 +152,13 @@ class DevicePipeline:
         self.wait_all()
         self._swap.give(person, source)
 
-    def enqueue(self, image: Image, faces: Sequence[DeviceFace]) -> None:
+    def enqueue(self, image: Any, faces: Sequence[DeviceFace]) -> None:
         """Queues all the work on a frame and returns.
 
         Args:
-            image: ``(H, W, 3) u8 BGR`` C-contiguous; pinned here the first time it comes.
+            image: ``(H, W, 3) u8 BGR`` C-contiguous, in main memory, where it is pinned the first
+                time it comes, or on the device with ``__cuda_array_interface__`` or DLPack; what
+                writes it there must be done.
             faces: largest first, each in a seat of its own.
 
         Raises:
@@ -166,10 +169,15 @@ class DevicePipeline:
         if index is None:
             raise RuntimeError("DevicePipeline.enqueue: a slot must be free, got none.")
         slot = self._slots[index]
-        if image.shape != slot.image.shape or not image.flags.c_contiguous:
+        is_there = not isinstance(image, np.ndarray) or hasattr(image, "__cuda_array_interface__")
+        outside = self._device.adopt(image) if is_there else image
+        if (outside.shape, outside.dtype) != (slot.image.shape, np.uint8) or (
+            not outside.flags.c_contiguous
+        ):
             raise ValueError(
-                f"DevicePipeline.enqueue: the picture must be C-contiguous {slot.image.shape}, got "
-                f"{image.shape} with strides {image.strides}. Resize the pipeline first."
+                "DevicePipeline.enqueue: the picture must be uint8, C-contiguous "
+                f"{slot.image.shape}, got {outside.dtype} {outside.shape} with strides "
+                f"{outside.strides}. Resize the pipeline first."
             )
         seats = [face.seat for face in faces]
         if len(set(seats)) < len(seats) or not set(seats) <= set(range(len(slot.seats))):
@@ -177,8 +185,9 @@ class DevicePipeline:
                 f"DevicePipeline.enqueue: faces must have seats of their own below "
                 f"{len(slot.seats)}, got {seats}. Leave some out."
             )
-        self._device.pin(image)
-        slot.host_image, slot.faces = image, tuple(faces)
+        if not is_there:
+            self._device.pin(outside)
+        slot.outside, slot.is_outside_there, slot.faces = outside, is_there, tuple(faces)
         slot.is_steady = tuple(self._is_steady(face) for face in faces)
         for face in faces:
             slot.seats[face.seat].place(face, self._networks.edge, self._size)
@@ -193,7 +202,7 @@ class DevicePipeline:
             RuntimeError: no frame is in flight, or the device fails.
         """
         slot = self._slots[self._lane.wait_oldest()]
-        image, slot.host_image = slot.host_image, None
+        image, slot.outside = slot.outside, None
         if image is None:
             raise RuntimeError("DevicePipeline.wait_oldest: the slot must have a picture.")
         num_bad = tuple(int(slot.seats[face.seat].num_bad[0]) for face in slot.faces)

@@ -124,7 +124,8 @@ class Slot:
         seats: room for the faces.
         found: ``(FOUND_SIZE,) f32`` on the device, the detector's likeliest face.
         host_found: the same in main memory.
-        host_image: the pinned picture that comes up and goes down again.
+        outside: the picture that comes in and goes out again, pinned or on the device.
+        is_outside_there: whether it lies on the device.
         faces: those of the frame.
         is_steady: for each of them whether its seat's memory is of the frame before.
     """
@@ -134,7 +135,8 @@ class Slot:
     seats: tuple[Seat, ...]
     found: Array
     host_found: Array
-    host_image: Array | None = None
+    outside: Array | None = None
+    is_outside_there: bool = False
     faces: tuple[DeviceFace, ...] = ()
     is_steady: tuple[bool, ...] = field(default=())
 

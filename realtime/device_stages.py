@@ -31,9 +31,10 @@ class Upload:
     def enqueue(self, slot: int, *, stream: Any) -> None:
         """Queues the copies."""
         frame = self._slots[slot]
-        if frame.host_image is None:
+        if frame.outside is None:
             raise RuntimeError("Upload.enqueue: the slot must have a picture, got none.")
-        self._device.upload(frame.host_image, out=frame.image, stream=stream)
+        bring = self._device.copy if frame.is_outside_there else self._device.upload
+        bring(frame.outside, out=frame.image, stream=stream)
         for face in frame.faces:
             seat = frame.seats[face.seat]
             self._device.upload(seat.block, out=seat.there.whole, stream=stream)
@@ -179,9 +180,10 @@ class Download:
     def enqueue(self, slot: int, *, stream: Any) -> None:
         """Queues the copies."""
         frame = self._slots[slot]
-        if frame.host_image is None:
+        if frame.outside is None:
             raise RuntimeError("Download.enqueue: the slot must have a picture, got none.")
-        self._device.download(frame.image, out=frame.host_image, stream=stream)
+        take = self._device.copy if frame.is_outside_there else self._device.download
+        take(frame.image, out=frame.outside, stream=stream)
         self._device.download(frame.found, out=frame.host_found, stream=stream)
         for face in frame.faces:
             seat = frame.seats[face.seat]

@@ -11,7 +11,7 @@ from cuda_kernels.feather import feather
 from engines import twins
 from engines.errors import ModelError, one_line
 from engines.half import convert
-from engines.onnxruntime import OnnxRuntimeSession
+from engines.onnxruntime import OnnxRuntimeSession, cuda_fault
 from engines.plan import build_plan
 from engines.session import Session
 from engines.simplify import simplify
@@ -80,9 +80,7 @@ class Runtime:
         ways: dict[str, Callable[[], Session]] = {
             "tensorrt_rtx": lambda: self._in_tensorrt("tensorrt_rtx", name, shapes),
             "tensorrt": lambda: self._in_tensorrt("tensorrt", name, shapes),
-            "onnxruntime:CUDA": lambda: OnnxRuntimeSession(
-                self._half(name, shapes), name=name, place="cuda", stream=stream
-            ),
+            "onnxruntime:CUDA": lambda: self._in_onnxruntime(name, shapes, stream),
             "torch": lambda: _in_torch(self._twin(name), name),
         }
         # All networks in one runtime: another would bring a second context's memory and waits.
@@ -114,6 +112,15 @@ class Runtime:
 
         plan_data = self._once((module, name), build)
         return TensorRtSession(plan_data, module=module, name=name)
+
+    def _in_onnxruntime(
+        self, name: str, shapes: Mapping[str, tuple[int, ...]], stream: int
+    ) -> Session:
+        # Asked first: converting the network to 16 bits takes most of a minute.
+        if not self.chosen and (fault := cuda_fault()):
+            raise ModelError(fault)
+        model = self._half(name, shapes)
+        return OnnxRuntimeSession(model, name=name, place="cuda", stream=stream)
 
     def _half(self, name: str, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
         """The twin in 16 bits, its inputs and outputs in 32; as it is where that would spoil it."""

@@ -5,7 +5,6 @@ the stages of the processor work for the rest of the run. Frames that were in fl
 hides them; the picture of the camera is never shown in their place.
 """
 
-import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
@@ -28,7 +27,6 @@ _REBUILDS = 1
 _FRAMES_PER_SAMPLE = 64
 
 Say = Callable[[str], None]
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +171,10 @@ class DeviceSwap:
         except FAULTS as error:
             flight.fault = error
             self._recover(error)
+        except BaseException:
+            # Of a face that cannot be placed, for instance: such a frame is not to be ended.
+            self._flights.pop()
+            raise
 
     def end(self, frame: Frame) -> None:
         """Waits for the oldest frame.
@@ -216,6 +218,9 @@ class DeviceSwap:
         frame = flight.frame
         self._follow_people(device)
         placed = device.seating.place(frame.faces, frame.media_ns)
+        if not placed:
+            # Nothing is to be done to it, so it need not go there and back.
+            return
         device.pipeline.enqueue(frame.image, [there for _, there in placed])
         flight.faces = tuple(face for face, _ in placed)
         flight.worked_px = device.pipeline.crop_px
@@ -315,5 +320,4 @@ class DeviceSwap:
         self._peak_bytes = max(self._peak_bytes, device.used_bytes())
 
     def _tell(self, line: str) -> None:
-        logger.warning("%s", line)
         self._say(f"Warning: {line}")

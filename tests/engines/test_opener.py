@@ -10,7 +10,7 @@ from engines.errors import ModelError
 from engines.fake import FakeGpuSession, FakeMemory, FakeSession
 from engines.gpu import compute_capability
 from engines.hosted import open_hosted
-from engines.opener import BestOpener, open_exactly, settled_device
+from engines.opener import BestOpener, RetreatingOpener, open_exactly, settled_device
 from engines.session import TensorSpec
 from engines.switching import SwitchingSession
 
@@ -219,3 +219,13 @@ def test_a_real_plan_is_built_beside_the_running_network(
         assert list(tmp_path.glob("*.plan"))
         assert "the driver of an NVIDIA GPU must be there" in caplog.text
     session.close()
+
+
+def test_after_a_retreat_networks_are_opened_in_the_other_way():
+    def way(name):
+        return lambda model, **how: (name, model, how["name"])
+
+    opener = RetreatingOpener(way("GPU"), way("processor"))
+    assert opener(b"m", threads=1, name="x", exact=False) == ("GPU", b"m", "x")
+    opener.retreat()
+    assert opener(b"m", threads=1, name="x", exact=False) == ("processor", b"m", "x")

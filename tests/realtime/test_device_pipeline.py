@@ -281,6 +281,22 @@ def test_the_picture_goes_up_once_and_comes_down_once_and_little_goes_with_it(cu
     assert sum(sizes[1]) - picture <= 200
 
 
+def test_a_picture_that_lies_on_the_gpu_never_leaves_it(cupy):
+    pipeline = on_gpu(cupy)
+    image = parts.picture(0).view(parts.fake_cupy.DeviceNdarray)
+    opened = len(cupy.steps)
+    pipeline.enqueue(image, [DeviceFace(0, parts.crop_at(0))])
+    result = pipeline.wait_oldest()
+    assert np.shares_memory(result.image, image)
+    sizes = {
+        kind: sum(e - b for s in cupy.steps[opened:] if s.name == kind for b, e in s.writes)
+        for kind in ("copy 1", "copy 2", "copy 3")
+    }
+    assert sizes["copy 3"] == 2 * image.nbytes + pipeline._slots[0].seats[0].fused.nbytes
+    assert max(sizes["copy 1"], sizes["copy 2"]) < image.nbytes
+    assert not cupy.registered
+
+
 def test_nothing_is_allocated_once_it_is_open(cupy):
     steps, _ = recorded(cupy, 8, max_faces=2, enlarge=True, faces=two_that_come_and_go)
     assert not [s for s in steps if s.name == "zeros"]
@@ -314,7 +330,7 @@ def test_another_size_is_captured_anew(cupy):
         pipeline.enqueue(parts.picture(frame, (96, 88)), [DeviceFace(0, parts.crop_at(frame, 20))])
     assert pipeline.num_graphs == 6
     pipeline.wait_all()
-    with pytest.raises(ValueError, match=r"C-contiguous \(88, 96, 3\), got \(120, 160, 3\)"):
+    with pytest.raises(ValueError, match=r"C-contiguous \(88, 96, 3\), got uint8 \(120, 160, 3\)"):
         pipeline.enqueue(parts.picture(0), [])
 
 

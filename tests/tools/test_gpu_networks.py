@@ -35,6 +35,7 @@ def ways(monkeypatch):
 
     monkeypatch.setattr(Runtime, "_in_tensorrt", in_tensorrt)
     monkeypatch.setattr(Runtime, "_half", lambda self, name, shapes: b"")
+    monkeypatch.setattr(gpu_networks, "cuda_fault", lambda: faults.get("onnxruntime:CUDA", ""))
     monkeypatch.setattr(gpu_networks, "OnnxRuntimeSession", way("onnxruntime:CUDA"))
     monkeypatch.setattr(gpu_networks, "_in_torch", way("torch"))
     return faults

@@ -207,6 +207,21 @@ def test_faces_that_may_not_be_swapped_are_left_to_the_guard():
         assert shows_stripes(frame.image, (240, 120))
 
 
+def test_a_frame_without_a_face_stays_where_it_is_and_keeps_its_place():
+    with Rig([False, False, True]) as rig:
+        first, empty = frame_of(face_at()), frame_of(number=1)
+        begin(rig, first, empty)
+        rig.stage.end(first)
+        assert rig.stage.is_done
+        rig.stage.end(empty)
+        np.testing.assert_array_equal(empty.image, frame_of().image)
+        # The third upload would have failed.
+        assert not rig.said
+        later = frame_of(face_at(), number=2)
+        rig.stage.begin(later)
+        assert rig.said
+
+
 def test_a_network_that_gives_no_numbers_hides_the_picture():
     with Rig(value=np.nan) as rig:
         frame = frame_of(face_at())
@@ -225,6 +240,22 @@ def test_other_people_come_with_the_next_frame():
         rig.stage.end(first)
         rig.stage.end(second)
         assert [source[0] for source in rig.sources] == [np.float32(0.001), np.float32(0.5)]
+
+
+def test_a_face_that_cannot_be_placed_costs_its_own_frame_only():
+    with Rig() as rig:
+        first, third = frame_of(face_at()), frame_of(face_at(), number=2)
+        broken = frame_of(face_at(), number=1)
+        broken.faces[0].landmarks[:] = 100.0
+        rig.stage.begin(first)
+        with pytest.raises(ValueError, match="the points must not all coincide"):
+            rig.stage.begin(broken)
+        rig.stage.begin(third)
+        rig.stage.end(first)
+        rig.stage.end(third)
+        assert third.faces[0].swapped
+        assert not broken.faces[0].swapped
+        assert not rig.said
 
 
 # Two uploads a frame: the picture, and what is known of its face.
