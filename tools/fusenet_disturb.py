@@ -60,6 +60,20 @@ def resharpened(random: Random, face: Plane) -> Plane:
     return np.asarray(face + random.uniform(0.3, 1.2) * (face - soft), np.float32)
 
 
+def overdone(random: Random, face: Plane, alpha: Plane) -> Plane:
+    """Light and shadow too strong, as gain leaves them when a dark face is drawn on a light one.
+
+    Args:
+        random: where what is drawn comes from.
+        face: ``(side, side, 3)`` grey levels.
+        alpha: ``(side, side)`` grey levels, where it was drawn.
+    """
+    sigma = random.uniform(4, 16)
+    weight = cv2.GaussianBlur(alpha, (0, 0), sigma)[..., None] + np.float32(1)
+    wide = cv2.GaussianBlur(face * alpha[..., None], (0, 0), sigma) / weight
+    return np.asarray(wide + random.uniform(1.1, 2.5) * (face - wide), np.float32)
+
+
 def with_strands(random: Random, face: Plane, points: Plane) -> Plane:
     """Foreign hair on the brow and temples of a drawn face."""
     low, high = points.min(axis=0), points.max(axis=0)

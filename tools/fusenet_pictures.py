@@ -25,6 +25,7 @@ from tools.fusenet_disturb import (
     levels,
     mottled,
     occluder,
+    overdone,
     relit,
     resharpened,
     smooth,
@@ -228,6 +229,8 @@ def _spoil(random: Random, scene: _Scene) -> None:
     side = scene.alpha.shape[0]
     if random.random() < 0.4:
         scene.face = resharpened(random, scene.face)
+    if random.random() < 0.4:
+        scene.face = overdone(random, scene.face, scene.alpha)
     if random.random() < 0.25:
         scene.face = with_strands(random, scene.face, scene.outline)
     if random.random() < 0.2:

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 
 from realtime.face_mesh import OVAL  # noqa: E402
 from tools import train_fusenet  # noqa: E402
+from tools.fusenet_disturb import overdone  # noqa: E402
 from tools.fusenet_losses import Scene, flow_grid, mask_loss, sampled, steady_loss  # noqa: E402
 from tools.fusenet_pairs import Pairs, arcface_grid  # noqa: E402
 from tools.fusenet_pictures import ShotSource  # noqa: E402
@@ -104,6 +105,24 @@ def test_all_planes_lie_between_0_and_1_and_nothing_is_known_of_the_first_frame(
         assert values.max() <= 1 + 1e-5
     assert not shots.confidence[:, 0].any()
     assert shots.confidence[:, 1:].max() > 0.3
+
+
+def test_overdone_light_and_shadow_spread_about_the_same_mean():
+    random = np.random.default_rng(3)
+    face = np.asarray(random.uniform(80, 120, (64, 64, 3)), np.float32)
+    alpha = np.full((64, 64), 255, np.float32)
+    spoilt = overdone(random, face, alpha)
+    assert spoilt.dtype == np.float32
+    assert spoilt.std() > 1.08 * face.std()
+    assert spoilt.mean() == pytest.approx(face.mean(), rel=0.02)
+
+
+def test_overdone_light_and_shadow_do_not_see_what_lies_beside_the_face():
+    face = np.zeros((64, 64, 3), np.float32)
+    alpha = np.zeros((64, 64), np.float32)
+    face[:, :32], alpha[:, :32] = 120, 255
+    spoilt = overdone(np.random.default_rng(3), face, alpha)
+    assert spoilt[:, :32] == pytest.approx(face[:, :32], abs=3)
 
 
 def test_the_picture_before_lies_where_the_flow_says(source):
