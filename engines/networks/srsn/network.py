@@ -164,6 +164,10 @@ class SrsnLite(nn.Module):  # type: ignore[misc]
         """What bicubic enlargement of ``(N, 3, H, W)`` lacks."""
         return self.bicubic.shuffle(self.layers(x - _GREY))
 
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer is given of ``(N, 3, H, W)``: ``(N, C, H, W)``."""
+        return self.layers[:-1](x - _GREY)
+
 
 KINDS: Mapping[str, Callable[[int], nn.Module]] = MappingProxyType({"full": Srsn, "lite": SrsnLite})
 
