@@ -286,9 +286,10 @@ class TextureMaker:
         """
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_FOLD_PX, _FOLD_PX))
         depth = cv2.morphologyEx(shade, cv2.MORPH_CLOSE, disc) - shade
-        skin = 1.0 - smoothstep(cv2.GaussianBlur(features, (0, 0), 3), 0.1, 0.4)
-        dark = cv2.blur(smoothstep(-shade, 0.2, 0.4), (_BEARD_PX, _BEARD_PX))
-        skin = skin * (1.0 - smoothstep(dark, *_BEARD))
+        near = np.asarray(cv2.GaussianBlur(features, (0, 0), 3), np.float32)
+        side = (_BEARD_PX, _BEARD_PX)
+        dark = np.asarray(cv2.blur(smoothstep(-shade, 0.2, 0.4), side), np.float32)
+        skin = (1.0 - smoothstep(near, 0.1, 0.4)) * (1.0 - smoothstep(dark, *_BEARD))
         less = skin * (depth - _DEEPEST * np.tanh(depth / _DEEPEST))
         share = cv2.GaussianBlur(np.asarray(less / (depth + 0.05), np.float32), (0, 0), 1.5)
         return np.asarray(less, np.float32), np.asarray(share, np.float32)
