@@ -156,8 +156,8 @@ def test_a_build_shows_its_phase_and_the_time_left():
 
 def test_by_default_every_twin_is_measured_with_what_is_here(cache: Path):
     found = _networks_here()
-    ours = [name for name in found if name.startswith("srsn_")]
-    assert "srsn_lite_x2_fidelity" in ours
+    ours = [name for name in found if name.startswith(("srsn_", "fusenet_"))]
+    assert {"srsn_lite_x2_fidelity", "fusenet_lite"} <= set(ours)
     assert [name for name in found if name not in ours] == list(TWINS)
 
 
