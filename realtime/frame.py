@@ -94,7 +94,7 @@ class Layer:
         origin: counts the swappers and faces used in a run; of another one nothing is to be
             remembered.
         lit: whether it was drawn in the light of the picture already.
-        joined: whether its colours, its light and its rim were made part of the picture already.
+        joined: whether FuseNet made it a part of the picture, with a memory of its own.
     """
 
     face: Image

@@ -46,7 +46,7 @@ def refined(
         crop_from_image: ``(2, 3)``, where all of these lie.
 
     Returns:
-        A new layer in the same place, marked as joined.
+        A new layer in the same place, in the picture's light and marked as joined.
     """
     changes = _changes(inputs, image[0], blend[0, 0])
     layer_from_crop = compose(layer.crop_from_image, invert(crop_from_image))
@@ -57,7 +57,11 @@ def refined(
     share = cv2.extractChannel(four, 3) + np.float32(255.0)
     alpha = cv2.multiply(layer.alpha, share, scale=1 / 255, dtype=cv2.CV_8U)
     return replace(
-        layer, face=np.asarray(face, np.uint8), alpha=np.asarray(alpha, np.uint8), joined=True
+        layer,
+        face=np.asarray(face, np.uint8),
+        alpha=np.asarray(alpha, np.uint8),
+        lit=True,
+        joined=True,
     )
 
 

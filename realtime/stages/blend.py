@@ -110,11 +110,6 @@ class Blend:
             return
         toned = self._one_colour(frame)
         for face, layer in drawn:
-            if layer.joined:
-                picture = layer.face if toned is None else without_colours(layer.face, toned)
-                alpha = self._without_kept(face, layer)
-                face.layer = replace(layer, face=picture, alpha=alpha)
-                continue
             track, rate = self._track(face, layer, frame.media_ns)
             within = layer if layer.lit else bounded(face, layer)
             small = small_copy(frame.image, face, within)

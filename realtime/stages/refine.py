@@ -1,11 +1,11 @@
 """The stage that makes drawn faces a part of the picture with FuseNet, before they are laid on it.
 
-It stands behind the swapper and the match of sharpness, and in the place of the blend stage: the
-network was trained to find tone, light and rim itself, and a second correction on top of it would
-answer to what is no longer there. A face that it leaves alone, or all of them while it rests, is
-blended as usual. The fuse stage follows as before, with less weight: the network carries its own
-features along, but only that stage calms the noise of eyes and mouth, which are the picture's, and
-stands in for a frame in which nothing could be drawn.
+It stands behind the swapper and the match of sharpness. What it makes is in the picture's light and
+tone, so of the blend stage only the rim is left, which the network alone does not join well enough.
+A face that it leaves alone, or all of them while it rests, is blended as usual. The fuse stage
+follows as before, with less weight: the network carries its own features along, but only that stage
+calms the noise of eyes and mouth, which are the picture's, and stands in for a frame in which
+nothing could be drawn.
 """
 
 import logging

@@ -309,18 +309,7 @@ def test_glasses_are_kept_only_where_that_is_asked_for():
     assert lost[129:131, 110:210].min() > 60
 
 
-@pytest.mark.parametrize("blend", MODES)
-@pytest.mark.parametrize("lit", [False, True])
-def test_a_face_that_is_part_of_the_picture_already_is_left_as_it_is(blend, lit):
-    face = face_with(picture(SKIN * 0.7), lit=lit)
-    face.layer = replace(face.layer, joined=True)
-    before = face.layer
-    opened(blend=blend).process(Frame(picture(lamp=40.0), faces=[face]))
-    np.testing.assert_array_equal(face.layer.face, before.face)
-    np.testing.assert_array_equal(face.layer.alpha, before.alpha)
-
-
-def test_of_such_a_face_parts_are_kept_and_colours_lost_as_of_any_other():
+def test_of_a_face_that_fusenet_made_parts_are_kept_and_colours_lost_as_of_any_other():
     under = np.repeat(picture().mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
     face = face_with(picture(SKIN * 0.7))
     face.layer = replace(face.layer, joined=True)
