@@ -3,7 +3,10 @@
 Pure logic; every time is an argument, in nanoseconds of one clock.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from realtime.metrics import Json
 
 SECOND_NS = 1_000_000_000
 
@@ -106,3 +109,16 @@ class QualityLadder:
     def _switch(self, now_ns: int) -> None:
         self._is_on = not self._is_on
         self._since_ns = now_ns
+
+
+def work_counts(faces: Mapping[str, int], ladder: QualityLadder | None) -> Json:
+    """What a stage with costly work tells in the statistics.
+
+    Args:
+        faces: how many were worked on and how.
+        ladder: what it asks; None where it never rests.
+    """
+    found: Json = {"faces": {what: number for what, number in faces.items() if number}}
+    if ladder is not None:
+        found["ladder"] = asdict(ladder.counts)
+    return found

@@ -20,7 +20,7 @@ from engines.families.fuser import Fuser
 from realtime.frame import Face, Frame, Layer, PictureSpec
 from realtime.fusenet_inputs import FusenetInputs, fill_inputs, head_crop
 from realtime.fusenet_layer import refined
-from realtime.ladder import QualityLadder
+from realtime.ladder import QualityLadder, work_counts
 from realtime.latent_memory import LatentMemory
 from realtime.memory import Memory
 from realtime.metrics import Json
@@ -101,15 +101,7 @@ class Refine:
     @property
     def counts(self) -> Json:
         """How many faces were worked on, and what the quality ladder did."""
-        found: Json = {"faces": {what: number for what, number in self._faces.items() if number}}
-        if self._ladder is not None:
-            ladder = self._ladder.counts
-            found["ladder"] = {
-                "switched_off": ladder.switched_off,
-                "switched_on": ladder.switched_on,
-                "rested": ladder.rested,
-            }
-        return found
+        return work_counts(self._faces, self._ladder)
 
     def open(self, spec: PictureSpec, memory: Memory) -> None:  # noqa: ARG002
         """Loads the network, if it is to work from the start.

@@ -17,7 +17,7 @@ from realtime.feature_memory import FeatureMemory, MemoryConfig
 from realtime.five_points import five_points
 from realtime.frame import Face, Frame, Image, Layer, PictureSpec
 from realtime.geometry import Matrix, compose, invert
-from realtime.ladder import QualityLadder
+from realtime.ladder import QualityLadder, work_counts
 from realtime.layer_size import covering, scale_for, shown_factor, sized
 from realtime.memory import Memory
 from realtime.metrics import Json
@@ -108,15 +108,7 @@ class Restore:
     @property
     def counts(self) -> Json:
         """How many faces were worked on and how, and what the quality ladder did."""
-        found: Json = {"faces": {what: number for what, number in self._faces.items() if number}}
-        if self._ladder is not None:
-            ladder = self._ladder.counts
-            found["ladder"] = {
-                "switched_off": ladder.switched_off,
-                "switched_on": ladder.switched_on,
-                "rested": ladder.rested,
-            }
-        return found
+        return work_counts(self._faces, self._ladder)
 
     def open(self, spec: PictureSpec, memory: Memory) -> None:  # noqa: ARG002
         """Loads the networks.
