@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.face_parts import face_width_px
 from realtime.frame import Image, Points
 from realtime.geometry import Matrix, apply, bounding_box, compose, invert
 
@@ -49,8 +50,7 @@ class AlignedView:
 
 def view_extent_px(landmarks: Points) -> float:
     """Side of the square that a view shows, in pixels of the picture; at least 1."""
-    left, top, right, bottom = bounding_box(landmarks).tolist()
-    return float(max(_SIZE * (right - left), _SIZE * (bottom - top), 1.0))
+    return max(_SIZE * face_width_px(landmarks), 1.0)
 
 
 def view_scale(extent_px: float, side_px: int, before: float | None = None) -> float:

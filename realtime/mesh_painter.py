@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cuda_kernels.rasterize import rasterize
 from realtime.face_mesh import LEFT_EYE, RIGHT_EYE, FaceMesh
 from realtime.face_openings import draw_openings, may_be_hidden, opening_zone
+from realtime.face_parts import face_width_px
 from realtime.face_texture import DETAIL_ONE, TONE_OFFSET, FaceTexture, Map
 from realtime.face_zones import MAP_PX
 from realtime.frame import Image, Layer, Points
@@ -171,7 +172,7 @@ class MeshPainter:
             covers, 0..1.
         """
         points = crop.inside(drawn)
-        width_px = _width_px(points)
+        width_px = face_width_px(points)
         surface = self._draw_surface(crop, points)
         seen = np.asarray(cv2.extractChannel(surface, 2), np.float32)
         at_half = self._where(surface, crop.half)
@@ -445,9 +446,3 @@ def _quarter_turns(points: Points) -> int:
     """How many quarter turns against the clock put a head nearest to upright, 0..3."""
     across, down = (points[_CROWN, :2] - points[_CHIN, :2]).tolist()
     return round(math.atan2(across, -down) / (math.pi / 2)) % 4
-
-
-def _width_px(points: Points) -> float:
-    """Size of a face in pixels, about its width, steady while it turns."""
-    left, top, right, bottom = bounding_box(points).tolist()
-    return float(max(right - left, bottom - top))
