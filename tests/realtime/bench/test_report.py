@@ -57,7 +57,10 @@ def test_stages_and_rings_are_tables():
     assert line.split() == ["swap", "1.000", "2.000", "1.000", "2.000"]
     figures = measure_ring(20)
     assert set(figures) == {"live threads", "live calls", "strict threads", "strict calls"}
-    assert all(one["frames"] == 20 and one["p50_us"] > 0 for one in figures.values())
+    assert all(one["p50_us"] > 0 for one in figures.values())
+    handed_over = {name: one["frames"] for name, one in figures.items()}
+    assert 1 <= handed_over.pop("live threads") <= 20  # a late consumer takes the newest only
+    assert set(handed_over.values()) == {20}
     assert len(ring_lines(figures)) == 4
 
 
