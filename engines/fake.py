@@ -1,7 +1,7 @@
 """A network computed by a Python function, and a GPU made of main memory, for tests."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,6 +18,8 @@ class FakeSession:
 
     Attributes:
         calls: number of runs so far.
+        inputs, outputs, place: see ``Session``.
+        provider: what it was told to call itself.
     """
 
     def __init__(
@@ -25,6 +27,9 @@ class FakeSession:
         inputs: tuple[TensorSpec, ...],
         outputs: tuple[TensorSpec, ...],
         compute: Compute,
+        *,
+        place: Place = "cpu",
+        provider: str = "fake:CPU",
     ) -> None:
         """Declares the network.
 
@@ -32,32 +37,16 @@ class FakeSession:
             inputs: what ``compute`` is given.
             outputs: what ``compute`` returns.
             compute: arrays by input name → arrays by output name, copied into the caller's.
+            place: where it says that the buffers must lie; they lie in main memory all the same.
+            provider: what it is to call itself.
         """
         self.calls = 0
-        self._inputs = inputs
-        self._outputs = outputs
+        self.inputs: Final = inputs
+        self.outputs: Final = outputs
         self._compute = compute
+        self.place: Final = place
+        self.provider: Final = provider
         self._is_open = True
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The declared inputs."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The declared outputs."""
-        return self._outputs
-
-    @property
-    def provider(self) -> str:
-        """Says that nothing real runs."""
-        return "fake:CPU"
-
-    @property
-    def place(self) -> Place:
-        """Where the buffers must lie."""
-        return "cpu"
 
     def enqueue(
         self, inputs: Mapping[str, Buffer], *, out: Mapping[str, Buffer], stream: int
@@ -76,8 +65,8 @@ class FakeSession:
             raise ModelError(
                 f"fake: must be open with stream 0, got open {self._is_open}, stream {stream}."
             )
-        given = host_arrays(self._inputs, inputs, "fake", written=False)
-        wanted = host_arrays(self._outputs, out, "fake", written=True)
+        given = host_arrays(self.inputs, inputs, "fake", written=False)
+        wanted = host_arrays(self.outputs, out, "fake", written=True)
         self.calls += 1
         results = self._compute(given)
         for name, array in wanted.items():
@@ -143,7 +132,12 @@ class FakeMemory:
 
 
 class FakeGpuSession:
-    """A session on the GPU that a ``FakeMemory`` stands for."""
+    """A session on the GPU that a ``FakeMemory`` stands for.
+
+    Attributes:
+        inputs, outputs, place: see ``Session``.
+        provider: what it was told to call itself.
+    """
 
     def __init__(self, inner: FakeSession, memory: FakeMemory, provider: str = "fake:CUDA") -> None:
         """Takes what computes, and where its buffers lie.
@@ -155,27 +149,10 @@ class FakeGpuSession:
         """
         self._inner = inner
         self._memory = memory
-        self._provider = provider
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The declared inputs."""
-        return self._inner.inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The declared outputs."""
-        return self._inner.outputs
-
-    @property
-    def provider(self) -> str:
-        """What it was told to call itself."""
-        return self._provider
-
-    @property
-    def place(self) -> Place:
-        """Where the buffers must lie."""
-        return "cuda"
+        self.inputs: Final = inner.inputs
+        self.outputs: Final = inner.outputs
+        self.place: Final[Place] = "cuda"
+        self.provider: Final = provider
 
     def enqueue(
         self, inputs: Mapping[str, Buffer], *, out: Mapping[str, Buffer], stream: int

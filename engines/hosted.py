@@ -1,11 +1,12 @@
 """A network of a GPU for callers whose arrays lie in main memory."""
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from engines.buffers import host_arrays
 from engines.cuda_memory import CudaMemory, DeviceMemory
 from engines.errors import ModelError
-from engines.session import Array, Buffer, DeviceArray, Place, Session, TensorSpec
+from engines.session import Array, Buffer, DeviceArray, Place, Session
 
 OpenOnStream = Callable[[int], Session]
 """Opens a network whose buffers lie on the GPU, given the stream that it will run on."""
@@ -40,6 +41,10 @@ class HostedSession:
 
     Both copies and the run are queued on one stream, and each call waits for its end. Arrays on
     the GPU are made once for each shape, so nothing is allocated from call to call.
+
+    Attributes:
+        inputs, outputs, place: see ``Session``.
+        provider: what really runs the network.
     """
 
     def __init__(self, inner: Session, memory: DeviceMemory, *, name: str = "model") -> None:
@@ -58,31 +63,15 @@ class HostedSession:
                 f"{name}: the network must run on a GPU, got {inner.provider}. Use it as it is."
             )
         self._inner = inner
+        self.inputs: Final = inner.inputs
+        self.outputs: Final = inner.outputs
+        self.place: Final[Place] = "cpu"
+        self.provider: Final = inner.provider
         self._memory = memory
         self._name = name
         self._mirrors: dict[tuple[str, tuple[int, ...]], DeviceArray] = {}
         self._given: dict[str, DeviceArray] = {}
         self._wanted: dict[str, DeviceArray] = {}
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The network's inputs in graph order."""
-        return self._inner.inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The network's outputs in graph order."""
-        return self._inner.outputs
-
-    @property
-    def provider(self) -> str:
-        """What really runs the network."""
-        return self._inner.provider
-
-    @property
-    def place(self) -> Place:
-        """Main memory."""
-        return "cpu"
 
     def enqueue(
         self, inputs: Mapping[str, Buffer], *, out: Mapping[str, Buffer], stream: int
@@ -99,8 +88,8 @@ class HostedSession:
         """
         if stream != 0:
             raise ModelError(f"{self._name}: stream must be 0 on a CPU, got {stream}.")
-        given = host_arrays(self._inner.inputs, inputs, self._name, written=False)
-        wanted = host_arrays(self._inner.outputs, out, self._name, written=True)
+        given = host_arrays(self.inputs, inputs, self._name, written=False)
+        wanted = host_arrays(self.outputs, out, self._name, written=True)
         for name, array in wanted.items():
             self._wanted[name] = self._mirror(name, array)
         for name, array in given.items():

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import onnxruntime
@@ -59,6 +59,10 @@ class OnnxRuntimeSession:
 
     One thread at a time; the bindings remember the arrays of the last call, so handing in the
     same ones again costs nothing.
+
+    Attributes:
+        inputs, outputs, place: see ``Session``.
+        provider: ``onnxruntime:CPU`` or ``onnxruntime:CUDA``.
     """
 
     def __init__(
@@ -95,38 +99,20 @@ class OnnxRuntimeSession:
             )
         self._name = name
         self._session = _load(model, threads, name, stream)
-        self._is_cuda = _settled_place(self._session, name, place, allow_cpu=allow_cpu) == "cuda"
-        self._stream = stream if self._is_cuda else 0
-        self._locate = device_region if self._is_cuda else host_region
-        self._inputs = tuple(_spec(node, name) for node in self._session.get_inputs())
-        self._outputs = tuple(_spec(node, name) for node in self._session.get_outputs())
+        self.place: Final = _settled_place(self._session, name, place, allow_cpu=allow_cpu)
+        is_cuda = self.place == "cuda"
+        self.provider: Final = f"onnxruntime:{self.place.upper()}"
+        self._stream = stream if is_cuda else 0
+        self._locate = device_region if is_cuda else host_region
+        self.inputs: Final = tuple(_spec(node, name) for node in self._session.get_inputs())
+        self.outputs: Final = tuple(_spec(node, name) for node in self._session.get_outputs())
         self._binding = self._session.io_binding()
         self._run_options: Any = None
-        if self._is_cuda:
+        if is_cuda:
             self._run_options = onnxruntime.RunOptions()
             # The run is queued; who needs the outputs waits for the stream.
             self._run_options.add_run_config_entry("disable_synchronize_execution_providers", "1")
         self._bound: dict[str, Buffer] = {}
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The network's inputs in graph order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The network's outputs in graph order."""
-        return self._outputs
-
-    @property
-    def provider(self) -> str:
-        """What really runs the network: ``onnxruntime:CPU`` or ``onnxruntime:CUDA``."""
-        return "onnxruntime:CUDA" if self._is_cuda else "onnxruntime:CPU"
-
-    @property
-    def place(self) -> Place:
-        """Where the buffers must lie."""
-        return "cuda" if self._is_cuda else "cpu"
 
     def enqueue(
         self, inputs: Mapping[str, Buffer], *, out: Mapping[str, Buffer], stream: int
@@ -145,10 +131,10 @@ class OnnxRuntimeSession:
         if self._binding is None:
             raise ModelError(f"{self._name}: the session must be open, got a closed one.")
         if stream != self._stream:
-            where = "of the session" if self._is_cuda else "on a CPU"
+            where = "of the session" if self._stream else "on a CPU"
             raise ModelError(f"{self._name}: stream must be {self._stream} {where}, got {stream}.")
-        bind_changed(self._inputs, inputs, self._bound, self._bind_input)
-        bind_changed(self._outputs, out, self._bound, self._bind_output)
+        bind_changed(self.inputs, inputs, self._bound, self._bind_input)
+        bind_changed(self.outputs, out, self._bound, self._bind_output)
         try:
             self._session.run_with_iobinding(self._binding, self._run_options)
         except RUNTIME_ERRORS as error:

@@ -3,7 +3,7 @@
 import ctypes
 import sys
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -56,6 +56,10 @@ class OpenVinoSession:
     """A network on the CPU that reads and writes the caller's arrays in place.
 
     Inputs and outputs keep their types whatever the precision inside. One thread at a time.
+
+    Attributes:
+        inputs, outputs, place: see ``Session``.
+        provider: ``openvino:CPU:bf16`` or ``openvino:CPU:f32``.
     """
 
     def __init__(
@@ -87,33 +91,15 @@ class OpenVinoSession:
                 f"{name}: the processor must have instructions for bfloat16, got one without. "
                 "Use auto or f32."
             )
-        self._is_bf16 = has_bf16 and precision != "f32"
+        is_bf16 = has_bf16 and precision != "f32"
+        self.place: Final[Place] = "cpu"
+        self.provider: Final = f"openvino:{_DEVICE}:{'bf16' if is_bf16 else 'f32'}"
         self._tensor: Any = _openvino().Tensor
-        compiled = _compile(model, threads, name, is_bf16=self._is_bf16)
-        self._inputs = tuple(_spec(port) for port in compiled.inputs)
-        self._outputs = tuple(_spec(port) for port in compiled.outputs)
+        compiled = _compile(model, threads, name, is_bf16=is_bf16)
+        self.inputs: Final = tuple(_spec(port) for port in compiled.inputs)
+        self.outputs: Final = tuple(_spec(port) for port in compiled.outputs)
         self._request: Any = compiled.create_infer_request()
         self._bound: dict[str, Buffer] = {}
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The network's inputs in graph order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The network's outputs in graph order."""
-        return self._outputs
-
-    @property
-    def provider(self) -> str:
-        """What really runs the network: ``openvino:CPU:bf16`` or ``openvino:CPU:f32``."""
-        return f"openvino:{_DEVICE}:{'bf16' if self._is_bf16 else 'f32'}"
-
-    @property
-    def place(self) -> Place:
-        """Where the buffers must lie."""
-        return "cpu"
 
     def enqueue(
         self, inputs: Mapping[str, Buffer], *, out: Mapping[str, Buffer], stream: int
@@ -134,8 +120,8 @@ class OpenVinoSession:
         if stream != 0:
             raise ModelError(f"{self._name}: stream must be 0 on a CPU, got {stream}.")
         try:
-            bind_changed(self._inputs, inputs, self._bound, self._bind_input)
-            bind_changed(self._outputs, out, self._bound, self._bind_output)
+            bind_changed(self.inputs, inputs, self._bound, self._bind_input)
+            bind_changed(self.outputs, out, self._bound, self._bind_output)
             # Not infer(), which wraps every output in a new array.
             self._request.start_async()
             self._request.wait()
@@ -153,12 +139,12 @@ class OpenVinoSession:
     def _bind_input(self, spec: TensorSpec, array: Buffer | None) -> None:
         fitting = host_array(array, spec, self._name, written=False)
         tensor = self._tensor(_as_writable(fitting), shared_memory=True)
-        self._request.set_input_tensor(self._inputs.index(spec), tensor)
+        self._request.set_input_tensor(self.inputs.index(spec), tensor)
 
     def _bind_output(self, spec: TensorSpec, array: Buffer | None) -> None:
         fitting = host_array(array, spec, self._name, written=True)
         tensor = self._tensor(fitting, shared_memory=True)
-        self._request.set_output_tensor(self._outputs.index(spec), tensor)
+        self._request.set_output_tensor(self.outputs.index(spec), tensor)
 
 
 def _as_writable(array: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
+from typing import Final
 
 import numpy as np
 
@@ -49,6 +50,9 @@ class SplitSession:
 
     The features and whatever else passes from one half to the other lie in buffers of its own,
     taken once. One thread at a time.
+
+    Attributes:
+        inputs, outputs, place: see ``Session``.
     """
 
     def __init__(
@@ -72,10 +76,11 @@ class SplitSession:
             )
         self._name = name
         self._encoder, self._decoder = encoder, decoder
+        self.place: Final[Place] = "cpu"
         first = {spec.name: spec for spec in (*encoder.inputs, *encoder.outputs)}
         known = first | {spec.name: spec for spec in (*decoder.inputs, *decoder.outputs)}
-        self._inputs = tuple(known[one] for one in halves.inputs if one in known)
-        self._outputs = tuple(known[one] for one in halves.outputs)
+        self.inputs: Final = tuple(known[one] for one in halves.inputs if one in known)
+        self.outputs: Final = tuple(known[one] for one in halves.outputs)
         self._passing = {
             one: np.zeros(_size(first[one], name), first[one].dtype)
             for one in (halves.tensor, *halves.crossing)
@@ -84,25 +89,10 @@ class SplitSession:
         self._work: Work | None = None
 
     @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The whole network's inputs in graph order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The whole network's outputs in graph order."""
-        return self._outputs
-
-    @property
     def provider(self) -> str:
-        """What really runs the halves."""
+        """What really runs the halves at the moment."""
         names = dict.fromkeys((self._encoder.provider, self._decoder.provider))
         return " and ".join(names)
-
-    @property
-    def place(self) -> Place:
-        """Where the buffers must lie."""
-        return "cpu"
 
     @property
     def features_shape(self) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ runs and can keep them in a runtime cache, and it can tell beforehand whether a 
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -70,6 +70,10 @@ class TensorRtSession:
     """A plan that reads and writes the caller's device memory in place.
 
     One execution context, so one run at a time: for overlapping frames open one session each.
+
+    Attributes:
+        inputs, outputs, place: see ``Session``.
+        provider: ``tensorrt_rtx:CUDA`` or ``tensorrt:CUDA``.
     """
 
     def __init__(
@@ -97,6 +101,8 @@ class TensorRtSession:
         """
         self._name = name
         self._module = module
+        self.place: Final[Place] = "cuda"
+        self.provider: Final = f"{module}:CUDA"
         trt = load_module(module)
         self._log = new_logger(trt)
         self._runtime = trt.Runtime(self._log)
@@ -106,12 +112,12 @@ class TensorRtSession:
             tensor: self._engine.get_tensor_mode(tensor)
             for tensor in map(self._engine.get_tensor_name, range(self._engine.num_io_tensors))
         }
-        self._inputs = tuple(
+        self.inputs: Final = tuple(
             self._spec(trt, tensor)
             for tensor, mode in modes.items()
             if mode == trt.TensorIOMode.INPUT
         )
-        self._outputs = tuple(
+        self.outputs: Final = tuple(
             self._spec(trt, tensor)
             for tensor, mode in modes.items()
             if mode == trt.TensorIOMode.OUTPUT
@@ -119,26 +125,6 @@ class TensorRtSession:
         self._keep_kernels = keep_kernels
         self._has_run = False
         self._bound: dict[str, Buffer] = {}
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The network's inputs in graph order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The network's outputs in graph order."""
-        return self._outputs
-
-    @property
-    def provider(self) -> str:
-        """What really runs the network: ``tensorrt_rtx:CUDA`` or ``tensorrt:CUDA``."""
-        return f"{self._module}:CUDA"
-
-    @property
-    def place(self) -> Place:
-        """Where the buffers must lie."""
-        return "cuda"
 
     def enqueue(
         self, inputs: Mapping[str, Buffer], *, out: Mapping[str, Buffer], stream: int
@@ -159,8 +145,8 @@ class TensorRtSession:
         """
         if self._context is None:
             raise ModelError(f"{self._name}: the session must be open, got a closed one.")
-        bind_changed(self._inputs, inputs, self._bound, self._bind_input)
-        bind_changed(self._outputs, out, self._bound, self._bind_output)
+        bind_changed(self.inputs, inputs, self._bound, self._bind_input)
+        bind_changed(self.outputs, out, self._bound, self._bind_output)
         self._has_run = True
         if not self._context.execute_async_v3(stream):
             raise self._failed("the network must run", "Check the shapes of its inputs.")

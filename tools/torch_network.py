@@ -5,7 +5,7 @@ runs in 16 bits, its pixels' channels side by side, and as one CUDA graph of PyT
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -93,6 +93,9 @@ class TorchSession:
         model: a serialised ONNX model.
         name: what error messages call it.
 
+    Attributes:
+        inputs, outputs, place, provider: see ``Session``.
+
     Raises:
         ModelError: PyTorch finds no GPU, or the network is not known to it.
     """
@@ -101,29 +104,12 @@ class TorchSession:
         if not torch.cuda.is_available():
             raise ModelError(f"{name}: PyTorch must find a GPU, got none. Use another runtime.")
         self._network: TorchNetwork | None = TorchNetwork(model, "cuda", half=True, name=name)
-        self._inputs, self._outputs = self._network.inputs, self._network.outputs
+        self.inputs: Final = self._network.inputs
+        self.outputs: Final = self._network.outputs
+        self.place: Final[Place] = "cuda"
+        self.provider: Final = "torch:CUDA graph"
         self._graphs: dict[tuple[int, ...], tuple[Any, list[Buffer]]] = {}
         self._name = name
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The network's inputs in graph order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The network's outputs in graph order."""
-        return self._outputs
-
-    @property
-    def provider(self) -> str:
-        """PyTorch, with a graph of its own."""
-        return "torch:CUDA graph"
-
-    @property
-    def place(self) -> Place:
-        """Where the buffers must lie."""
-        return "cuda"
 
     def enqueue(
         self, inputs: Mapping[str, Buffer], *, out: Mapping[str, Buffer], stream: int

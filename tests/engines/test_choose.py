@@ -25,14 +25,9 @@ WAIT_S = 10.0
 
 
 class OnTheGpu(FakeSession):
-    place = "cuda"
-
     def __init__(self, name):
         spec = (TensorSpec("x", (1,), np.dtype(np.float32)),)
-        super().__init__(spec, spec, dict)
-        self.name = name
-
-    provider = property(lambda self: self.name)
+        super().__init__(spec, spec, dict, place="cuda", provider=name)
 
 
 @pytest.fixture

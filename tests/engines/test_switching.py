@@ -65,16 +65,12 @@ def test_a_preparation_that_fails_leaves_the_first_running_and_says_why_once(err
     session.close()
 
 
-class OnTheGpu(FakeSession):
-    place = "cuda"
-
-
 @pytest.mark.parametrize(
     ("better", "fault"),
     [
         (fake(3, shape=(3,)), "x must be"),
         (fake(3, dtype=np.float64), "x must be"),
-        (OnTheGpu((), (), dict), "buffers lie on cpu, those of fake:CPU on cuda"),
+        (FakeSession((), (), dict, place="cuda"), "buffers lie on cpu, those of fake:CPU on cuda"),
     ],
     ids=["shape", "type", "place"],
 )
