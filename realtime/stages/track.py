@@ -17,7 +17,6 @@ from engines.models.face_finder import (
     LocatedFace,
     open_face_finder,
 )
-from engines.models.face_landmark import square_from_landmarks
 from engines.models.square_crop import CropSquare, settled
 from engines.session import Session
 from realtime.cuts import CutDetector
@@ -281,7 +280,7 @@ class Track:
         )
         if is_taken or not can_be_same(sighting, track.last):
             return False
-        track.square = settled(track.square, square_from_landmarks(sighting.landmarks))
+        track.square = settled(track.square, sighting.square)
         track.last, track.seen_ns, track.seen = sighting, now_ns, True
         track.times_seen += 1
         return True
@@ -392,8 +391,7 @@ class Track:
             if self._see(track, sighting, now_ns):
                 return
         times_seen = _TIMES_TO_CONFIRM if alone else 1
-        square = square_from_landmarks(sighting.landmarks)
-        self._tracks.append(_Track(self._next_id, sighting, square, now_ns, times_seen))
+        self._tracks.append(_Track(self._next_id, sighting, sighting.square, now_ns, times_seen))
         self._next_id += 1
 
     def _kept(self, now_ns: int) -> list[_Track]:
