@@ -54,7 +54,7 @@ class RestingShape:
 
     @property
     def trust(self) -> float:
-        """How far the shape is the person's own, above 0 to 1: less the farther the head is turned."""
+        """How far the shape is the person's own, above 0 to 1; less where the head is turned."""
         ahead = float(self.fit.rotation[2, 2])
         share = min(max((ahead - _TURNED) / (_FACING - _TURNED), 0.0), 1.0)
         return _LEAST_TRUST + (1.0 - _LEAST_TRUST) * share
