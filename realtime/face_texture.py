@@ -56,6 +56,13 @@ _PLAIN = (0.15, 0.35)
 """Log shade by which a spot differs from the skin around when it begins not to be plain skin and
 when it surely is not."""
 
+_TINT_PX = 3
+"""Size of the finest differences in colour that plain skin has, in pixels of the map."""
+
+_GRAZING, _GRAZING_PX = (0.22, 0.48), 8
+"""How far skin looks into the camera up to which a picture shows only its shade, and from which on
+its detail; and the size of the shade, in pixels of the map."""
+
 _MISSING_PX = 8
 """How softly what both sides lack sets in, in pixels of the map."""
 
@@ -142,7 +149,7 @@ class TextureMaker:
         usable = coarse(np.asarray(1.0 - unusable, np.float32))
         detail -= self._one_sided(detail, usable * smoothstep(coarse(facing), 0.1, 0.35))
         detail -= self._tone_error(detail, weights * usable)
-        detail = self._without_glare(detail)
+        detail = self._calm_beside(self._without_glare(detail), facing, unusable)
         fit = fit_similarity(landmarks, self._mesh.neutral)
         shape = fit.scale * landmarks @ fit.rotation.T + fit.shift
         worth = np.asarray(np.maximum(facing, 0.0) * (1.0 - unusable), np.float32)
@@ -260,6 +267,10 @@ class TextureMaker:
         )
         tint = (ratio - shade[..., None]) * gains[..., None]
         tint = tint_limit[..., None] * np.tanh(tint / tint_limit[..., None])
+        # Cameras and JPEG know colour half as finely as light; finer specks are theirs.
+        plain_tint = cv2.GaussianBlur(tint, (0, 0), _TINT_PX)
+        shown = cv2.GaussianBlur(np.asarray(features, np.float32), (0, 0), _TINT_PX)
+        tint = plain_tint + np.minimum(2.0 * shown, 1.0)[..., None] * (tint - plain_tint)
         shade = shade * gains
         bright = _BRIGHTEST * np.tanh(shade / _BRIGHTEST)
         shade = np.where(shade > 0, bright, shade)
@@ -301,6 +312,21 @@ class TextureMaker:
         rim = smoothstep(zones.depth / (1.0 + jaw), 0.0, 0.06)
         limit = 0.15 + (_BRIGHTEST - 0.15) * rim
         return np.asarray(np.minimum(detail, limit[..., None]), np.float32)
+
+    def _calm_beside(self, detail: Map, facing: Mask, unusable: Mask) -> Map:
+        """The detail without what a grazing view makes of the face's sides.
+
+        A pixel of the picture covers many of the map there, and mixes skin with the wall behind:
+        specks and stripes on a face that is seen from that side. Their shade is kept, without its
+        colour.
+        """
+        usable = np.asarray(1.0 - unusable, np.float32)
+        above = cv2.GaussianBlur(detail @ LUMA * usable, (0, 0), _GRAZING_PX)
+        below = cv2.GaussianBlur(usable, (0, 0), _GRAZING_PX)
+        shade = (above / (below + np.float32(0.05)))[..., None]
+        beside = smoothstep(self._zones.aside, 0.16, 0.2) * (1.0 - self._zones.sockets)
+        share = cv2.GaussianBlur(beside * (1.0 - smoothstep(facing, *_GRAZING)), (0, 0), 2)
+        return np.asarray(detail + share[..., None] * (shade - detail), np.float32)
 
     def _strands(self, shade: Map) -> tuple[Map, Mask]:
         """The shade of the forehead and temples between strands of hair, and where strands are.
