@@ -1,6 +1,7 @@
 """How far a drawn face covers the picture: to its silhouette, and not over hair before it."""
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -56,11 +57,16 @@ def face_alpha(
     turns = _quarter_turns(points)
     if turns:
         # Hair hangs in from above as the head has it.
-        upright = (np.ascontiguousarray(np.rot90(a, turns)) for a in (picture, seen, tone, cover))
-        foreign = np.ascontiguousarray(np.rot90(_foreign(*upright), -turns))
+        upright = [_turned(plane, turns) for plane in (picture, seen, tone, cover)]
+        foreign = _turned(_foreign(*upright), -turns)
     else:
         foreign = _foreign(picture, seen, tone, cover)
     return np.asarray(cv2.multiply(alpha, cv2.bitwise_not(foreign), scale=1 / 255), np.uint8)
+
+
+def _turned(plane: NDArray[Any], turns: int) -> NDArray[Any]:
+    """A picture turned by quarter turns against the clock."""
+    return np.ascontiguousarray(np.rot90(plane, turns))
 
 
 def _foreign(
