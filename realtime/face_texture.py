@@ -19,6 +19,7 @@ from realtime.face_zones import MAP_PX, FaceZones, Mask, smoothstep
 from realtime.frame import Image, Points
 from realtime.geometry import fit_similarity
 from realtime.skin_light import GRID, LUMA, SkinLight, Weights, coarse, weighted_blur
+from realtime.texture_fill import mend
 
 TONE_OFFSET = 16.0
 """Added to colours before they are divided, so that noise in the dark is not blown up."""
@@ -52,12 +53,12 @@ _STRAND, _STRAND_PX = (0.4, 0.55), 61
 """Log shade by which a spot of the forehead is darker than the skin around when it begins to be
 hair and when it surely is, and the width up to which hair is bridged, in pixels of the map."""
 
-_PLAIN = (0.15, 0.35)
-"""Log shade by which a spot differs from the skin around when it begins not to be plain skin and
-when it surely is not."""
+_TINT_PX = 3
+"""Size of the finest differences in colour that plain skin has, in pixels of the map."""
 
-_MISSING_PX = 8
-"""How softly what both sides lack sets in, in pixels of the map."""
+_GRAZING, _GRAZING_PX = (0.22, 0.48), 8
+"""How far skin looks into the camera up to which a picture shows only its shade, and from which on
+its detail; and the size of the shade, in pixels of the map."""
 
 Map = NDArray[np.float32]
 
@@ -124,7 +125,7 @@ class TextureMaker:
         unusable = np.minimum.reduce([sheet.unusable for sheet in sheets])
         frontal = np.array([sheet.worth.sum() for sheet in sheets])
         shape = np.average([sheet.shape for sheet in sheets], axis=0, weights=frontal)
-        factor = self._mend(np.exp(np.asarray(detail, np.float32)), unusable)
+        factor = mend(np.exp(np.asarray(detail, np.float32)), unusable)
         units = np.clip(np.round(factor * DETAIL_ONE), 0, 65535).astype(np.uint16)
         levels = tuple(
             np.asarray(cv2.resize(units, (side, side), interpolation=cv2.INTER_AREA), np.uint16)
@@ -142,7 +143,7 @@ class TextureMaker:
         usable = coarse(np.asarray(1.0 - unusable, np.float32))
         detail -= self._one_sided(detail, usable * smoothstep(coarse(facing), 0.1, 0.35))
         detail -= self._tone_error(detail, weights * usable)
-        detail = self._without_glare(detail)
+        detail = self._calm_beside(self._without_glare(detail), facing, unusable)
         fit = fit_similarity(landmarks, self._mesh.neutral)
         shape = fit.scale * landmarks @ fit.rotation.T + fit.shift
         worth = np.asarray(np.maximum(facing, 0.0) * (1.0 - unusable), np.float32)
@@ -260,6 +261,10 @@ class TextureMaker:
         )
         tint = (ratio - shade[..., None]) * gains[..., None]
         tint = tint_limit[..., None] * np.tanh(tint / tint_limit[..., None])
+        # Cameras and JPEG know colour half as finely as light; finer specks are theirs.
+        plain_tint = cv2.GaussianBlur(tint, (0, 0), _TINT_PX)
+        shown = cv2.GaussianBlur(np.asarray(features, np.float32), (0, 0), _TINT_PX)
+        tint = plain_tint + np.minimum(2.0 * shown, 1.0)[..., None] * (tint - plain_tint)
         shade = shade * gains
         bright = _BRIGHTEST * np.tanh(shade / _BRIGHTEST)
         shade = np.where(shade > 0, bright, shade)
@@ -302,6 +307,21 @@ class TextureMaker:
         limit = 0.15 + (_BRIGHTEST - 0.15) * rim
         return np.asarray(np.minimum(detail, limit[..., None]), np.float32)
 
+    def _calm_beside(self, detail: Map, facing: Mask, unusable: Mask) -> Map:
+        """The detail without what a grazing view makes of the face's sides.
+
+        A pixel of the picture covers many of the map there, and mixes skin with the wall behind:
+        specks and stripes on a face that is seen from that side. Their shade is kept, without its
+        colour.
+        """
+        usable = np.asarray(1.0 - unusable, np.float32)
+        above = cv2.GaussianBlur(detail @ LUMA * usable, (0, 0), _GRAZING_PX)
+        below = cv2.GaussianBlur(usable, (0, 0), _GRAZING_PX)
+        shade = (above / (below + np.float32(0.05)))[..., None]
+        beside = smoothstep(self._zones.aside, 0.16, 0.2) * (1.0 - self._zones.sockets)
+        share = cv2.GaussianBlur(beside * (1.0 - smoothstep(facing, *_GRAZING)), (0, 0), 2)
+        return np.asarray(detail + share[..., None] * (shade - detail), np.float32)
+
     def _strands(self, shade: Map) -> tuple[Map, Mask]:
         """The shade of the forehead and temples between strands of hair, and where strands are.
 
@@ -336,22 +356,6 @@ class TextureMaker:
         known = smoothstep(np.minimum(below, below[:, ::-1]), 0.05, 0.3)[..., None]
         return _finer(np.asarray(0.5 * (mean - mean[:, ::-1]) * known, np.float32))
 
-    def _mend(self, factor: Map, unusable: Mask) -> Map:
-        """Fills what no picture shows from the other side of the face, else with plain skin.
-
-        What is put in takes on the tone of the skin around it, so that it has no edges.
-        """
-        other = np.asarray(cv2.dilate(unusable, np.ones((21, 21), np.uint8))[:, ::-1])
-        missing = np.maximum(other, cv2.GaussianBlur(other, (0, 0), _MISSING_PX))[..., None]
-        detail = np.log(factor)
-        fill = detail[:, ::-1] * (1.0 - missing)
-        # Only skin carries its tone on: a brow cut off by hair, and what is left of hair, do not.
-        plain = 1.0 - smoothstep(np.abs(detail @ LUMA), *_PLAIN)
-        known = np.asarray(plain * (1.0 - smoothstep(unusable, 0.0, 0.5)), np.float32)
-        fill += _continued(np.asarray(detail - fill, np.float32), known)
-        lost = unusable[..., None]
-        return np.asarray(np.exp(detail * (1.0 - lost) + fill * lost), np.float32)
-
     def _cover(self) -> NDArray[np.uint8]:
         """The masks that are drawn with the texture."""
         zones = self._zones
@@ -362,28 +366,6 @@ class TextureMaker:
         sides = smoothstep(zones.aside, 0.23, 0.3)
         stacked = np.stack([np.asarray(plane) for plane in (alpha, above, sides)], axis=-1)
         return np.ascontiguousarray(np.round(np.clip(stacked, 0.0, 1.0) * 255.0), np.uint8)
-
-
-def _continued(values: Map, known: Mask) -> Map:
-    """Values carried on smoothly to where they are not known: pulled and pushed.
-
-    Gortler et al., "The lumigraph" (1996): averages of what is known at ever coarser sizes, and
-    back, each filling what the finer one lacks.
-
-    Args:
-        values: ``(S, S, 3) f32``.
-        known: ``(S, S) f32`` 0..1.
-    """
-    if min(known.shape) < 2:
-        return values * known[..., None]
-    size = known.shape[::-1]
-    half = (size[0] // 2, size[1] // 2)
-    weight = np.asarray(cv2.resize(known, half, interpolation=cv2.INTER_AREA), np.float32)
-    sums = cv2.resize(values * known[..., None], half, interpolation=cv2.INTER_AREA)
-    means = np.asarray(sums / np.maximum(weight, np.float32(1e-6))[..., None], np.float32)
-    coarser = _continued(means, np.minimum(weight * np.float32(4.0), np.float32(1.0)))
-    below = cv2.resize(coarser, size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(below + (values - below) * known[..., None], np.float32)
 
 
 def _grown(mask: Mask, width_px: int) -> Mask:

@@ -1,5 +1,6 @@
 """The shape of the drawn face: a little of the source person's, all of the target's expression."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,13 @@ is not sure places a point where most faces have it. Chosen by the likeness that
 _FORGET_S = 3.0
 """Half-life of what is remembered of the target's own shape."""
 
+_FACING, _TURNED = math.cos(math.radians(20.0)), math.cos(math.radians(40.0))
+"""Cosines of the turns up to which landmarks show a person's shape, and from which on hardly: the
+network draws those of a turned head together."""
+
+_LEAST_TRUST = 0.02
+"""Trust in the shape of a head that is turned far away; all there is until it looks ahead."""
+
 
 @dataclass(frozen=True, slots=True)
 class RestingShape:
@@ -43,6 +51,13 @@ class RestingShape:
 
     shape: NDArray[np.float64]
     fit: Similarity
+
+    @property
+    def trust(self) -> float:
+        """How far the shape is the person's own, above 0 to 1; less where the head is turned."""
+        ahead = float(self.fit.rotation[2, 2])
+        share = min(max((ahead - _TURNED) / (_FACING - _TURNED), 0.0), 1.0)
+        return _LEAST_TRUST + (1.0 - _LEAST_TRUST) * share
 
 
 class Likeness:
@@ -115,22 +130,25 @@ class ShapeMemory:
 
     def __init__(self) -> None:
         self._mean: NDArray[np.float64] | None = None
-        self._frames = 0
+        self._trust = 0.0
 
-    def learn(self, shape: NDArray[np.float64], elapsed_s: float) -> NDArray[np.float64]:
+    def learn(
+        self, shape: NDArray[np.float64], elapsed_s: float, trust: float = 1.0
+    ) -> NDArray[np.float64]:
         """Takes in the shape of one frame.
 
         Args:
-            shape: from ``Likeness.rest``.
+            shape, trust: from ``Likeness.rest``. A frame of little trust counts for little, and
+                makes little be forgotten.
             elapsed_s: time since the frame before.
 
         Returns:
-            The average up to now; the first frames count alike.
+            The average up to now; the first frames count as they are trusted.
         """
         if self._mean is None:
             self._mean = shape.copy()
-        self._frames += 1
-        share = max(1.0 / self._frames, 1.0 - 0.5 ** (elapsed_s / _FORGET_S))
+        self._trust += trust
+        share = max(trust / self._trust, 1.0 - 0.5 ** (trust * elapsed_s / _FORGET_S))
         self._mean += share * (shape - self._mean)
         return self._mean
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cuda_kernels.rasterize import rasterize
+from realtime.face_alpha import ALL, face_alpha
 from realtime.face_mesh import LEFT_EYE, RIGHT_EYE, FaceMesh
 from realtime.face_openings import draw_openings, may_be_hidden, opening_zone
 from realtime.face_parts import face_width_px
@@ -26,25 +27,12 @@ _STEP_PX = 4
 
 _LEAST_COVERAGE = np.float32(1e-3)
 
-_ALL = 2.0
-"""More than any share, for ranges without an upper end."""
-
-_COVERED, _FROM_ABOVE, _FROM_THE_SIDE = range(3)
-"""Planes of ``FaceTexture.cover``."""
-
-_DARK_RATIO, _BRIGHT_RATIO, _TINT = (0.72, 0.55), (1.45, 1.8), (0.2, 0.34)
-"""From where to where a spot turns from skin to something else: its brightness over that of the
-skin around when darker and when brighter, and its difference in colour over its brightness."""
-
 _MIN_EYE_PX = 6
 """An eye of fewer pixels is left as it is."""
 
 _EYE_SHADE = (0.5, 1.6)
 """How far an eye may be darkened or lightened towards the source's."""
 
-
-_CROWN, _CHIN = 10, 152
-"""Landmarks at the upper and lower end of the face."""
 
 EyeShades = tuple[float, float]
 """Factors on the brightness of the target's right and left eye."""
@@ -184,8 +172,9 @@ class MeshPainter:
         cv2.cvtColor(four_tones, cv2.COLOR_BGRA2BGR, tone)
         cover = _plane(self._cover, crop.half, 4)
         cv2.remap(texture.four_covers, *at_half, cv2.INTER_LINEAR, cover)
-        alpha = self._alpha(crop, seen, tone, cover, width_px, _quarter_turns(points))
-        surface_px = cv2.countNonZero(cv2.inRange(seen, 0.5, _ALL))
+        half = _plane(self._half, crop.half, 3)
+        alpha = face_alpha(half, seen, tone, cover, points, width_px)
+        surface_px = cv2.countNonZero(cv2.inRange(seen, 0.5, ALL))
         covered = cv2.countNonZero(cv2.inRange(alpha, 128, 255)) / max(surface_px, 1)
         openings = draw_openings(crop.size, points, width_px)
         if may_be_hidden(points):
@@ -263,33 +252,6 @@ class MeshPainter:
         shade = _plane(self._shade, crop.size, 3)
         cv2.multiply(detail, tone, shade, 1 / DETAIL_ONE, cv2.CV_32F)
         cv2.addWeighted(shade, 1.0, shade, 0.0, -TONE_OFFSET, out, cv2.CV_8U)
-
-    def _alpha(
-        self,
-        crop: Crop,
-        seen: Map,
-        tone: NDArray[np.float32],
-        cover: NDArray[np.uint8],
-        width_px: float,
-        turns: int,
-    ) -> NDArray[np.uint8]:
-        """How far the texture covers each pixel of the half-sized crop, ``(h/2, w/2) u8``."""
-        # The silhouette of a turned head is where the surface ends; it gets a soft edge too.
-        solid = cv2.addWeighted(seen, 255.0, seen, 0.0, 0.0, dtype=cv2.CV_8U)
-        reach = max(1, int(0.006 * width_px))
-        solid = cv2.blur(solid, (2 * reach + 1, 2 * reach + 1))
-        # 0 at the outermost pixel of the surface, so that enlarging carries nothing beyond it.
-        gain, rest = (2 * reach + 1) / reach, 255.0 * (reach + 1) / reach
-        solid = cv2.addWeighted(solid, gain, solid, 0.0, -rest)
-        alpha = cv2.min(cv2.extractChannel(cover, _COVERED), solid)
-        half = _plane(self._half, crop.half, 3)
-        if turns:
-            # Hair hangs in from above as the head has it.
-            upright = (np.ascontiguousarray(np.rot90(a, turns)) for a in (half, seen, tone, cover))
-            foreign = np.ascontiguousarray(np.rot90(_foreign(*upright), -turns))
-        else:
-            foreign = _foreign(half, seen, tone, cover)
-        return np.asarray(cv2.multiply(alpha, cv2.bitwise_not(foreign), scale=1 / 255), np.uint8)
 
     def match_eyes(
         self, crop: Crop, drawn: Points, face: Image, before: EyeShades, share: float
@@ -373,36 +335,6 @@ def _shade(crop: Crop, eye: _Eye, factor: float) -> None:
         region[:] = np.clip(region * (1 + soft * np.float32(factor - 1)), 0, 255)
 
 
-def _foreign(
-    picture: Image, seen: Map, tone: NDArray[np.float32], cover: NDArray[np.uint8]
-) -> NDArray[np.uint8]:
-    """Where hair hangs over the face or the landmarks reach beyond it, ``(h, w) u8``.
-
-    Both differ from the skin around and come in from outside the face. What differs but is cut
-    off from the outside by skin, such as a brow, belongs to the face.
-    """
-    colour = picture.astype(np.float32) + np.float32(TONE_OFFSET)
-    skin_luma = cv2.transform(tone, LUMA[None])
-    ratio = np.asarray(cv2.divide(cv2.transform(colour, LUMA[None]), skin_luma), np.float32)
-    level = cv2.divide(colour, cv2.merge([ratio, ratio, ratio]))
-    blue, green, red = cv2.split(cv2.absdiff(level, tone))
-    tint = cv2.divide(cv2.max(cv2.max(blue, green), red), skin_luma)
-    dark, bright = _ramp(ratio, *_DARK_RATIO), _ramp(ratio, *_BRIGHT_RATIO)
-    aside = cv2.max(cv2.max(dark, bright), _ramp(np.asarray(tint, np.float32), *_TINT))
-    outside = cv2.bitwise_not(cv2.inRange(seen, 0.5, _ALL))
-
-    def hanging(mask: NDArray[np.uint8], zone: int) -> NDArray[np.uint8]:
-        kept = cv2.min(mask, cv2.extractChannel(cover, zone))
-        return np.asarray(cv2.max(kept, outside), np.uint8)
-
-    above = hanging(dark, _FROM_ABOVE)
-    beside = hanging(np.asarray(aside, np.uint8), _FROM_THE_SIDE)
-    down = np.minimum.accumulate(above, axis=0)
-    rightwards = np.minimum.accumulate(beside, axis=1)
-    leftwards = np.minimum.accumulate(beside[:, ::-1], axis=1)[:, ::-1]
-    return np.asarray(cv2.blur(np.maximum.reduce([down, rightwards, leftwards]), (3, 3)), np.uint8)
-
-
 def _plane(scratch: NDArray[Any], size: tuple[int, int], channels: int) -> NDArray[Any]:
     """A picture of a size in a piece of scratch."""
     width, height = size
@@ -432,17 +364,3 @@ def _span(low: float, high: float, extent: int) -> tuple[int, int]:
 def _whole_steps(length_px: float) -> int:
     """The nearest multiple of the step; one step at least."""
     return max(1, round(length_px / _STEP_PX)) * _STEP_PX
-
-
-def _ramp(values: NDArray[np.float32], none: float, full: float) -> NDArray[np.uint8]:
-    """0 up to ``none``, 255 from ``full`` on, linear between, in either direction."""
-    gain = 255.0 / (full - none)
-    return np.asarray(
-        cv2.addWeighted(values, gain, values, 0.0, -gain * none, dtype=cv2.CV_8U), np.uint8
-    )
-
-
-def _quarter_turns(points: Points) -> int:
-    """How many quarter turns against the clock put a head nearest to upright, 0..3."""
-    across, down = (points[_CROWN, :2] - points[_CHIN, :2]).tolist()
-    return round(math.atan2(across, -down) / (math.pi / 2)) % 4

@@ -1,9 +1,11 @@
 """One face found in one picture: what makes it believable, and whether two are the same. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from engines.models.face_landmark import square_from_landmarks
+from engines.models.square_crop import CropSquare
 from realtime.frame import Points, Pose
 from realtime.geometry import (
     Box,
@@ -30,6 +32,10 @@ _STEADY_GROWTH = 1.15
 _STEADY_MOVE = 0.2
 _SAME_PLACE = 0.6
 
+_LEAST_SIDE = 4.1
+"""Side of the square that a face is looked for in, over the radius of its head, at least. Squares
+around faces that look ahead are 4.0 to 4.8 radii wide."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
@@ -39,6 +45,7 @@ class Sighting:
         landmarks: ``(468, 3) f32`` image pixels.
         box: around the landmarks.
         score: probability 0..1 that the landmarks lie on a face.
+        head_px: radius of the head, the root mean square one of its rigid points.
         pose: head pose.
         misfit: how far the landmarks are from the shape of a head, as ``head_misfit`` says.
     """
@@ -46,6 +53,7 @@ class Sighting:
     landmarks: Points
     box: Box
     score: float
+    head_px: float
     pose: Pose
     misfit: float
 
@@ -53,6 +61,17 @@ class Sighting:
     def side_px(self) -> float:
         """Long side of the box."""
         return float((self.box[2:] - self.box[:2]).max())
+
+    @property
+    def square(self) -> CropSquare:
+        """Where the face is to be looked for in the next picture.
+
+        Of a head that is turned away the network draws the landmarks together, the more so the
+        tighter its crop. A crop around them would shrink from picture to picture, and stay too
+        small while the head turns back; so it is never tighter than the head asks for.
+        """
+        square = square_from_landmarks(self.landmarks)
+        return replace(square, side_px=max(square.side_px, _LEAST_SIDE * self.head_px))
 
 
 def believable(
@@ -76,7 +95,7 @@ def believable(
     misfit = head_misfit(landmarks, head)
     if misfit > _MAX_MISFIT:
         return None
-    return Sighting(landmarks, box, score, head_pose(head), misfit)
+    return Sighting(landmarks, box, score, head.scale, head_pose(head), misfit)
 
 
 def is_steady(new: Sighting, last: Sighting) -> bool:

@@ -8,12 +8,12 @@ from itertools import pairwise
 import numpy as np
 
 from engines.models.face_finder import FaceFinder, open_face_finder
-from engines.models.face_landmark import square_from_landmarks
 from engines.models.library import ModelLibrary
 from realtime.config import Config
 from realtime.frame import Image, Points
 from realtime.head_motion import HeadState
 from realtime.job import FaceChoice
+from realtime.sighting import believable
 from tools.film_motion import FilmFace, eye_distance_px, hull_mask
 from tools.film_run import Recording, film_plan, record
 from tools.optical_flow import Mask
@@ -23,7 +23,7 @@ from tools.tally import mean, numbers
 _MIN_SCORE = 0.5
 _NS_PER_S = 1_000_000_000
 
-_PASSES = 4
+_PASSES = 8
 """So often the landmarks of a picture are looked for again; they hardly move after that."""
 
 
@@ -163,10 +163,12 @@ def _find(finder: FaceFinder, image: Image, near: Points) -> Points | None:
     """The landmarks of the face near where one must be; without memory of the picture before.
 
     The network's answer depends on the crop it is shown; it is asked again from where it found the
-    face until that has settled.
+    face, in squares like the engine's, until that has settled.
     """
+    height_px, width_px = image.shape[:2]
     for _ in range(_PASSES):
-        face = finder.follow(image, square_from_landmarks(near), min_score=_MIN_SCORE)
+        seen = believable(near, 1.0, width_px=width_px, height_px=height_px)
+        face = seen and finder.follow(image, seen.square, min_score=_MIN_SCORE)
         if face is None:
             return None
         near = face.landmarks

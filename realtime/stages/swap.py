@@ -128,7 +128,7 @@ class MeshSwap:
         elapsed_ns = max(0, now_ns - track.seen_ns)
         track.seen_ns = now_ns
         rest = self._likeness.rest(face.landmarks)
-        shape = track.shape.learn(rest.shape, elapsed_ns / 1e9)
+        shape = track.shape.learn(rest.shape, elapsed_ns / 1e9, rest.trust)
         drawn = self._likeness.place(face.landmarks, rest.fit, shape, texture.shape)
         crop = painter.crop(image, face.landmarks, drawn)
         if crop.region.size == 0:

@@ -2,11 +2,8 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, closing
-from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from engines.models.face_finder import (
@@ -17,33 +14,21 @@ from engines.models.face_finder import (
     LocatedFace,
     open_face_finder,
 )
-from engines.models.face_landmark import square_from_landmarks
-from engines.models.square_crop import CropSquare, settled
 from engines.session import Session
 from realtime.cuts import CutDetector
+from realtime.followed_faces import FollowedFace, FollowedFaces
 from realtime.frame import Face, FaceState, Frame, Image, PictureSpec
-from realtime.geometry import box_area
 from realtime.glances import TURNS, Glances
 from realtime.memory import Memory
 from realtime.metrics import MS_NS
-from realtime.sighting import (
-    Sighting,
-    believable,
-    can_be_same,
-    distance_px,
-    is_same_place,
-    is_steady,
-    right_way_up,
-)
+from realtime.sighting import Sighting, believable, is_steady, right_way_up
 
 BLAZEFACE = "blazeface"
 """The detectors that come with the program, of both ranges."""
 
-# So many frames running make a newcomer beside known faces believed.
 _NUM_HIDDEN = 4
 """Faces beyond the limit that are tracked all the same."""
 
-_TIMES_TO_CONFIRM = 3
 # After a loss the whole picture is searched in every frame for so long, then at the slow cadence.
 _LOSING_MS = 100.0
 
@@ -81,28 +66,6 @@ class TrackConfig(BaseModel):
     lost_ms: float = Field(2500.0, ge=0.0)
 
 
-@dataclass(slots=True)
-class _Track:
-    """One person's face over time.
-
-    Attributes:
-        track_id: its lasting number.
-        last: how it was last seen.
-        square: where it is looked for next.
-        seen_ns: when that was.
-        times_seen: in how many frames; a newcomer beside known faces is not reported before it has
-            been seen in a few frames running, for a print on a shirt can look like a face in one.
-        seen: whether it has been found in the present frame.
-    """
-
-    track_id: int
-    last: Sighting
-    square: CropSquare
-    seen_ns: int
-    times_seen: int
-    seen: bool = True
-
-
 class Track:
     """Finds faces, follows them and gives each a lasting number.
 
@@ -130,9 +93,12 @@ class Track:
         self._open_finder = open_finder or partial(open_face_finder, open_session)
         self._opened = ExitStack()
         self._finder: FaceFinder | None = None
-        self._next_id = 0
         self._is_far_turn = False
-        self._tracks: list[_Track] = []
+        self._tracks = FollowedFaces(
+            reassociate_ms=config.reassociate_ms,
+            lost_ms=config.lost_ms,
+            most=config.max_faces + _NUM_HIDDEN,
+        )
         self._last_ns: int | None = None
         self._searched_ns: int | None = None
         self._cuts = CutDetector()
@@ -152,7 +118,7 @@ class Track:
         Raises:
             ModelError: one of them is missing or unusable.
         """
-        self._tracks = []
+        self._tracks.forget()
         self._last_ns = self._searched_ns = None
         self._cuts.reset()
         self._is_alone = spec.num_frames == 1
@@ -174,17 +140,15 @@ class Track:
         newcomers, turned = glances.take()
         is_cut = self._cuts.is_cut(image)
         if is_cut or (self._last_ns is not None and now_ns < self._last_ns):
-            self._tracks.clear()
+            self._tracks.forget()
             self._searched_ns = None
             glances.reset()
             newcomers, turned = [], []
         self._last_ns = now_ns
-        followed = [track for track in self._tracks if track.seen]
-        for track in self._tracks:
-            track.seen = False
+        followed = self._tracks.begin_frame()
         doubtful = self._follow(finder, image, now_ns, followed, thorough=True)
         if self._search_is_due(now_ns):
-            missing = self._missing(now_ns)
+            missing = self._tracks.missing(now_ns)
             self._follow(
                 finder, image, now_ns, [t for t in missing if t not in followed], thorough=False
             )
@@ -195,18 +159,18 @@ class Track:
             faces = self._confirmed(finder, image, newcomers, min_score=self._config.min_score)
             self._take_in(finder, faces, image, now_ns, alone=False)
         for track, sighting in doubtful:
-            self._see(track, sighting, now_ns)
-        self._tracks = self._kept(now_ns)
+            self._tracks.see(track, sighting, now_ns)
+        self._tracks.tidy(now_ns)
         frame.faces = self._report(now_ns)
 
     def _report(self, now_ns: int) -> list[Face]:
         """All faces; chosen are the largest of those that were seen often enough."""
-        chosen = [track for track in self._tracks if track.seen and _is_confirmed(track)]
+        chosen = [track for track in self._tracks if track.seen and track.is_confirmed]
         del chosen[self._config.max_faces :]
         return [
             _face(track, now_ns, chosen=not track.seen or track in chosen)
             for track in self._tracks
-            if track.seen or _is_confirmed(track)
+            if track.seen or track.is_confirmed
         ]
 
     def rest(self) -> None:
@@ -224,16 +188,16 @@ class Track:
         finder: FaceFinder,
         image: Image,
         now_ns: int,
-        tracks: list[_Track],
+        tracks: list[FollowedFace],
         *,
         thorough: bool,
-    ) -> list[tuple[_Track, Sighting]]:
+    ) -> list[tuple[FollowedFace, Sighting]]:
         """Looks for known faces where they were, then for the others around that place.
 
         Returns:
             Faces that may be there but that the detector does not confirm.
         """
-        others: list[tuple[_Track, Sighting | None]] = []
+        others: list[tuple[FollowedFace, Sighting | None]] = []
         for track in sorted(tracks, key=lambda t: t.track_id):
             face = finder.follow(
                 image,
@@ -249,21 +213,21 @@ class Track:
             )
             if sighting is None or not is_certain:
                 others.append((track, sighting))
-            elif not self._see(track, sighting, now_ns):
+            elif not self._tracks.see(track, sighting, now_ns):
                 others.append((track, None))
-        doubtful: list[tuple[_Track, Sighting]] = []
+        doubtful: list[tuple[FollowedFace, Sighting]] = []
         for track, sighting in others:
             recovered = self._recover(finder, image, track)
             if recovered is not None:
                 # A face hereabouts that is not this one means that this one is gone.
-                self._see(track, recovered, now_ns)
+                self._tracks.see(track, recovered, now_ns)
             elif sighting is not None:
                 doubtful.append((track, sighting))
         return doubtful
 
-    def _recover(self, finder: FaceFinder, image: Image, track: _Track) -> Sighting | None:
+    def _recover(self, finder: FaceFinder, image: Image, track: FollowedFace) -> Sighting | None:
         """Looks for a face near where it was; newcomers must do without."""
-        if not _is_confirmed(track):
+        if not track.is_confirmed:
             return None
         face = finder.recover(
             image,
@@ -272,24 +236,6 @@ class Track:
             min_score=self._config.min_score,
         )
         return _sighting(face, image)
-
-    def _see(self, track: _Track, sighting: Sighting, now_ns: int) -> bool:
-        """Moves a track to a face found in this frame, if it can be the same one."""
-        is_taken = any(
-            other.seen and other is not track and is_same_place(sighting, other.last)
-            for other in self._tracks
-        )
-        if is_taken or not can_be_same(sighting, track.last):
-            return False
-        track.square = settled(track.square, square_from_landmarks(sighting.landmarks))
-        track.last, track.seen_ns, track.seen = sighting, now_ns, True
-        track.times_seen += 1
-        return True
-
-    def _missing(self, now_ns: int) -> list[_Track]:
-        """Faces not found in this frame, lost so lately that they may come back as themselves."""
-        limit_ns = self._config.reassociate_ms * MS_NS
-        return [t for t in self._tracks if not t.seen and now_ns - t.seen_ns <= limit_ns]
 
     def _search_is_due(self, now_ns: int) -> bool:
         """Whether the whole picture is to be searched in this frame."""
@@ -317,7 +263,7 @@ class Track:
             turned: turned heads that may have been in the picture before.
         """
         self._searched_ns = now_ns
-        known = self._known()
+        known = self._tracks.boxes()
         num_known = len(known)
         # With every known face in sight the detectors take turns, so that no frame takes long.
         in_turn = num_known > 0 and all(track.seen for track in self._tracks)
@@ -342,11 +288,6 @@ class Track:
                 glances.begin_turned(image, now_ns)
         return self._take_in(finder, faces, image, now_ns, alone=not num_known)
 
-    def _known(self) -> NDArray[np.float32]:
-        """``(N, 4)`` boxes of the faces seen in this frame."""
-        boxes = [track.last.box for track in self._tracks if track.seen]
-        return np.array(boxes, np.float32).reshape(-1, 4)
-
     def _confirmed(
         self, finder: FaceFinder, image: Image, candidates: list[Candidate], *, min_score: float
     ) -> list[LocatedFace]:
@@ -354,7 +295,7 @@ class Track:
         return finder.confirm(
             image,
             candidates,
-            known=self._known(),
+            known=self._tracks.boxes(),
             max_faces=self._config.max_faces + _NUM_HIDDEN,
             min_score=min_score,
         )
@@ -371,7 +312,8 @@ class Track:
         """Gives believable faces their tracks; True for any."""
         sightings = [found for face in faces if (found := _sighting(face, image)) is not None]
         for sighting in sightings:
-            self._associate(self._right_way_up(finder, sighting, image), now_ns, alone=alone)
+            right = self._right_way_up(finder, sighting, image)
+            self._tracks.associate(right, now_ns, alone=alone)
         return bool(sightings)
 
     def _right_way_up(self, finder: FaceFinder, found: Sighting, image: Image) -> Sighting:
@@ -385,35 +327,8 @@ class Track:
                 best = right_way_up(best, _sighting(turned, image))
         return best
 
-    def _associate(self, sighting: Sighting, now_ns: int, *, alone: bool) -> None:
-        """Gives a face found in the whole picture to the nearest missing track, or to a new one."""
-        missing = self._missing(now_ns)
-        for track in sorted(missing, key=lambda t: distance_px(sighting, t.last)):
-            if self._see(track, sighting, now_ns):
-                return
-        times_seen = _TIMES_TO_CONFIRM if alone else 1
-        square = square_from_landmarks(sighting.landmarks)
-        self._tracks.append(_Track(self._next_id, sighting, square, now_ns, times_seen))
-        self._next_id += 1
 
-    def _kept(self, now_ns: int) -> list[_Track]:
-        """The tracks worth keeping, largest first.
-
-        Let go are faces lost long ago, newcomers not seen again, the younger of two tracks on one
-        face, lost ones where another is seen, and the smallest of too many.
-        """
-        limit_ns = self._config.lost_ms * MS_NS
-        kept: list[_Track] = []
-        for track in sorted(self._tracks, key=lambda t: (not t.seen, t.track_id)):
-            alive = track.seen or (_is_confirmed(track) and now_ns - track.seen_ns <= limit_ns)
-            if alive and not any(is_same_place(track.last, other.last) for other in kept):
-                kept.append(track)
-        kept.sort(key=lambda t: (not t.seen, -float(box_area(t.last.box))))
-        del kept[self._config.max_faces + _NUM_HIDDEN :]
-        return sorted(kept, key=lambda t: -float(box_area(t.last.box)))
-
-
-def _face(track: _Track, now_ns: int, *, chosen: bool) -> Face:
+def _face(track: FollowedFace, now_ns: int, *, chosen: bool) -> Face:
     """What the stages to come are told about a track."""
     return Face(
         track_id=track.track_id,
@@ -433,8 +348,3 @@ def _sighting(face: LocatedFace | None, image: Image) -> Sighting | None:
         return None
     height_px, width_px = image.shape[:2]
     return believable(face.landmarks, face.score, width_px=width_px, height_px=height_px)
-
-
-def _is_confirmed(track: _Track) -> bool:
-    """Whether a track has been seen often enough to be believed."""
-    return track.times_seen >= _TIMES_TO_CONFIRM

@@ -116,6 +116,34 @@ def test_single_strands_of_a_fringe_leave_plain_skin(make, sitter, zones):
     assert factor(make((looks, sitter.landmarks())))[strands].mean() > 0.85
 
 
+def striped(looks, period_px, *, colours, share=0.25):
+    """Upright stripes all over a face, each colour darker and lighter by so much of the share."""
+    wave = np.sin(2 * np.pi * ACROSS * MAP_PX / period_px)[..., None]
+    return np.asarray(looks * (1.0 + share * np.float32(colours) * wave), np.float32)
+
+
+def test_colour_finer_than_a_camera_sees_is_not_on_plain_skin_and_coarser_is(make, sitter, zones):
+    def tint(period_px):
+        looks = striped(sitter.looks(), period_px, colours=(-1, 0, 0.4))
+        blue, _, red = np.moveaxis(np.log(factor(make((looks, sitter.landmarks())))), -1, 0)
+        return np.std((red - blue)[zones.cheeks > 0.5])
+
+    assert tint(8) < 0.15 * tint(64)
+
+
+def test_a_face_seen_at_a_grazing_angle_has_its_shade_and_no_specks(make, sitter, zones):
+    at = sitter.landmarks()
+    fine = np.log(factor(make((striped(sitter.looks(), 10, colours=(1, 1, 1)), at)))).mean(axis=-1)
+    plain = np.log(factor(make((sitter.looks(), at)))).mean(axis=-1)
+    specks = np.abs(fine - plain)
+    beside = (np.abs(zones.aside - 0.36) < 0.015) & (np.abs(DOWN - 0.55) < 0.08)
+    assert specks[beside].mean() < 0.3 * specks[zones.cheeks > 0.5].mean()
+
+    dark = np.where((zones.aside > 0.3)[..., None], 0.65, 1.0) * sitter.looks()
+    shade = np.log(factor(make((np.asarray(dark, np.float32), at)))).mean(axis=-1)
+    assert (shade - plain)[beside].mean() < -0.05
+
+
 def folded(looks, *, width, darkness):
     """A dark stroke down one cheek, so many map widths wide; where it is darkest."""
     away = np.abs(ACROSS - 0.28 - 0.1 * (DOWN - 0.6)) / width

@@ -164,3 +164,31 @@ def test_what_is_learnt_is_a_copy():
     memory.learn(first, 0.0)
     memory.learn(shape_of(3.0), 0.0)
     assert (first == 1.0).all()
+
+
+def test_a_shape_is_trusted_less_the_farther_the_head_is_turned(likeness, sitter):
+    trusts = [likeness.rest(sitter.landmarks(yaw=yaw)).trust for yaw in (0, 15, 25, 35, -35, 60)]
+    assert trusts[:2] == pytest.approx([1.0, 1.0])
+    assert 0.3 < trusts[2] < 1.0
+    assert trusts[3] == pytest.approx(trusts[4], abs=0.02)
+    assert 0.1 < trusts[3] < trusts[2] - 0.3
+    assert trusts[5] == pytest.approx(0.02)
+
+
+def test_a_second_in_profile_hardly_changes_what_is_known_of_a_face():
+    memory = ShapeMemory()
+    for _ in range(90):
+        memory.learn(shape_of(1.0), 1 / 30)
+    for _ in range(30):
+        mean = memory.learn(shape_of(0.0), 1 / 30, trust=0.02)
+    assert mean[0, 0] > 0.99
+
+
+def test_what_was_seen_in_profile_alone_makes_way_for_the_front():
+    memory = ShapeMemory()
+    for _ in range(60):
+        profile = memory.learn(shape_of(0.0), 1 / 30, trust=0.02)[0, 0]
+    for _ in range(10):
+        front = memory.learn(shape_of(1.0), 1 / 30)[0, 0]
+    assert profile == 0.0
+    assert front > 0.85

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from engines.models.face_landmark import square_from_landmarks
 from realtime import geometry
 from realtime.sighting import (
     believable,
@@ -96,3 +97,28 @@ def test_a_face_is_turned_over_only_if_all_speaks_for_it(score, misfit, is_turne
     over = replace(sighting(), score=score, misfit=misfit)
     assert right_way_up(found, over) is (over if is_turned else found)
     assert right_way_up(found, None) is found
+
+
+def sighting_of(points):
+    found = believable(points, 1.0, width_px=640, height_px=480)
+    assert found is not None
+    return found
+
+
+def test_a_face_that_looks_ahead_is_looked_for_in_the_square_around_it(sitter):
+    points = sitter.landmarks(width_px=180.0, centre=(320.3, 240.4), roll=8.0)
+    assert sighting_of(points).square == square_from_landmarks(points)
+
+
+@pytest.mark.parametrize("yaw", [-50.0, 50.0])
+def test_the_square_around_a_turned_head_whose_points_are_drawn_together_does_not_shrink(
+    sitter, yaw
+):
+    points = sitter.landmarks(width_px=180.0, centre=(320.3, 240.4), yaw=yaw)
+    together = points.copy()
+    together[:, 1] += 0.3 * (points[:, 1].mean() - points[:, 1])
+    found = sighting_of(together)
+    around = square_from_landmarks(together)
+    assert found.square.side_px == pytest.approx(4.1 * found.head_px)
+    assert found.square.side_px > 1.05 * around.side_px
+    assert replace(found.square, side_px=around.side_px) == around

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from realtime.texture_fill import mend
+
+SIDE = 128
+
+
+@pytest.fixture
+def factor():
+    """Plain skin, with a mark on its left side."""
+    texture = np.ones((SIDE, SIDE, 3), np.float32)
+    texture[60:68, 20:28] = 0.8
+    return texture
+
+
+def missing(rows, columns):
+    unusable = np.zeros((SIDE, SIDE), np.float32)
+    unusable[rows, columns] = 1.0
+    return unusable
+
+
+def test_what_is_there_stays(factor):
+    unusable = missing(slice(40, 90), slice(90, 120))
+    mended = mend(factor, unusable)
+    known = unusable == 0
+    np.testing.assert_allclose(mended[known], factor[known], rtol=1e-5)
+
+
+def test_what_is_missing_comes_from_the_other_side(factor):
+    mended = mend(factor, missing(slice(40, 90), slice(90, 120)))
+    mirrored = factor[:, ::-1]
+    np.testing.assert_allclose(mended[60:68, 100:108], mirrored[60:68, 100:108], rtol=0.02)
+
+
+def test_what_both_sides_lack_becomes_plain_skin_of_the_tone_around():
+    factor = np.full((SIDE, SIDE, 3), 1.1, np.float32)
+    unusable = missing(slice(40, 90), slice(8, 40)) + missing(slice(40, 90), slice(88, 120))
+    factor[unusable > 0] = 3.0
+    np.testing.assert_allclose(mend(factor, unusable), 1.1, rtol=0.02)
+
+
+def test_hair_at_the_edge_of_what_is_missing_does_not_colour_it():
+    factor = np.ones((SIDE, SIDE, 3), np.float32)
+    factor[38:40, 8:40] = factor[38:40, 88:120] = 0.2
+    unusable = missing(slice(40, 90), slice(8, 40)) + missing(slice(40, 90), slice(88, 120))
+    mended = mend(factor, unusable)
+    assert mended[45:85, 12:36].min() > 0.9
