@@ -126,6 +126,8 @@ class Slot:
         host_found: the same in main memory.
         outside: the picture that comes in and goes out again, pinned or on the device.
         is_outside_there: whether it lies on the device.
+        given: the caller's picture; the same as ``outside`` where that could be pinned.
+        staging: pinned room for a picture that could not be; None before there was one.
         faces: those of the frame.
         is_steady: for each of them whether its seat's memory is of the frame before.
     """
@@ -137,6 +139,8 @@ class Slot:
     host_found: Array
     outside: Array | None = None
     is_outside_there: bool = False
+    given: Array | None = None
+    staging: Array | None = None
     faces: tuple[DeviceFace, ...] = ()
     is_steady: tuple[bool, ...] = field(default=())
 

@@ -124,6 +124,9 @@ class Swap:
         self._people = [
             device.put(person[None].astype(network.source.dtype, copy=False)) for person in people
         ]
+        # The network always reads here: a runtime that is bound to another array may have to
+        # prepare itself, which is not allowed inside a capture.
+        self._source = tensor_buffer(device, network.source, self._people[0].shape)
         self._given = [device.pinned(person.shape, person.dtype) for person in self._people]
         self._waiting: list[int] = []
         self._scale_in = device.put(network.scale_in)
@@ -145,11 +148,12 @@ class Swap:
     def _swap(self, frame: Slot, number: int, person: int, stream: Any) -> None:
         seat, network = frame.seats[number], self._network
         launcher, handle = self._device.launcher(stream), self._device.handle(stream)
-        inputs = {network.target.name: self._target, network.source.name: self._people[person]}
+        inputs = {network.target.name: self._target, network.source.name: self._source}
         (picture,) = self._outputs.values()
         inner = (0, 0, network.size_px, network.size_px)
 
         def before() -> None:
+            self._device.copy(self._people[person], out=self._source, stream=stream)
             warp_placed(frame.image, seat.there.crop_place, out=seat.crop, stream=launcher)
             letterbox(seat.crop, inner, self._scale_in, out=self._target[0], stream=launcher)
 

@@ -235,10 +235,10 @@ class FakeCupy:
     def asarray(self, array):
         if isinstance(array, np.ndarray):
             return array.view(DeviceNdarray)
-        return "by interface", array
+        return "by interface", array, self.current[-1].name
 
     def from_dlpack(self, array):
-        return "by DLPack", array
+        return "by DLPack", array, self.current[-1].name
 
     def zeros(self, shape, dtype=float, order="C"):
         assert self.current, "an array would be cleared on the default stream"
@@ -306,6 +306,7 @@ class FakeCupy:
         self.note("work", self.streams[stream], f"copy {kind}", reads, writes, run)
 
     def _register(self, ptr, size, flags):
+        self.fail_if("register")
         assert ptr not in self.registered, "pinned twice"
         self.registered[ptr] = size
 

@@ -292,9 +292,20 @@ def test_a_picture_that_lies_on_the_gpu_never_leaves_it(cupy):
         kind: sum(e - b for s in cupy.steps[opened:] if s.name == kind for b, e in s.writes)
         for kind in ("copy 1", "copy 2", "copy 3")
     }
-    assert sizes["copy 3"] == 2 * image.nbytes + pipeline._slots[0].seats[0].fused.nbytes
+    of_the_face = pipeline._slots[0].seats[0].fused.nbytes + 4 * parts.PERSON
+    assert sizes["copy 3"] == 2 * image.nbytes + of_the_face
     assert max(sizes["copy 1"], sizes["copy 2"]) < image.nbytes
     assert not cupy.registered
+
+
+def test_a_picture_that_cannot_be_pinned_is_copied_and_comes_out_all_the_same(host, monkeypatch):
+    cupy = parts.fake_cupy.FakeCupy(host)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    usual = run(on_gpu(cupy), 4)
+    cupy.failures["register"] = 3
+    staged = run(on_gpu(cupy), 4)
+    for one, other in zip(usual, staged, strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
 
 
 def test_nothing_is_allocated_once_it_is_open(cupy):
@@ -316,6 +327,29 @@ def test_a_network_that_cannot_be_captured_stays_outside_of_the_graphs(cupy):
     last = [s for s in steps if s.frame == 8 and s.what == "work"]
     loose = [s.name for s in last if not s.in_graph and not s.name.startswith("copy")]
     assert loose == ["network", "network"]
+
+
+def test_networks_are_bound_to_the_same_arrays_whoever_is_put_in(cupy, monkeypatch):
+    seen = []
+    enqueue = parts.GpuSession.enqueue
+
+    def noting(session, inputs, *, out, stream):
+        seen.append(tuple(map(id, (*inputs.values(), *out.values()))))
+        enqueue(session, inputs, out=out, stream=stream)
+
+    monkeypatch.setattr(parts.GpuSession, "enqueue", noting)
+    networks = parts.networks(lambda one: parts.GpuSession(one, cupy))
+    people = [parts.person(0.5), parts.person(1.5)]
+    pipeline = DevicePipeline(CudaDevice(), networks, people, parts.SIZE, max_faces=2)
+    run(
+        pipeline,
+        7,
+        faces=lambda t: [
+            DeviceFace(0, parts.crop_at(t), person=0),
+            DeviceFace(1, parts.crop_at(t, 80.0), person=1),
+        ],
+    )
+    assert len(set(seen)) == 1
 
 
 def test_another_size_is_captured_anew(cupy):
