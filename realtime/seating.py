@@ -13,6 +13,7 @@ from realtime.five_points import five_points
 from realtime.frame import Face, FaceState, Layer, Points
 from realtime.geometry import apply
 from realtime.hidden_parts import MOST_HIDDEN, in_front, share_hidden
+from realtime.kept_parts import Region, without_kept
 from realtime.tracks import GAP_NS
 
 _NOTHING = np.empty((0, 0, 3), np.uint8)
@@ -39,11 +40,19 @@ class Seating:
         template: ``(5, 2) f64``, where five points of a face lie in the network's crop.
         crop_px: side of that crop.
         drawn_px: side of the face that is laid over the picture.
+        keep: parts of the person in front of the camera that stay.
     """
 
     def __init__(
-        self, num_seats: int, template: NDArray[np.float64], crop_px: int, drawn_px: int
+        self,
+        num_seats: int,
+        template: NDArray[np.float64],
+        crop_px: int,
+        drawn_px: int,
+        *,
+        keep: Sequence[Region] = (),
     ) -> None:
+        self._keep = tuple(keep)
         self._guests: list[_Guest | None] = [None] * num_seats
         self._template = template
         self._times, self._drawn_px = drawn_px / crop_px, drawn_px
@@ -87,6 +96,7 @@ class Seating:
         drawn_from_image[:, 2] += (self._times - 1.0) / 2.0
         points: Points = np.asarray(apply(drawn_from_image, face.landmarks[:, :2]), np.float32)
         alpha = face_outline(points, (self._drawn_px, self._drawn_px))
+        alpha = without_kept(alpha, self._keep, face, points, drawn_from_image)
         if face.occluder is None:
             return alpha
         return in_front(Layer(_NOTHING, alpha, drawn_from_image), face.occluder)

@@ -10,6 +10,7 @@ import pytest
 
 from cuda_kernels.cupy_stream import CudaDevice
 from cuda_kernels.device import CpuDevice
+from realtime.device_finishing import DeviceSettings
 from realtime.device_pipeline import DevicePipeline
 from realtime.device_slots import DeviceFace, Seat
 from realtime.stream_lane import MAX_SLOTS
@@ -36,7 +37,7 @@ def host(tmp_path_factory):
     return parts.host_stream.HostStream(tmp_path_factory.mktemp("shim"))
 
 
-def on_gpu(cupy, *, provider="tensorrt:CUDA", num_slots=2, max_faces=1, **kinds):
+def on_gpu(cupy, *, provider="tensorrt:CUDA", num_slots=2, max_faces=1, settings=None, **kinds):
     networks = parts.networks(lambda one: parts.GpuSession(one, cupy, provider), **kinds)
     return DevicePipeline(
         CudaDevice(),
@@ -45,6 +46,7 @@ def on_gpu(cupy, *, provider="tensorrt:CUDA", num_slots=2, max_faces=1, **kinds)
         parts.SIZE,
         num_slots=num_slots,
         max_faces=max_faces,
+        settings=settings,
     )
 
 
@@ -140,6 +142,46 @@ def test_the_kernels_give_what_the_processor_gives(host, monkeypatch, kinds):
         assert apart.max() <= 14
         assert apart.mean() < 0.3
         np.testing.assert_allclose(ours.found, theirs.found, atol=1e-3)
+
+
+@pytest.mark.parametrize("rim", ["feather", "poisson"])
+def test_so_they_do_however_the_rim_is_joined(host, monkeypatch, rim):
+    cupy, settings = parts.fake_cupy.FakeCupy(host), DeviceSettings(rim=rim)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    there = run(on_gpu(cupy, settings=settings), 5)
+    here = run(
+        DevicePipeline(
+            CpuDevice(), parts.networks(), [parts.person()], parts.SIZE, settings=settings
+        ),
+        5,
+    )
+    for ours, theirs in zip(there, here, strict=True):
+        apart = np.abs(ours.image.astype(int) - theirs.image)
+        assert apart.max() <= 14
+        assert apart.mean() < 0.3
+
+
+def test_with_poisson_a_face_takes_the_light_around_it():
+    def bright(arrays):
+        return {"output": np.full((1, 3, parts.CROP_PX, parts.CROP_PX), 0.9, np.float32)}
+
+    def middle(rim):
+        pipeline = DevicePipeline(
+            CpuDevice(),
+            parts.networks(compute=bright),
+            [parts.person()],
+            parts.SIZE,
+            settings=DeviceSettings(rim=rim, colours=None),
+        )
+        dark = np.full((parts.SIZE[1], parts.SIZE[0], 3), 40, np.uint8)
+        for _ in range(3):
+            pipeline.enqueue(dark.copy(), [DeviceFace(0, parts.crop_at(0))])
+            image = pipeline.wait_oldest().image
+        return int(image[55, 64, 1])
+
+    assert middle("feather") > 200
+    # A face without any detail of its own becomes what is around it.
+    assert abs(middle("poisson") - 40) <= 2
 
 
 def test_what_was_seen_before_steadies_what_a_network_draws():
@@ -352,6 +394,12 @@ def test_networks_are_bound_to_the_same_arrays_whoever_is_put_in(cupy, monkeypat
     assert len(set(seen)) == 1
 
 
+@pytest.mark.parametrize("rim", ["feather", "poisson"])
+def test_no_bytes_are_used_in_no_certain_order_however_the_rim_is_joined(cupy, rim):
+    steps, _ = recorded(cupy, 5, num_slots=3, settings=DeviceSettings(rim=rim))
+    assert not races(steps)
+
+
 def test_another_size_is_captured_anew(cupy):
     pipeline = on_gpu(cupy)
     run(pipeline, 7)
@@ -445,8 +493,6 @@ def test_more_frames_than_slots_are_refused():
 
 
 def test_settings_are_meant_for_any_frame_rate():
-    from realtime.device_finishing import DeviceSettings
-
     slow, fast = DeviceSettings(rate_hz=30.0), DeviceSettings(rate_hz=60.0)
     assert slow.strengths[0] == pytest.approx(0.7)
     for one, other in zip(slow.strengths, fast.strengths, strict=True):
