@@ -11,6 +11,7 @@ from cuda_kernels.colour_match import (
     SHIFT_SHAPE,
     How,
     find_colour_shift,
+    gentle_shift,
     shift_colours,
 )
 from cuda_kernels.device import Device
@@ -24,6 +25,7 @@ from cuda_kernels.flow import (
 from cuda_kernels.flow_confidence import flow_confidence
 from cuda_kernels.letterbox import letterbox
 from cuda_kernels.levels import levels_from_planes, picture_from_levels
+from cuda_kernels.light import CELLS_SIZE, LIGHT_SHAPE, add_light, follow_light
 from cuda_kernels.memory_blend import blend_scratch_size, memory_blend
 from cuda_kernels.multiband import multiband_blend, multiband_scratch_size
 from cuda_kernels.paste import paste_placed
@@ -54,6 +56,7 @@ class DeviceSettings:
         fuse_limit: grey levels by which the memory may leave the colours around a pixel now.
         settle_ms: half-life with which colours follow the picture.
         colours: how they are matched, see ``find_colour_shift``; None leaves them.
+        light: whether the light of the picture is carried onto the face.
         rim: how it is joined to the picture: ``feather`` lets the coverage fall off softly,
             ``multiband`` blends band by band, ``poisson`` keeps the face's gradients and takes the
             picture's light.
@@ -64,6 +67,7 @@ class DeviceSettings:
     fuse_limit: float = 40.0
     settle_ms: float = 150.0
     colours: How | None = "ranks"
+    light: bool = True
     rim: Rim = "multiband"
     rate_hz: float = 30.0
 
@@ -232,6 +236,9 @@ class Finish:
         )
         self._counts = device.zeros(COUNTS_SHAPE, np.uint32)
         self._shifts = [device.zeros(SHIFT_SHAPE, np.float32) for _ in slots[0].seats]
+        self._gentle = device.zeros(SHIFT_SHAPE, np.float32)
+        self._cells = device.zeros((CELLS_SIZE,), np.float32)
+        self._lights = [device.zeros(LIGHT_SHAPE, np.float32) for _ in slots[0].seats]
         num = {
             "feather": 0,
             "multiband": multiband_scratch_size(side, side),
@@ -265,6 +272,7 @@ class Finish:
         there, drawn, under = seat.there, self._drawn, self._under
         picture_from_levels(seat.enlarged, out=drawn, stream=launcher)
         warp_placed(frame.image, there.under_place, out=under, stream=launcher)
+        rate = self._settings.colour_rate if is_steady else 1.0
         if self._settings.colours is not None:
             shift = self._shifts[number]
             find_colour_shift(
@@ -272,12 +280,25 @@ class Finish:
                 under,
                 there.alpha,
                 how=self._settings.colours,
-                rate=self._settings.colour_rate if is_steady else 1.0,
+                rate=rate,
                 counts=self._counts,
                 shift=shift,
                 stream=launcher,
             )
-            shift_colours(drawn, shift, out=drawn, stream=launcher)
+            gentle_shift(shift, self._counts, out=self._gentle, stream=launcher)
+            shift_colours(drawn, self._gentle, out=drawn, stream=launcher)
+        if self._settings.light:
+            light = self._lights[number]
+            follow_light(
+                drawn,
+                under,
+                there.alpha,
+                rate=rate,
+                cells=self._cells,
+                light=light,
+                stream=launcher,
+            )
+            add_light(drawn, light, out=drawn, stream=launcher)
         laid, cover = self._blended, there.cover
         if self._settings.rim == "feather":
             laid, cover = drawn, there.alpha

@@ -253,6 +253,7 @@ def _settings(config: Config, spec: PictureSpec) -> DeviceSettings:
         fuse_limit=memory.limit,
         settle_ms=config.composite.settle_ms,
         colours=_COLOURS[config.composite.color],
+        light=config.composite.light,
         rim=config.composite.blend,
         rate_hz=float(spec.rate_hz),
     )

@@ -6,7 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from cuda_kernels.colour_match import COUNTS_SHAPE, SHIFT_SHAPE, find_colour_shift, shift_colours
+from cuda_kernels.colour_match import (
+    COUNTS_SHAPE,
+    SHIFT_SHAPE,
+    find_colour_shift,
+    gentle_shift,
+    shift_colours,
+)
 from cuda_kernels.convert import bgr_from_i420, bgr_from_nv12, nv12_from_bgr
 from cuda_kernels.device import Device, Work
 from cuda_kernels.feather import feather
@@ -20,6 +26,7 @@ from cuda_kernels.flow_confidence import flow_confidence
 from cuda_kernels.launch import Array, Stream
 from cuda_kernels.letterbox import letterbox
 from cuda_kernels.levels import levels_from_planes, picture_from_levels
+from cuda_kernels.light import CELLS_SIZE, LIGHT_SHAPE, add_light, follow_light
 from cuda_kernels.mark import add_pattern, lay_label
 from cuda_kernels.memory_blend import blend_scratch_size, memory_blend
 from cuda_kernels.multiband import multiband_blend, multiband_scratch_size
@@ -327,6 +334,26 @@ def _face_cases(room: _Room, size: Size, stream: Stream | None) -> Iterator[Case
         lambda: find_colour_shift(
             front, back, mask, how="ranks", counts=counts, shift=shift, stream=stream
         ),
+    )
+    gentle, light = room.zeros(SHIFT_SHAPE, np.float32), room.zeros(LIGHT_SHAPE, np.float32)
+    cells = room.zeros((CELLS_SIZE,), np.float32)
+    yield Case(
+        "gentle_shift",
+        counts.nbytes + 2 * shift.nbytes,
+        False,
+        lambda: gentle_shift(shift, counts, out=gentle, stream=stream),
+    )
+    yield Case(
+        "follow_light",
+        2 * front.nbytes + mask.nbytes,
+        False,
+        lambda: follow_light(front, back, mask, cells=cells, light=light, stream=stream),
+    )
+    yield Case(
+        "add_light",
+        2 * front.nbytes,
+        False,
+        lambda: add_light(front, light, out=out, stream=stream),
     )
     sums, soft = room.zeros((rows, columns), np.int32), room.zeros((rows, columns), np.uint8)
     yield Case(

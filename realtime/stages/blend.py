@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, Field
 
 from cuda_kernels.colour_match import shift_colours
+from cuda_kernels.light import CELLS_SIZE, enlarged_light, follow_light
 from realtime.face_parts import face_outline
 from realtime.frame import Face, Frame, Image, Layer, PictureSpec
 from realtime.geometry import apply
@@ -20,7 +21,6 @@ from realtime.skin_tone import (
     How,
     OneColour,
     ToneMemory,
-    follow_light,
     follow_tone,
     one_colour,
     skin_weights,
@@ -85,6 +85,7 @@ class Blend:
         self._config = config
         self._tracks: dict[int, _Track] = {}
         self._fit: SeamFit | None = None
+        self._cells = np.empty(0, np.float32)
         self._tone: OneColour | None = None
         self._looked_ns: int | None = None
 
@@ -98,6 +99,7 @@ class Blend:
         self._tracks = {}
         self._tone = self._looked_ns = None
         self._fit = SeamFit(memory)
+        self._cells = memory.host((CELLS_SIZE,), np.float32)
 
     def process(self, frame: Frame) -> None:
         """Replaces the layers of the frame's faces."""
@@ -172,7 +174,16 @@ class Blend:
         difference = small.difference()
         light = np.zeros_like(difference)
         if is_dark:
-            light = follow_light(track.tone, difference, small.skin(), rate)
+            skin, held = small.skin(), track.tone
+            follow_light(
+                small.face,
+                small.under,
+                skin,
+                rate=1.0 if held.is_new else rate,
+                cells=self._cells,
+                light=held.light,
+            )
+            light = enlarged_light(held.light, small.size)
             difference -= light
         rim = None
         if blend != "feather":
