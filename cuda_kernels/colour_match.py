@@ -24,6 +24,7 @@ COUNTS_SHAPE = (2, 3, 256)
 _LEVELS = np.arange(256)
 _BGR_FROM_SHIFT = np.array([[1, 0, 1.773], [1, -0.714, -0.344], [1, 1.403, 0]], np.float32)
 _NUM_BLOCKS = 64
+_PIXELS_PER_THREAD = 4
 _LEAST_GAIN, _MOST_GAIN = 0.5, 2.0
 
 _MOST_SLOPE = 1.8
@@ -173,7 +174,7 @@ def shift_colours(
         "colour_match",
         "shift_colours",
         [face, face_step, *size, shift, np.float32(strength), out, out_step],
-        extent=(width, height, 1),
+        extent=(-(-width // _PIXELS_PER_THREAD), height, 1),
     )
 
 
