@@ -197,6 +197,7 @@ def open_pipeline(
             side,
             scale_in(family.mean, family.std),
             scale_out((mean[0], mean[1], mean[2]), (std[0], std[1], std[2])),
+            template_points(family.template, side).astype(np.float32),
         ),
         feathered_box(drawn_px),
         enlarge=enlarge,

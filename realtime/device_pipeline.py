@@ -95,7 +95,7 @@ class DevicePipeline:
         self._swap = Swap(device, self._slots, self._graphs, networks.swap, people)
         stages: list[StreamStage] = [Upload(device, self._slots)]
         if networks.detect is not None:
-            stages.append(Detect(device, self._slots, self._graphs, networks.detect))
+            stages.append(Detect(device, self._slots, self._graphs, networks.detect, networks))
         stages += [self._swap, Fuse(device, self._slots, self._graphs, settings, crop_px)]
         if networks.enlarge is not None:
             stages.append(Enlarge(device, self._slots, self._graphs, networks.enlarge, crop_px))
@@ -159,11 +159,11 @@ class DevicePipeline:
             image: ``(H, W, 3) u8 BGR`` C-contiguous, in main memory, where it is pinned the first
                 time it comes or else copied, or on the device with ``__cuda_array_interface__``,
                 where what writes it must be done, or DLPack.
-            faces: largest first, each in a seat of its own.
+            faces: largest first, each in a seat of its own; one may be where the detector sees it.
 
         Raises:
             RuntimeError: every slot is in flight, or the device fails.
-            ValueError: the picture has another size, or a face has no seat.
+            ValueError: the picture has another size, a face has no seat, or nothing can place it.
         """
         index = self._lane.free_slot
         if index is None:
@@ -184,6 +184,12 @@ class DevicePipeline:
             raise ValueError(
                 f"DevicePipeline.enqueue: faces must have seats of their own below "
                 f"{len(slot.seats)}, got {seats}. Leave some out."
+            )
+        num_followed = sum(face.crop_from_image is None for face in faces)
+        if num_followed > self._networks.can_follow:
+            raise ValueError(
+                f"DevicePipeline.enqueue: {int(self._networks.can_follow)} faces may be placed by "
+                f"the detector, got {num_followed}. Say where they are."
             )
         slot.given, slot.is_outside_there, slot.faces = given, is_there, tuple(faces)
         slot.outside = given if is_there or self._device.pin(given) else self._staged(slot, given)

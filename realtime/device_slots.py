@@ -28,7 +28,8 @@ class DeviceFace:
 
     Attributes:
         seat: 0 up to the pipeline's number of faces; stays with the face from frame to frame.
-        crop_from_image: ``(2, 3)``, the network's crop.
+        crop_from_image: ``(2, 3)``, the network's crop; None for where the pipeline's own detector
+            sees the likeliest face of this very frame, which the machine learns a frame later.
         person: whom it becomes.
         is_new: whether what is remembered of the seat is of another face, or of another scene.
         alpha: ``(P, P) u8``, how far the drawn face covers the picture, P being ``drawn_px``; None
@@ -36,7 +37,7 @@ class DeviceFace:
     """
 
     seat: int
-    crop_from_image: Matrix
+    crop_from_image: Matrix | None
     person: int = 0
     is_new: bool = False
     alpha: NDArray[np.uint8] | None = None
@@ -99,19 +100,24 @@ class Seat:
         Raises:
             ValueError: the crop's map cannot be inverted, or the coverage has another size.
         """
-        here, times = self._here, self._drawn_px / self._crop_px
-        # A pixel of the small crop is the middle of a block of the large one.
-        drawn_from_image = times * face.crop_from_image
-        drawn_from_image[:, 2] += (times - 1.0) / 2.0
-        here.crop_place[:] = crop_place(face.crop_from_image, *size)
-        here.under_place[:] = crop_place(drawn_from_image, *size)
-        side = (self._drawn_px, self._drawn_px)
-        here.paste_place[:] = paste_place(drawn_from_image, side, size)
+        here = self._here
+        if face.crop_from_image is not None:
+            self._place(face.crop_from_image, size)
         here.num_bad[:] = 0
         alpha = edge if face.alpha is None else np.minimum(face.alpha, edge)
         np.copyto(here.alpha, alpha)
         np.minimum(alpha, 255 // _COVER_GAIN, out=here.cover)
         here.cover *= _COVER_GAIN
+
+    def _place(self, crop_from_image: Matrix, size: tuple[int, int]) -> None:
+        here, times = self._here, self._drawn_px / self._crop_px
+        # A pixel of the small crop is the middle of a block of the large one.
+        drawn_from_image = times * crop_from_image
+        drawn_from_image[:, 2] += (times - 1.0) / 2.0
+        here.crop_place[:] = crop_place(crop_from_image, *size)
+        here.under_place[:] = crop_place(drawn_from_image, *size)
+        side = (self._drawn_px, self._drawn_px)
+        here.paste_place[:] = paste_place(drawn_from_image, side, size)
 
 
 @dataclass(slots=True)

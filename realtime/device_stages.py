@@ -14,8 +14,9 @@ from cuda_kernels.launch import Array
 from cuda_kernels.letterbox import letterbox
 from cuda_kernels.levels import levels_from_planes
 from cuda_kernels.pick import DetectorLevel, pick_face
+from cuda_kernels.place import place_face
 from cuda_kernels.warp import warp_placed
-from realtime.device_networks import DetectNetwork, SwapNetwork
+from realtime.device_networks import DetectNetwork, DeviceNetworks, SwapNetwork
 from realtime.device_slots import Slot
 from realtime.graph_book import GraphBook, around_network, tensor_buffer
 
@@ -41,12 +42,17 @@ class Upload:
 
 
 class Detect:
-    """Looks for the likeliest face of the whole picture."""
+    """Looks for the likeliest face of the whole picture, and places one that is to be there."""
 
     name = "detect"
 
     def __init__(
-        self, device: Device, slots: Sequence[Slot], graphs: GraphBook, network: DetectNetwork
+        self,
+        device: Device,
+        slots: Sequence[Slot],
+        graphs: GraphBook,
+        network: DetectNetwork,
+        networks: DeviceNetworks,
     ) -> None:
         side = network.size_px
         self._device, self._slots, self._graphs, self._network = device, slots, graphs, network
@@ -66,6 +72,9 @@ class Detect:
                 scores.reshape(num), boxes.reshape(num, 4), points.reshape(num, 10), stride
             )
             self._levels.append(level)
+        self._crop_px, self._drawn_px = networks.swap.size_px, networks.drawn_px
+        wanted = networks.swap.points
+        self._wanted = None if wanted is None else device.put(wanted.astype(np.float32))
         self._scale = device.put(network.scale_in)
         self._key = device.zeros((1,), np.uint64)
 
@@ -77,6 +86,7 @@ class Detect:
         fit = network.size_px / max(height, width)
         inner = (0, 0, max(round(width * fit), 1), max(round(height * fit), 1))
         (target,) = self._inputs.values()
+        followed = next((one.seat for one in frame.faces if one.crop_from_image is None), None)
 
         def before() -> None:
             letterbox(
@@ -100,8 +110,23 @@ class Detect:
                 out=frame.found,
                 stream=launcher,
             )
+            if followed is not None and self._wanted is not None:
+                there = frame.seats[followed].there
+                place_face(
+                    frame.found,
+                    1.0 / fit,
+                    self._wanted,
+                    self._crop_px,
+                    self._drawn_px,
+                    (width, height),
+                    crop=there.crop_place,
+                    under=there.under_place,
+                    paste=there.paste_place,
+                    stream=launcher,
+                )
 
-        around_network(self._graphs, ("detect", slot), network.session, before, run, after, stream)
+        key = ("detect", slot, followed)
+        around_network(self._graphs, key, network.session, before, run, after, stream)
 
 
 class Swap:

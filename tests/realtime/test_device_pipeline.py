@@ -243,6 +243,81 @@ def test_the_detector_is_read_back_in_pixels_of_the_picture():
     np.testing.assert_allclose(found[9:11], [99.5, 59.5], atol=1e-3)
 
 
+def lit_cell(column, row):
+    """A picture that is dark but for one cell of the detector, 20 pixels wide."""
+    image = np.zeros((120, 160, 3), np.uint8)
+    image[20 * row : 20 * row + 20, 20 * column : 20 * column + 20, 2] = 255
+    return image
+
+
+@pytest.mark.parametrize("enlarge", [False, True])
+def test_a_face_is_swapped_where_the_devices_own_detector_sees_it(enlarge):
+    def grey(arrays):
+        return {"output": np.full((1, 3, parts.CROP_PX, parts.CROP_PX), 0.5, np.float32)}
+
+    networks = parts.networks(detect=True, enlarge=enlarge, compute=grey)
+    settings = DeviceSettings(rim="feather", colours=None, light=False)
+    pipeline = DevicePipeline(
+        CpuDevice(), networks, [parts.person()], parts.SIZE, settings=settings
+    )
+    for column in (2, 3, 5):
+        pipeline.enqueue(lit_cell(column, 3), [DeviceFace(0, None, is_new=True)])
+        result = pipeline.wait_oldest()
+        # Its eyes are a cell to the left and right, a cell above the middle.
+        eyes = result.found[5:9].reshape(2, 2)
+        np.testing.assert_allclose(eyes[:, 0], [20 * column - 20.5, 20 * column + 19.5], atol=1e-3)
+        rows, columns = np.nonzero((result.image == 128).all(axis=2))
+        assert abs(columns.mean() - eyes[:, 0].mean()) < 2
+        assert len(rows) > 600
+    dark = np.zeros((120, 160, 3), np.uint8)
+    pipeline.enqueue(dark, [DeviceFace(0, None)])
+    result = pipeline.wait_oldest()
+    assert result.found[0] == 0
+    assert not result.image.any()
+
+
+def test_the_kernels_do_so_as_the_processor_does(host, monkeypatch):
+    cupy = parts.fake_cupy.FakeCupy(host)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+
+    def faces(frame):
+        return [DeviceFace(0, None), DeviceFace(1, parts.crop_at(frame, 80.0))]
+
+    there = run(on_gpu(cupy, max_faces=2, detect=True), 6, faces=faces)
+    here = run(
+        DevicePipeline(
+            CpuDevice(), parts.networks(detect=True), [parts.person()], parts.SIZE, max_faces=2
+        ),
+        6,
+        faces=faces,
+    )
+    for ours, theirs in zip(there, here, strict=True):
+        assert ours.found[0] > 0
+        apart = np.abs(ours.image.astype(int) - theirs.image)
+        assert apart.mean() < 0.3
+
+
+def test_no_bytes_are_used_in_no_certain_order_where_the_detector_places_a_face(cupy):
+    def faces(frame):
+        return [DeviceFace(0, None)] if frame % 3 else [DeviceFace(0, parts.crop_at(frame))]
+
+    steps, _ = recorded(cupy, 7, num_slots=3, detect=True, faces=faces)
+    assert not races(steps)
+    last = [s for s in steps if s.frame == 5 and s.name == "place_face"]
+    assert len(last) == 1
+
+
+@pytest.mark.parametrize(
+    ("kinds", "num"), [({"detect": True}, 2), ({}, 1)], ids=["two of them", "no detector"]
+)
+def test_more_faces_than_the_detector_can_place_are_refused(kinds, num):
+    pipeline = DevicePipeline(
+        CpuDevice(), parts.networks(**kinds), [parts.person()], parts.SIZE, max_faces=2
+    )
+    with pytest.raises(ValueError, match="faces may be placed by the detector, got"):
+        pipeline.enqueue(parts.picture(0), [DeviceFace(n, None) for n in range(num)])
+
+
 @pytest.mark.parametrize("num_slots", [2, 3])
 @pytest.mark.parametrize("provider", ["tensorrt:CUDA", "onnxruntime:CUDA"])
 def test_no_bytes_are_used_by_two_steps_in_no_certain_order(cupy, provider, num_slots):
