@@ -189,8 +189,13 @@ def test_another_size_is_captured_anew(card):
 def test_pictures_that_lie_on_the_gpu_are_taken_from_cupy_and_from_torch(card):
     import cupy
 
+    def put(image):
+        array = cupy.asarray(image)
+        cupy.cuda.get_current_stream().synchronize()
+        return array
+
     here, _ = results(CpuDevice(), parts.networks())
-    there, _ = results(card, parts.networks(on_gpu), given=cupy.asarray)
+    there, _ = results(card, parts.networks(on_gpu), given=put)
     expect_alike(there, here)
     torch = pytest.importorskip("torch")
 
