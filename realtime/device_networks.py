@@ -106,12 +106,20 @@ class DeviceNetworks:
         edge: ``(P, P) u8``, how far a crop covers the picture, P being ``drawn_px``.
         detect: finds the face of the whole picture; None where others say where faces are.
         enlarge: gives faces more pixels; None to leave it out.
+        triangles: ``(T, 3) i32``, of the mesh over which heads are turned to the camera; None
+            where none is.
     """
 
     swap: SwapNetwork
     edge: NDArray[np.uint8]
     detect: DetectNetwork | None = None
     enlarge: EnlargeNetwork | None = None
+    triangles: NDArray[np.int32] | None = None
+
+    @property
+    def num_corners(self) -> int:
+        """How many that mesh has."""
+        return 0 if self.triangles is None else int(self.triangles.max()) + 1
 
     @property
     def sessions(self) -> Sequence[Session]:

@@ -34,9 +34,12 @@ from realtime.device_networks import (
 )
 from realtime.device_pipeline import DevicePipeline
 from realtime.face_crops import face_crops
+from realtime.face_mesh import FaceMesh, load_face_mesh
 from realtime.frame import PictureSpec
+from realtime.frontal_mesh import FrontalMesh
+from realtime.job_models import CONNECTIONS
 from realtime.restorers import OWN, own_restorers
-from realtime.seating import Seating
+from realtime.seating import Frontal, Seating
 from realtime.stages.device_swap import OpenDevice, OpenedDevice
 from realtime.stages.neural_swap import Source
 from realtime.stages.restore import OFF
@@ -146,6 +149,7 @@ def device_opener(config: Config, library: ModelLibrary, say: Say) -> OpenDevice
                 config,
                 stack,
                 enlarger=enlarger,
+                mesh=load_face_mesh(library.path(CONNECTIONS).read_text(encoding="utf-8")),
             )
 
     return opened
@@ -161,6 +165,7 @@ def open_pipeline(
     stack: ExitStack,
     *,
     enlarger: Enlarging | None = None,
+    mesh: FaceMesh | None = None,
 ) -> OpenedDevice:
     """A pipeline on a device.
 
@@ -173,6 +178,7 @@ def open_pipeline(
         config: of the run.
         stack: closes what is opened.
         enlarger: gives faces more pixels; None leaves them as the swapper draws them.
+        mesh: over which turned heads are shown to the swapper; None shows them as they are.
 
     Raises:
         ModelError: a network cannot be opened.
@@ -187,6 +193,10 @@ def open_pipeline(
     if enlarger is not None:
         streams["enlarge"] = device.new_stream()
         enlarge = _open_enlarger(enlarger, side, device.handle(streams["enlarge"]), stack)
+    frontal = None
+    if mesh is not None and config.neural.frontal > 0.0:
+        neural = config.neural
+        frontal = Frontal(FrontalMesh(mesh), neural.frontal_deg, neural.frontal)
     drawn_px = side * (1 if enlarger is None else enlarger.times)
     networks = DeviceNetworks(
         SwapNetwork(
@@ -201,6 +211,7 @@ def open_pipeline(
         ),
         feathered_box(drawn_px),
         enlarge=enlarge,
+        triangles=None if frontal is None else frontal.mesh.triangles,
     )
     pipeline = DevicePipeline(
         device,
@@ -218,6 +229,7 @@ def open_pipeline(
         networks.swap.size_px,
         networks.drawn_px,
         keep=config.composite.keep,
+        frontal=frontal,
     )
     return OpenedDevice(pipeline, seating, lambda: device.used_bytes)
 

@@ -88,11 +88,11 @@ class DevicePipeline:
         self._size = size
         self._graphs = GraphBook(device)
         self._slots = tuple(
-            Slot.new(device, index, size, crop_px, drawn_px, max_faces)
+            Slot.new(device, index, size, crop_px, drawn_px, max_faces, networks.num_corners)
             for index in range(num_slots)
         )
         settings = settings or DeviceSettings()
-        self._swap = Swap(device, self._slots, self._graphs, networks.swap, people)
+        self._swap = Swap(device, self._slots, self._graphs, networks, people)
         stages: list[StreamStage] = [Upload(device, self._slots)]
         if networks.detect is not None:
             stages.append(Detect(device, self._slots, self._graphs, networks.detect, networks))
@@ -190,6 +190,11 @@ class DevicePipeline:
             raise ValueError(
                 f"DevicePipeline.enqueue: {int(self._networks.can_follow)} faces may be placed by "
                 f"the detector, got {num_followed}. Say where they are."
+            )
+        if self._networks.triangles is None and any(face.turned is not None for face in faces):
+            raise ValueError(
+                "DevicePipeline.enqueue: no face may be turned without a mesh, got one. "
+                "Open the pipeline with its triangles."
             )
         slot.given, slot.is_outside_there, slot.faces = given, is_there, tuple(faces)
         slot.outside = given if is_there or self._device.pin(given) else self._staged(slot, given)

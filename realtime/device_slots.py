@@ -11,6 +11,7 @@ from cuda_kernels.launch import Array
 from cuda_kernels.paste import PASTE_PLACE, paste_place
 from cuda_kernels.pick import FOUND_SIZE
 from cuda_kernels.warp import CROP_PLACE, crop_place
+from realtime.device_turning import TurnBlock, TurnedFace
 
 Matrix = NDArray[np.float64]
 
@@ -34,6 +35,8 @@ class DeviceFace:
         is_new: whether what is remembered of the seat is of another face, or of another scene.
         alpha: ``(P, P) u8``, how far the drawn face covers the picture, P being ``drawn_px``; None
             for all of the crop but its edge.
+        turned: how the head is turned to the camera before the network and back after it; None
+            where it is left as it is.
     """
 
     seat: int
@@ -41,6 +44,7 @@ class DeviceFace:
     person: int = 0
     is_new: bool = False
     alpha: NDArray[np.uint8] | None = None
+    turned: TurnedFace | None = None
 
 
 class _Block:
@@ -69,9 +73,11 @@ class Seat:
         fused: ``(C, C, 3) f32`` that, together with what was seen before.
         enlarged: ``(P, P, 3) f32``; the same array as ``fused`` where nothing is enlarged.
         num_bad: ``(1,) u32`` in main memory: values of the network that were no numbers.
+        turn, turn_here: how a turned head is turned, on the device and pinned; empty where no
+            head is.
     """
 
-    def __init__(self, device: Device, crop_px: int, drawn_px: int) -> None:
+    def __init__(self, device: Device, crop_px: int, drawn_px: int, num_corners: int = 0) -> None:
         num_bytes = _HEAD_BYTES + 2 * drawn_px * drawn_px
         self._here = _Block(device.pinned((num_bytes,), np.uint8), drawn_px)
         self.there = _Block(device.zeros((num_bytes,), np.uint8), drawn_px)
@@ -83,6 +89,9 @@ class Seat:
             self.enlarged = device.zeros((drawn_px, drawn_px, 3), np.float32)
         self.num_bad = device.pinned((1,), np.uint32)
         self._crop_px, self._drawn_px = crop_px, drawn_px
+        turn_size = (TurnBlock.size(num_corners),)
+        self.turn = TurnBlock(device.zeros(turn_size, np.float32), num_corners)
+        self.turn_here = TurnBlock(device.pinned(turn_size, np.float32), num_corners)
 
     @property
     def block(self) -> Array:
@@ -103,6 +112,8 @@ class Seat:
         here = self._here
         if face.crop_from_image is not None:
             self._place(face.crop_from_image, size)
+        if face.turned is not None:
+            self.turn_here.write(face.turned, size)
         here.num_bad[:] = 0
         alpha = edge if face.alpha is None else np.minimum(face.alpha, edge)
         np.copyto(here.alpha, alpha)
@@ -159,12 +170,13 @@ class Slot:
         crop_px: int,
         drawn_px: int,
         max_faces: int,
+        num_corners: int,
     ) -> "Slot":
         """Takes the arrays of one slot."""
         return cls(
             index,
             device.zeros((size[1], size[0], 3), np.uint8),
-            tuple(Seat(device, crop_px, drawn_px) for _ in range(max_faces)),
+            tuple(Seat(device, crop_px, drawn_px, num_corners) for _ in range(max_faces)),
             device.zeros((FOUND_SIZE,), np.float32),
             device.pinned((FOUND_SIZE,), np.float32),
         )

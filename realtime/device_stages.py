@@ -16,8 +16,9 @@ from cuda_kernels.levels import levels_from_planes
 from cuda_kernels.pick import DetectorLevel, pick_face
 from cuda_kernels.place import place_face
 from cuda_kernels.warp import warp_placed
-from realtime.device_networks import DetectNetwork, DeviceNetworks, SwapNetwork
+from realtime.device_networks import DetectNetwork, DeviceNetworks
 from realtime.device_slots import Slot
+from realtime.device_turning import Turning
 from realtime.graph_book import GraphBook, around_network, tensor_buffer
 
 
@@ -39,6 +40,8 @@ class Upload:
         for face in frame.faces:
             seat = frame.seats[face.seat]
             self._device.upload(seat.block, out=seat.there.whole, stream=stream)
+            if face.turned is not None:
+                self._device.upload(seat.turn_here.whole, out=seat.turn.whole, stream=stream)
 
 
 class Detect:
@@ -139,9 +142,10 @@ class Swap:
         device: Device,
         slots: Sequence[Slot],
         graphs: GraphBook,
-        network: SwapNetwork,
+        networks: DeviceNetworks,
         people: Sequence[Array],
     ) -> None:
+        network = networks.swap
         shape = (1, 3, network.size_px, network.size_px)
         self._device, self._slots, self._graphs, self._network = device, slots, graphs, network
         self._target = tensor_buffer(device, network.target, shape)
@@ -156,6 +160,9 @@ class Swap:
         self._waiting: list[int] = []
         self._scale_in = device.put(network.scale_in)
         self._scale_out = device.put(network.scale_out)
+        self._turning = None
+        if networks.triangles is not None:
+            self._turning = Turning(device, networks.triangles, network.size_px)
 
     def give(self, person: int, source: Array) -> None:
         """Makes another person of one, from the next frame on; nothing may be in flight."""
@@ -168,9 +175,12 @@ class Swap:
             self._device.upload(self._given[person], out=self._people[person], stream=stream)
         self._waiting.clear()
         for face in self._slots[slot].faces:
-            self._swap(self._slots[slot], face.seat, face.person, stream)
+            turning = None if face.turned is None else self._turning
+            self._swap(self._slots[slot], face.seat, face.person, turning, stream)
 
-    def _swap(self, frame: Slot, number: int, person: int, stream: Any) -> None:
+    def _swap(
+        self, frame: Slot, number: int, person: int, turning: Turning | None, stream: Any
+    ) -> None:
         seat, network = frame.seats[number], self._network
         launcher, handle = self._device.launcher(stream), self._device.handle(stream)
         inputs = {network.target.name: self._target, network.source.name: self._source}
@@ -180,7 +190,11 @@ class Swap:
         def before() -> None:
             self._device.copy(self._people[person], out=self._source, stream=stream)
             warp_placed(frame.image, seat.there.crop_place, out=seat.crop, stream=launcher)
-            letterbox(seat.crop, inner, self._scale_in, out=self._target[0], stream=launcher)
+            shown = seat.crop
+            if turning is not None:
+                turning.cut(frame.image, seat.turn, launcher)
+                shown = turning.crop
+            letterbox(shown, inner, self._scale_in, out=self._target[0], stream=launcher)
 
         def run() -> None:
             network.session.enqueue(inputs, out=self._outputs, stream=handle)
@@ -189,12 +203,14 @@ class Swap:
             levels_from_planes(
                 picture[0],
                 self._scale_out,
-                out=seat.levels,
+                out=seat.levels if turning is None else turning.levels,
                 num_bad=seat.there.num_bad,
                 stream=launcher,
             )
+            if turning is not None:
+                turning.put_back(seat.turn, out=seat.levels, stream=launcher)
 
-        key = ("swap", frame.index, number, person)
+        key = ("swap", frame.index, number, person, turning is not None)
         around_network(self._graphs, key, network.session, before, run, after, stream)
 
 

@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 
 from engines.families.templates import fit_points
 from realtime.device_slots import DeviceFace
+from realtime.device_turning import TurnedFace
 from realtime.face_parts import face_outline
 from realtime.five_points import five_points
 from realtime.frame import Face, FaceState, Layer, Points
-from realtime.geometry import apply
+from realtime.frontal_mesh import FrontalMesh, turn_to_camera
+from realtime.geometry import apply, fit_head
 from realtime.hidden_parts import MOST_HIDDEN, in_front, share_hidden
 from realtime.kept_parts import Region, without_kept
 from realtime.tracks import GAP_NS
@@ -32,6 +34,39 @@ class _Guest:
     seen_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Frontal:
+    """How heads are turned to the camera.
+
+    Attributes:
+        mesh: over which it is done.
+        limit_deg, strength: as for ``turn_to_camera``.
+    """
+
+    mesh: FrontalMesh
+    limit_deg: float
+    strength: float
+
+    def turned(self, face: Face, template: NDArray[np.float64]) -> TurnedFace | None:
+        """How a face is turned; None where it looks at the camera.
+
+        Args:
+            face: of the frame.
+            template: ``(5, 2) f64``, where five points of a face lie in the network's crop.
+        """
+        turn = turn_to_camera(
+            face.landmarks,
+            fit_head(face.landmarks),
+            limit_deg=self.limit_deg,
+            strength=self.strength,
+        )
+        if turn is None:
+            return None
+        turned_from_image = fit_points(five_points(turn.landmarks), template)
+        views = self.mesh.views(face.landmarks, turn, turned_from_image)
+        return TurnedFace(views, turned_from_image, turn.share)
+
+
 class Seating:
     """Gives each face a place that it keeps from frame to frame. Used by one thread.
 
@@ -41,6 +76,7 @@ class Seating:
         crop_px: side of that crop.
         drawn_px: side of the face that is laid over the picture.
         keep: parts of the person in front of the camera that stay.
+        frontal: turns heads to the camera; None leaves them as they are.
     """
 
     def __init__(
@@ -51,7 +87,9 @@ class Seating:
         drawn_px: int,
         *,
         keep: Sequence[Region] = (),
+        frontal: Frontal | None = None,
     ) -> None:
+        self._frontal = frontal
         self._keep = tuple(keep)
         self._guests: list[_Guest | None] = [None] * num_seats
         self._template = template
@@ -86,9 +124,13 @@ class Seating:
         # Without motion the picture was cut, or the face has just come.
         is_new = not is_known or face.motion is None or not 0 < elapsed_ns <= GAP_NS
         self._guests[seat] = _Guest(face.track_id, now_ns)
-        crop_from_image = fit_points(five_points(face.landmarks), self._template)
+        turned = None if self._frontal is None else self._frontal.turned(face, self._template)
+        if turned is None:
+            crop_from_image = fit_points(five_points(face.landmarks), self._template)
+        else:
+            crop_from_image = turned.views.crop_from_image
         alpha = self._alpha(face, crop_from_image)
-        return DeviceFace(seat, crop_from_image, face.person, is_new, alpha)
+        return DeviceFace(seat, crop_from_image, face.person, is_new, alpha, turned)
 
     def _alpha(self, face: Face, crop_from_image: NDArray[np.float64]) -> NDArray[np.uint8]:
         """What of the drawn face is to be seen: the face, less what stands in front of it."""
