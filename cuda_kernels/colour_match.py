@@ -24,7 +24,17 @@ COUNTS_SHAPE = (2, 3, 256)
 _LEVELS = np.arange(256)
 _BGR_FROM_SHIFT = np.array([[1, 0, 1.773], [1, -0.714, -0.344], [1, 1.403, 0]], np.float32)
 _NUM_BLOCKS = 64
+_PIXELS_PER_THREAD = 4
 _LEAST_GAIN, _MOST_GAIN = 0.5, 2.0
+
+_MOST_SLOPE = 1.8
+"""How much contrast may grow at any level."""
+
+_MOST_SHIFT = 90.0
+_SMOOTH_LEVELS = 17
+
+_GREY, _COLOURFUL = 1.2, 3.0
+"""Deviation of the chroma, in levels, up to which a picture has none, and from which it has."""
 
 
 def find_colour_shift(
@@ -87,6 +97,44 @@ def find_colour_shift(
     )
 
 
+def gentle_shift(
+    shift: NDArray[np.float32],
+    counts: NDArray[np.uint32],
+    *,
+    out: NDArray[np.float32],
+    stream: Stream | None = None,
+) -> None:
+    """Makes a shift smooth over the levels, monotone and of limited slope.
+
+    What is found from counts is rough wherever there are few pixels; taken as it is it would draw
+    bands.
+
+    Args:
+        shift: ``SHIFT_SHAPE`` f32 from ``find_colour_shift``, C-contiguous.
+        counts: ``COUNTS_SHAPE`` u32, its scratch, of the face and of what it goes to.
+        out: ``SHIFT_SHAPE`` f32 C-contiguous is written; not ``shift``. Where the picture has no
+            colour at all it takes the face's away; nothing moves where nothing was counted.
+        stream: the GPU's; None computes on the processor.
+
+    Raises:
+        ValueError: the arrays are not of these kinds.
+    """
+    dense("gentle_shift: shift", shift, SHIFT_SHAPE)
+    dense("gentle_shift: counts", counts, COUNTS_SHAPE)
+    dense("gentle_shift: out", out, SHIFT_SHAPE)
+    if stream is None:
+        out[...] = _gentle(shift, counts)
+        return
+    limits = [np.float32(n) for n in (_MOST_SLOPE, _MOST_SHIFT, _GREY, _COLOURFUL)]
+    stream.launch(
+        "colour_match",
+        "gentle_shift",
+        [shift, counts, np.int32(_SMOOTH_LEVELS), *limits, out],
+        extent=(3 * LINE[0], 1, 1),
+        block=LINE,
+    )
+
+
 def shift_colours(
     face: NDArray[np.uint8],
     shift: NDArray[np.float32],
@@ -126,7 +174,7 @@ def shift_colours(
         "colour_match",
         "shift_colours",
         [face, face_step, *size, shift, np.float32(strength), out, out_step],
-        extent=(width, height, 1),
+        extent=(-(-width // _PIXELS_PER_THREAD), height, 1),
     )
 
 
@@ -179,3 +227,25 @@ def _by_rank(ours: Array, theirs: Array) -> NDArray[np.float32]:
     first = np.flatnonzero(ours)[0]
     at = np.maximum.accumulate(np.where(ours > 0, _LEVELS, first))
     return np.asarray((there - _LEVELS)[at], np.float32)
+
+
+def _gentle(shift: Array, counts: Array) -> NDArray[np.float32]:
+    levels = np.arange(256, dtype=np.float32)
+    kernel = np.full(_SMOOTH_LEVELS, 1 / _SMOOTH_LEVELS)
+    padded = np.pad(shift, ((0, 0), (_SMOOTH_LEVELS // 2,) * 2), mode="edge")
+    wanted = np.stack([np.convolve(row, kernel, mode="valid") for row in padded]) + levels
+    slopes = np.clip(np.diff(wanted, axis=1), 0.0, _MOST_SLOPE)
+    made = np.concatenate([np.zeros((3, 1)), np.cumsum(slopes, axis=1)], axis=1)
+    nums = counts.sum(axis=2, keepdims=True).astype(np.float64)
+    shares = counts / np.maximum(nums, 1.0)
+    if not nums.all():
+        return np.zeros_like(shift)
+    # Limiting the slopes must not move the face as a whole.
+    made += ((wanted - made) * shares[0]).sum(axis=1, keepdims=True)
+    means = (shares[1] * levels).sum(axis=1, keepdims=True)
+    deviations = np.sqrt((shares[1] * (levels - means) ** 2).sum(axis=1))
+    grey = 1.0 - np.clip((deviations - _GREY) / (_COLOURFUL - _GREY), 0.0, 1.0)
+    grey[0] = 0.0
+    grey[1:] = grey[1:].min()
+    made += grey[:, None] * (means - made)
+    return np.asarray(np.clip(made - levels, -_MOST_SHIFT, _MOST_SHIFT), np.float32)

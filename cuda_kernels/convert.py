@@ -144,7 +144,7 @@ def _bgr_from_planes(
         "convert",
         "bgr_from_planes",
         [*arguments, np.int32(width), np.int32(height), *scaled.flat],
-        extent=(width, height, 1),
+        extent=(blue.shape[1], blue.shape[0], 1),
     )
 
 

@@ -4,6 +4,7 @@ CuPy keeps what it compiles in ``~/.cupy/kernel_cache`` by source, options, card
 only the first run on a machine waits.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +20,11 @@ from cuda_kernels.source import COMPILE_OPTIONS, Parameter, kernels_of, read_sou
 
 # DLDeviceType kDLCUDA of dlpack.h.
 _DLPACK_CUDA = 2
+
+_MOST_PINNED = 32
+"""Pictures in main memory that are pinned where they lie; an engine has fewer, and each is held."""
+
+_LOG = logging.getLogger(__name__)
 
 _REMEDY = "Install the gpu extra and NVIDIA's driver, or use --device cpu."
 
@@ -116,20 +122,25 @@ class CudaDevice:
         """The stream's ``cudaStream_t``."""
         return int(stream.ptr)
 
-    def adopt(self, foreign: Any) -> Array:
+    def adopt(self, foreign: Any, *, stream: Any) -> Array:
         """An array of another library as the kernels take it; it stays where it is.
 
         Args:
             foreign: on the GPU, with ``__cuda_array_interface__`` (PyCUDA, Numba, PyTorch) or
                 DLPack. What it is needed for must be done before it is freed.
+            stream: what is queued there from now on finds what DLPack's library has queued. With
+                the interface it must be done already, unless the array names its stream.
 
         Raises:
             GpuError: it is neither, or lies elsewhere.
         """
-        if hasattr(foreign, "__cuda_array_interface__"):
-            return cast(Array, self._cupy.asarray(foreign))
-        if hasattr(foreign, "__dlpack_device__") and foreign.__dlpack_device__()[0] == _DLPACK_CUDA:
-            return cast(Array, self._cupy.from_dlpack(foreign))
+        # Both libraries order their work by the stream that is current here.
+        with stream:
+            if hasattr(foreign, "__cuda_array_interface__"):
+                return cast(Array, self._cupy.asarray(foreign))
+            place = getattr(foreign, "__dlpack_device__", None)
+            if place is not None and place()[0] == _DLPACK_CUDA:
+                return cast(Array, self._cupy.from_dlpack(foreign))
         raise GpuError(
             "GPU: an array must lie there and have __cuda_array_interface__ or DLPack, got "
             f"{type(foreign).__name__}. Copy it to the GPU first."
@@ -156,13 +167,26 @@ class CudaDevice:
         array.fill(0)
         return array
 
-    def pin(self, array: Array) -> None:
-        """Lets the GPU read and write an array in main memory by itself; once is enough."""
+    def pin(self, array: Array) -> bool:
+        """Lets the GPU read and write an array in main memory by itself; once is enough.
+
+        Returns:
+            Whether it may. Not where a part of it is pinned already, by whomever, where the
+            system has no more memory to pin, and where a caller comes with ever new arrays.
+        """
         address = array.ctypes.data
-        if address not in self._pinned:
+        if address in self._pinned:
+            return self._pinned[address].nbytes >= array.nbytes
+        if len(self._pinned) == _MOST_PINNED:
+            return False
+        try:
             self._runtime.hostRegister(address, array.nbytes, 0)
-            # Held, so that its pages stay what they are until they are let go.
-            self._pinned[address] = array
+        except self._runtime.CUDARuntimeError as error:
+            _LOG.info("a picture is copied to pinned memory: %s", error)
+            return False
+        # Held, so that its pages stay what they are until they are let go.
+        self._pinned[address] = array
+        return True
 
     def settle(self) -> None:
         """Waits for what ``zeros`` and ``put`` have queued; from now on no more memory is taken."""
@@ -204,9 +228,9 @@ class CudaDevice:
 
     def close(self) -> None:
         """Frees what nobody holds any more, and unpins; nothing may be in flight."""
-        for address in self._pinned:
+        while self._pinned:
+            address, _ = self._pinned.popitem()
             self._runtime.hostUnregister(address)
-        self._pinned.clear()
         self._pool.set_limit(size=0)
         self._pool.free_all_blocks()
 

@@ -65,8 +65,12 @@ class Device(Protocol):
         """A copy on the device; it is there once ``settle`` returns."""
         ...
 
-    def adopt(self, foreign: Any) -> Array:
+    def adopt(self, foreign: Any, *, stream: Any) -> Array:
         """An array of another library that lies on the device; it stays where it is.
+
+        Args:
+            foreign: the array.
+            stream: what is queued there from now on finds what DLPack's library has queued.
 
         Raises:
             GpuError: it lies elsewhere.
@@ -77,8 +81,12 @@ class Device(Protocol):
         """A new array of zeros in main memory that the device reads and writes by itself."""
         ...
 
-    def pin(self, array: Array) -> None:
-        """Lets the device read and write an array in main memory by itself; once is enough."""
+    def pin(self, array: Array) -> bool:
+        """Lets the device read and write an array in main memory by itself; once is enough.
+
+        Returns:
+            Whether it may; if not, the array must be copied from and to a ``pinned`` one.
+        """
         ...
 
     def settle(self) -> None:
@@ -195,7 +203,7 @@ class CpuDevice:
         self._used_bytes += copy.nbytes
         return copy
 
-    def adopt(self, foreign: Any) -> Array:
+    def adopt(self, foreign: Any, *, stream: Any) -> Array:  # noqa: ARG002
         """The same array: the device's memory is NumPy's."""
         return np.asarray(foreign)
 
@@ -203,8 +211,9 @@ class CpuDevice:
         """A new array of zeros."""
         return np.zeros(shape, dtype)
 
-    def pin(self, array: Array) -> None:
-        """Main memory is the device's."""
+    def pin(self, array: Array) -> bool:  # noqa: ARG002
+        """True: main memory is the device's."""
+        return True
 
     def settle(self) -> None:
         """Nothing is queued."""

@@ -11,6 +11,7 @@ from typing import Any
 import platformdirs
 
 from engines.models.cache_files import (
+    disk_errors,
     read_if_present,
     remove_stale_temporaries,
     sha256_of,
@@ -140,6 +141,17 @@ class PlanCache:
         write_atomically(self._path(key, "json"), json.dumps(note, indent=2).encode())
         remove_stale_temporaries(self._folder)
         return path
+
+    def drop(self, key: PlanKey) -> None:
+        """Forgets the plan of this key, and the kernels that were compiled for it.
+
+        Raises:
+            ModelError: the folder cannot be written.
+        """
+        for kind in ("json", "kernels"):
+            path = self._path(key, kind)
+            with disk_errors(path):
+                path.unlink(missing_ok=True)
 
     def load_kernels(self, key: PlanKey) -> bytes:
         """What the module kept from earlier runs or builds; empty for nothing.

@@ -133,7 +133,8 @@ def open_on_gpu(
 
     Without a plan one is built beside the running engine. Meanwhile the network runs in ONNX
     Runtime on the GPU, or else as the seat says, and goes over when the plan is ready and has
-    computed what ONNX Runtime does in float32.
+    computed what ONNX Runtime does in float32. A plan that is there and does not run here, because
+    it is for another card or another driver, is built anew, once.
 
     Args:
         model: a serialised ONNX model.
@@ -170,18 +171,16 @@ def open_on_gpu(
     first = seat.meanwhile
     if "onnxruntime:CUDA" in usable:
         first = partial(seat.take, in_onnx_runtime, name)
+    if cache.load(key) is not None:
+        try:
+            return prepare(lambda: True)
+        except ModelError as error:
+            # For instance after the driver or the card was changed.
+            say(f"{name}: its plan does not fit any more and is built anew. {error}")
+            cache.drop(key)
     if first is None:
         return prepare(lambda: True)
-    if cache.load(key) is None:
-        return SwitchingSession(first(), prepare, name=name, say=say)
-    try:
-        return prepare(lambda: True)
-    except ModelError as error:
-        if "onnxruntime:CUDA" not in usable:
-            raise
-        # For instance after the driver was changed.
-        _LOG.warning("%s: runs in ONNX Runtime. %s", name, error)
-        return first()
+    return SwitchingSession(first(), prepare, name=name, say=say)
 
 
 def usable_on_gpu(name: str) -> tuple[RuntimeName, ...]:

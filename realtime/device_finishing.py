@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from cuda_kernels.colour_match import (
     SHIFT_SHAPE,
     How,
     find_colour_shift,
+    gentle_shift,
     shift_colours,
 )
 from cuda_kernels.device import Device
@@ -24,9 +25,11 @@ from cuda_kernels.flow import (
 from cuda_kernels.flow_confidence import flow_confidence
 from cuda_kernels.letterbox import letterbox
 from cuda_kernels.levels import levels_from_planes, picture_from_levels
+from cuda_kernels.light import CELLS_SIZE, LIGHT_SHAPE, add_light, follow_light
 from cuda_kernels.memory_blend import blend_scratch_size, memory_blend
 from cuda_kernels.multiband import multiband_blend, multiband_scratch_size
 from cuda_kernels.paste import paste_placed
+from cuda_kernels.poisson import poisson_blend, poisson_scratch_size
 from cuda_kernels.warp import warp_placed
 from realtime.device_networks import EnlargeNetwork
 from realtime.device_slots import Slot
@@ -34,6 +37,11 @@ from realtime.graph_book import GraphBook, around_network, tensor_buffer
 
 _TOLERANCE_PX, _NOISE, _CONTRAST = 1.0, 3.0, 16.0
 """When a flow is doubted, see ``flow_confidence``; those of the align stage."""
+
+Rim = Literal["feather", "multiband", "poisson"]
+
+_COLD_CYCLES, _WARM_CYCLES = 3, 1
+"""Of the multigrid: without a membrane of the frame before, and with one."""
 
 _STRETCH = (1.0, 1.2, 1.4)
 _REFERENCE_HZ = 30.0
@@ -48,7 +56,10 @@ class DeviceSettings:
         fuse_limit: grey levels by which the memory may leave the colours around a pixel now.
         settle_ms: half-life with which colours follow the picture.
         colours: how they are matched, see ``find_colour_shift``; None leaves them.
-        multiband: whether the rim is blended band by band.
+        light: whether the light of the picture is carried onto the face.
+        rim: how it is joined to the picture: ``feather`` lets the coverage fall off softly,
+            ``multiband`` blends band by band, ``poisson`` keeps the face's gradients and takes the
+            picture's light.
         rate_hz: frames a second.
     """
 
@@ -56,7 +67,8 @@ class DeviceSettings:
     fuse_limit: float = 40.0
     settle_ms: float = 150.0
     colours: How | None = "ranks"
-    multiband: bool = True
+    light: bool = True
+    rim: Rim = "multiband"
     rate_hz: float = 30.0
 
     @property
@@ -224,7 +236,20 @@ class Finish:
         )
         self._counts = device.zeros(COUNTS_SHAPE, np.uint32)
         self._shifts = [device.zeros(SHIFT_SHAPE, np.float32) for _ in slots[0].seats]
-        self._scratch = device.zeros((multiband_scratch_size(side, side),), np.float32)
+        self._gentle = device.zeros(SHIFT_SHAPE, np.float32)
+        self._cells = device.zeros((CELLS_SIZE,), np.float32)
+        self._lights = [device.zeros(LIGHT_SHAPE, np.float32) for _ in slots[0].seats]
+        num = {
+            "feather": 0,
+            "multiband": multiband_scratch_size(side, side),
+            "poisson": poisson_scratch_size(side, side),
+        }[settings.rim]
+        self._scratch = device.zeros((num,), np.float32)
+        has_membrane = settings.rim == "poisson"
+        self._membranes = [
+            device.zeros((side, side, 3) if has_membrane else (0,), np.float32)
+            for _ in slots[0].seats
+        ]
 
     def enqueue(self, slot: int, *, stream: Any) -> None:
         """Queues all of it, the last face first, so that the first one lies on top."""
@@ -235,18 +260,19 @@ class Finish:
                 self._graphs.run(
                     ("finish", slot, number),
                     lambda n=number: self._finish(  # type: ignore[misc]
-                        frame, n, self._settings.colour_rate, stream
+                        frame, n, stream, is_steady=True
                     ),
                     stream=stream,
                 )
             else:
-                self._finish(frame, number, 1.0, stream)
+                self._finish(frame, number, stream, is_steady=False)
 
-    def _finish(self, frame: Slot, number: int, rate: float, stream: Any) -> None:
+    def _finish(self, frame: Slot, number: int, stream: Any, *, is_steady: bool) -> None:
         seat, launcher = frame.seats[number], self._device.launcher(stream)
         there, drawn, under = seat.there, self._drawn, self._under
         picture_from_levels(seat.enlarged, out=drawn, stream=launcher)
         warp_placed(frame.image, there.under_place, out=under, stream=launcher)
+        rate = self._settings.colour_rate if is_steady else 1.0
         if self._settings.colours is not None:
             shift = self._shifts[number]
             find_colour_shift(
@@ -259,11 +285,37 @@ class Finish:
                 shift=shift,
                 stream=launcher,
             )
-            shift_colours(drawn, shift, out=drawn, stream=launcher)
-        laid, cover = drawn, there.alpha
-        if self._settings.multiband:
-            laid, cover = self._blended, there.cover
+            gentle_shift(shift, self._counts, out=self._gentle, stream=launcher)
+            shift_colours(drawn, self._gentle, out=drawn, stream=launcher)
+        if self._settings.light:
+            light = self._lights[number]
+            follow_light(
+                drawn,
+                under,
+                there.alpha,
+                rate=rate,
+                cells=self._cells,
+                light=light,
+                stream=launcher,
+            )
+            add_light(drawn, light, out=drawn, stream=launcher)
+        laid, cover = self._blended, there.cover
+        if self._settings.rim == "feather":
+            laid, cover = drawn, there.alpha
+        elif self._settings.rim == "multiband":
             multiband_blend(
                 drawn, under, there.alpha, scratch=self._scratch, out=laid, stream=launcher
+            )
+        else:
+            poisson_blend(
+                drawn,
+                under,
+                there.alpha,
+                is_warm=is_steady,
+                num_cycles=_WARM_CYCLES if is_steady else _COLD_CYCLES,
+                scratch=self._scratch,
+                membrane=self._membranes[number],
+                out=laid,
+                stream=launcher,
             )
         paste_placed(laid, cover, there.paste_place, out=frame.image, stream=launcher)

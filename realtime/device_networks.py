@@ -37,6 +37,8 @@ class SwapNetwork:
         target, source, picture: its two inputs and its output.
         size_px: side of the crop.
         scale_in, scale_out: of the crop and of the picture.
+        points: ``(5, 2) f32``, where eyes, nose and corners of the mouth lie in the crop; None
+            where the pipeline never places a face by itself.
     """
 
     session: Session
@@ -46,6 +48,7 @@ class SwapNetwork:
     size_px: int
     scale_in: Scale
     scale_out: Scale
+    points: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +106,31 @@ class DeviceNetworks:
         edge: ``(P, P) u8``, how far a crop covers the picture, P being ``drawn_px``.
         detect: finds the face of the whole picture; None where others say where faces are.
         enlarge: gives faces more pixels; None to leave it out.
+        triangles: ``(T, 3) i32``, of the mesh over which heads are turned to the camera; None
+            where none is.
     """
 
     swap: SwapNetwork
     edge: NDArray[np.uint8]
     detect: DetectNetwork | None = None
     enlarge: EnlargeNetwork | None = None
+    triangles: NDArray[np.int32] | None = None
+
+    @property
+    def num_corners(self) -> int:
+        """How many that mesh has."""
+        return 0 if self.triangles is None else int(self.triangles.max()) + 1
 
     @property
     def sessions(self) -> Sequence[Session]:
         """All of them."""
         others = (self.detect, self.enlarge)
         return (self.swap.session, *(other.session for other in others if other is not None))
+
+    @property
+    def can_follow(self) -> bool:
+        """Whether a face can be placed where the detector sees it."""
+        return self.detect is not None and self.swap.points is not None
 
     @property
     def drawn_px(self) -> int:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from types import MappingProxyType
 
@@ -13,6 +15,7 @@ from cuda_kernels.device import Device
 from engines.cache import PlanCache
 from engines.choose import Seat, open_on_gpu
 from engines.families.crops import feathered_box
+from engines.families.enlarger import bind_enlarger
 from engines.families.specs import SwapperFamily
 from engines.families.swapper import bind_swapper
 from engines.families.templates import template_points
@@ -22,11 +25,21 @@ from engines.session import Session
 from engines.switching import Say
 from realtime.config import Config
 from realtime.device_finishing import DeviceSettings
-from realtime.device_networks import DeviceNetworks, SwapNetwork, scale_in, scale_out
+from realtime.device_networks import (
+    DeviceNetworks,
+    EnlargeNetwork,
+    SwapNetwork,
+    scale_in,
+    scale_out,
+)
 from realtime.device_pipeline import DevicePipeline
 from realtime.face_crops import face_crops
+from realtime.face_mesh import FaceMesh, load_face_mesh
 from realtime.frame import PictureSpec
-from realtime.seating import Seating
+from realtime.frontal_mesh import FrontalMesh
+from realtime.job_models import CONNECTIONS
+from realtime.restorers import OWN, own_restorers
+from realtime.seating import Frontal, Seating
 from realtime.stages.device_swap import OpenDevice, OpenedDevice
 from realtime.stages.neural_swap import Source
 from realtime.stages.restore import OFF
@@ -40,7 +53,23 @@ _COLOURS: Mapping[str, How | None] = MappingProxyType(
 )
 
 OpenSession = Callable[[int], Session]
-"""Opens the swapper for a stream, its buffers on the device."""
+"""Opens a network for a stream, its buffers on the device."""
+
+_USUAL_FACE = 0.4
+"""Of the picture's shorter side, that a swapper's crop spans with a face before a camera."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enlarging:
+    """How faces are given more pixels.
+
+    Attributes:
+        times: as many along each side.
+        open_session: opens the network that does it.
+    """
+
+    times: int
+    open_session: OpenSession
 
 
 def device_fault(config: Config, library: ModelLibrary) -> str | None:
@@ -61,7 +90,7 @@ def device_fault(config: Config, library: ModelLibrary) -> str | None:
     if find_spec("cupy") is None:
         return 'CuPy must be installed, got none. Run: pip install "rt-swap[gpu]"'
     family = neural_family(config.swapper, library)
-    neural, composite = config.neural, config.composite
+    neural = config.neural
     unfit = {
         f"a swapper of the kind {family.role}": not isinstance(family, SwapperFamily),
         "a swapper with several templates": getattr(family, "yaw_templates", False),
@@ -69,9 +98,8 @@ def device_fault(config: Config, library: ModelLibrary) -> str | None:
         "neural.mask": neural.mask is not None,
         "neural.landmarks": neural.landmarks is not None,
         "neural.fuse_features": neural.fuse_features != "never",
-        "composite.keep": bool(composite.keep),
-        "composite.blend: poisson": composite.blend == "poisson",
-        "restore.model": config.restore.model != OFF,
+        "restore.model of this kind": config.restore.model not in (OFF, *OWN),
+        "restore.strength": config.restore.model != OFF and config.restore.strength < 1.0,
         "refine": config.refine.enabled,
     }
     found = [name for name, is_so in unfit.items() if is_so]
@@ -88,7 +116,7 @@ def device_opener(config: Config, library: ModelLibrary, say: Say) -> OpenDevice
     """
     name = config.swapper
 
-    def open_session(stream: int) -> Session:
+    def open_network(name: str, stream: int) -> Session:
         session = open_on_gpu(
             library.load(name),
             face_crops(),
@@ -107,7 +135,22 @@ def device_opener(config: Config, library: ModelLibrary, say: Say) -> OpenDevice
             family = neural_family(name, library)
             if not isinstance(family, SwapperFamily):
                 raise TypeError(f"device_opener: {name} must be a swapper that fits the pipeline.")
-            yield open_pipeline(device, family, open_session, people, spec, config, stack)
+            enlarger = None
+            if config.restore.model != OFF:
+                names = own_restorers(config, library)
+                times = _times_for(spec, family.size_px, tuple(names))
+                enlarger = Enlarging(times, partial(open_network, names[times]))
+            yield open_pipeline(
+                device,
+                family,
+                partial(open_network, name),
+                people,
+                spec,
+                config,
+                stack,
+                enlarger=enlarger,
+                mesh=load_face_mesh(library.path(CONNECTIONS).read_text(encoding="utf-8")),
+            )
 
     return opened
 
@@ -120,6 +163,9 @@ def open_pipeline(
     spec: PictureSpec,
     config: Config,
     stack: ExitStack,
+    *,
+    enlarger: Enlarging | None = None,
+    mesh: FaceMesh | None = None,
 ) -> OpenedDevice:
     """A pipeline on a device.
 
@@ -131,9 +177,11 @@ def open_pipeline(
         spec: of the pictures.
         config: of the run.
         stack: closes what is opened.
+        enlarger: gives faces more pixels; None leaves them as the swapper draws them.
+        mesh: over which turned heads are shown to the swapper; None shows them as they are.
 
     Raises:
-        ModelError: the network cannot be opened.
+        ModelError: a network cannot be opened.
         GpuError: the device cannot be used.
     """
     stream = device.new_stream()
@@ -141,6 +189,15 @@ def open_pipeline(
     tensors = bind_swapper(session.inputs, session.outputs, family, family.role)
     mean, std = (family.mean, family.std) if family.denormalise else ((0.0,) * 3, (1.0,) * 3)
     side = family.size_px
+    streams, enlarge = {"swap": stream}, None
+    if enlarger is not None:
+        streams["enlarge"] = device.new_stream()
+        enlarge = _open_enlarger(enlarger, side, device.handle(streams["enlarge"]), stack)
+    frontal = None
+    if mesh is not None and config.neural.frontal > 0.0:
+        neural = config.neural
+        frontal = Frontal(FrontalMesh(mesh), neural.frontal_deg, neural.frontal)
+    drawn_px = side * (1 if enlarger is None else enlarger.times)
     networks = DeviceNetworks(
         SwapNetwork(
             session,
@@ -150,8 +207,11 @@ def open_pipeline(
             side,
             scale_in(family.mean, family.std),
             scale_out((mean[0], mean[1], mean[2]), (std[0], std[1], std[2])),
+            template_points(family.template, side).astype(np.float32),
         ),
-        feathered_box(side),
+        feathered_box(drawn_px),
+        enlarge=enlarge,
+        triangles=None if frontal is None else frontal.mesh.triangles,
     )
     pipeline = DevicePipeline(
         device,
@@ -161,15 +221,41 @@ def open_pipeline(
         num_slots=_LIVE_SLOTS if spec.live else _FILE_SLOTS,
         max_faces=config.track.max_faces,
         settings=_settings(config, spec),
-        streams={"swap": stream},
+        streams=streams,
     )
     seating = Seating(
         config.track.max_faces,
         template_points(family.template, side),
         networks.swap.size_px,
         networks.drawn_px,
+        keep=config.composite.keep,
+        frontal=frontal,
     )
     return OpenedDevice(pipeline, seating, lambda: device.used_bytes)
+
+
+def _times_for(spec: PictureSpec, crop_px: int, scales: Sequence[int]) -> int:
+    """The scale by which a face in front of a camera has as many pixels as the picture shows."""
+    wanted_px = _USUAL_FACE * min(spec.width, spec.height)
+    rising = sorted(scales)
+    return next((scale for scale in rising if scale * crop_px >= wanted_px), rising[-1])
+
+
+def _open_enlarger(
+    enlarger: Enlarging, crop_px: int, stream: int, stack: ExitStack
+) -> EnlargeNetwork:
+    session = stack.enter_context(closing(enlarger.open_session(stream)))
+    tensors = bind_enlarger(session.inputs, session.outputs, "enlarger")
+    zero, one = (0.0,) * 3, (1.0,) * 3
+    return EnlargeNetwork(
+        session,
+        tensors.small,
+        tensors.large,
+        crop_px,
+        enlarger.times,
+        scale_in(zero, one),
+        scale_out(zero, one),
+    )
 
 
 def _settings(config: Config, spec: PictureSpec) -> DeviceSettings:
@@ -180,6 +266,7 @@ def _settings(config: Config, spec: PictureSpec) -> DeviceSettings:
         fuse_limit=memory.limit,
         settle_ms=config.composite.settle_ms,
         colours=_COLOURS[config.composite.color],
-        multiband=config.composite.blend == "multiband",
+        light=config.composite.light,
+        rim=config.composite.blend,
         rate_hz=float(spec.rate_hz),
     )

@@ -88,14 +88,14 @@ class DevicePipeline:
         self._size = size
         self._graphs = GraphBook(device)
         self._slots = tuple(
-            Slot.new(device, index, size, crop_px, drawn_px, max_faces)
+            Slot.new(device, index, size, crop_px, drawn_px, max_faces, networks.num_corners)
             for index in range(num_slots)
         )
         settings = settings or DeviceSettings()
-        self._swap = Swap(device, self._slots, self._graphs, networks.swap, people)
+        self._swap = Swap(device, self._slots, self._graphs, networks, people)
         stages: list[StreamStage] = [Upload(device, self._slots)]
         if networks.detect is not None:
-            stages.append(Detect(device, self._slots, self._graphs, networks.detect))
+            stages.append(Detect(device, self._slots, self._graphs, networks.detect, networks))
         stages += [self._swap, Fuse(device, self._slots, self._graphs, settings, crop_px)]
         if networks.enlarge is not None:
             stages.append(Enlarge(device, self._slots, self._graphs, networks.enlarge, crop_px))
@@ -157,27 +157,27 @@ class DevicePipeline:
 
         Args:
             image: ``(H, W, 3) u8 BGR`` C-contiguous, in main memory, where it is pinned the first
-                time it comes, or on the device with ``__cuda_array_interface__`` or DLPack; what
-                writes it there must be done.
-            faces: largest first, each in a seat of its own.
+                time it comes or else copied, or on the device with ``__cuda_array_interface__``,
+                where what writes it must be done, or DLPack.
+            faces: largest first, each in a seat of its own; one may be where the detector sees it.
 
         Raises:
             RuntimeError: every slot is in flight, or the device fails.
-            ValueError: the picture has another size, or a face has no seat.
+            ValueError: the picture has another size, a face has no seat, or nothing can place it.
         """
         index = self._lane.free_slot
         if index is None:
             raise RuntimeError("DevicePipeline.enqueue: a slot must be free, got none.")
         slot = self._slots[index]
         is_there = not isinstance(image, np.ndarray) or hasattr(image, "__cuda_array_interface__")
-        outside = self._device.adopt(image) if is_there else image
-        if (outside.shape, outside.dtype) != (slot.image.shape, np.uint8) or (
-            not outside.flags.c_contiguous
+        given = self._device.adopt(image, stream=self._lane.first_stream) if is_there else image
+        if (given.shape, given.dtype) != (slot.image.shape, np.uint8) or (
+            not given.flags.c_contiguous
         ):
             raise ValueError(
                 "DevicePipeline.enqueue: the picture must be uint8, C-contiguous "
-                f"{slot.image.shape}, got {outside.dtype} {outside.shape} with strides "
-                f"{outside.strides}. Resize the pipeline first."
+                f"{slot.image.shape}, got {given.dtype} {given.shape} with strides "
+                f"{given.strides}. Resize the pipeline first."
             )
         seats = [face.seat for face in faces]
         if len(set(seats)) < len(seats) or not set(seats) <= set(range(len(slot.seats))):
@@ -185,9 +185,19 @@ class DevicePipeline:
                 f"DevicePipeline.enqueue: faces must have seats of their own below "
                 f"{len(slot.seats)}, got {seats}. Leave some out."
             )
-        if not is_there:
-            self._device.pin(outside)
-        slot.outside, slot.is_outside_there, slot.faces = outside, is_there, tuple(faces)
+        num_followed = sum(face.crop_from_image is None for face in faces)
+        if num_followed > self._networks.can_follow:
+            raise ValueError(
+                f"DevicePipeline.enqueue: {int(self._networks.can_follow)} faces may be placed by "
+                f"the detector, got {num_followed}. Say where they are."
+            )
+        if self._networks.triangles is None and any(face.turned is not None for face in faces):
+            raise ValueError(
+                "DevicePipeline.enqueue: no face may be turned without a mesh, got one. "
+                "Open the pipeline with its triangles."
+            )
+        slot.given, slot.is_outside_there, slot.faces = given, is_there, tuple(faces)
+        slot.outside = given if is_there or self._device.pin(given) else self._staged(slot, given)
         slot.is_steady = tuple(self._is_steady(face) for face in faces)
         for face in faces:
             slot.seats[face.seat].place(face, self._networks.edge, self._size)
@@ -202,9 +212,11 @@ class DevicePipeline:
             RuntimeError: no frame is in flight, or the device fails.
         """
         slot = self._slots[self._lane.wait_oldest()]
-        image, slot.outside = slot.outside, None
-        if image is None:
+        image, outside, slot.given, slot.outside = slot.given, slot.outside, None, None
+        if image is None or outside is None:
             raise RuntimeError("DevicePipeline.wait_oldest: the slot must have a picture.")
+        if outside is not image:
+            np.copyto(image, outside)
         num_bad = tuple(int(slot.seats[face.seat].num_bad[0]) for face in slot.faces)
         return DeviceResult(image, slot.faces, num_bad, self._in_image(slot.host_found))
 
@@ -225,7 +237,15 @@ class DevicePipeline:
         self._device.unsettle()
         for slot in self._slots:
             slot.image = self._device.zeros((size[1], size[0], 3), np.uint8)
+            slot.staging = None
         self._device.settle()
+
+    def _staged(self, slot: Slot, image: Image) -> Array:
+        """A copy of a picture that the device can read and write by itself."""
+        if slot.staging is None:
+            slot.staging = self._device.pinned(image.shape, image.dtype)
+        np.copyto(slot.staging, image)
+        return slot.staging
 
     def _is_steady(self, face: DeviceFace) -> bool:
         """Whether what lies in the slot before is of the same face."""

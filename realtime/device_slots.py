@@ -11,6 +11,7 @@ from cuda_kernels.launch import Array
 from cuda_kernels.paste import PASTE_PLACE, paste_place
 from cuda_kernels.pick import FOUND_SIZE
 from cuda_kernels.warp import CROP_PLACE, crop_place
+from realtime.device_turning import TurnBlock, TurnedFace
 
 Matrix = NDArray[np.float64]
 
@@ -28,18 +29,22 @@ class DeviceFace:
 
     Attributes:
         seat: 0 up to the pipeline's number of faces; stays with the face from frame to frame.
-        crop_from_image: ``(2, 3)``, the network's crop.
+        crop_from_image: ``(2, 3)``, the network's crop; None for where the pipeline's own detector
+            sees the likeliest face of this very frame, which the machine learns a frame later.
         person: whom it becomes.
         is_new: whether what is remembered of the seat is of another face, or of another scene.
         alpha: ``(P, P) u8``, how far the drawn face covers the picture, P being ``drawn_px``; None
             for all of the crop but its edge.
+        turned: how the head is turned to the camera before the network and back after it; None
+            where it is left as it is.
     """
 
     seat: int
-    crop_from_image: Matrix
+    crop_from_image: Matrix | None
     person: int = 0
     is_new: bool = False
     alpha: NDArray[np.uint8] | None = None
+    turned: TurnedFace | None = None
 
 
 class _Block:
@@ -68,9 +73,11 @@ class Seat:
         fused: ``(C, C, 3) f32`` that, together with what was seen before.
         enlarged: ``(P, P, 3) f32``; the same array as ``fused`` where nothing is enlarged.
         num_bad: ``(1,) u32`` in main memory: values of the network that were no numbers.
+        turn, turn_here: how a turned head is turned, on the device and pinned; empty where no
+            head is.
     """
 
-    def __init__(self, device: Device, crop_px: int, drawn_px: int) -> None:
+    def __init__(self, device: Device, crop_px: int, drawn_px: int, num_corners: int = 0) -> None:
         num_bytes = _HEAD_BYTES + 2 * drawn_px * drawn_px
         self._here = _Block(device.pinned((num_bytes,), np.uint8), drawn_px)
         self.there = _Block(device.zeros((num_bytes,), np.uint8), drawn_px)
@@ -82,6 +89,9 @@ class Seat:
             self.enlarged = device.zeros((drawn_px, drawn_px, 3), np.float32)
         self.num_bad = device.pinned((1,), np.uint32)
         self._crop_px, self._drawn_px = crop_px, drawn_px
+        turn_size = (TurnBlock.size(num_corners),)
+        self.turn = TurnBlock(device.zeros(turn_size, np.float32), num_corners)
+        self.turn_here = TurnBlock(device.pinned(turn_size, np.float32), num_corners)
 
     @property
     def block(self) -> Array:
@@ -99,19 +109,26 @@ class Seat:
         Raises:
             ValueError: the crop's map cannot be inverted, or the coverage has another size.
         """
-        here, times = self._here, self._drawn_px / self._crop_px
-        # A pixel of the small crop is the middle of a block of the large one.
-        drawn_from_image = times * face.crop_from_image
-        drawn_from_image[:, 2] += (times - 1.0) / 2.0
-        here.crop_place[:] = crop_place(face.crop_from_image, *size)
-        here.under_place[:] = crop_place(drawn_from_image, *size)
-        side = (self._drawn_px, self._drawn_px)
-        here.paste_place[:] = paste_place(drawn_from_image, side, size)
+        here = self._here
+        if face.crop_from_image is not None:
+            self._place(face.crop_from_image, size)
+        if face.turned is not None:
+            self.turn_here.write(face.turned, size)
         here.num_bad[:] = 0
         alpha = edge if face.alpha is None else np.minimum(face.alpha, edge)
         np.copyto(here.alpha, alpha)
         np.minimum(alpha, 255 // _COVER_GAIN, out=here.cover)
         here.cover *= _COVER_GAIN
+
+    def _place(self, crop_from_image: Matrix, size: tuple[int, int]) -> None:
+        here, times = self._here, self._drawn_px / self._crop_px
+        # A pixel of the small crop is the middle of a block of the large one.
+        drawn_from_image = times * crop_from_image
+        drawn_from_image[:, 2] += (times - 1.0) / 2.0
+        here.crop_place[:] = crop_place(crop_from_image, *size)
+        here.under_place[:] = crop_place(drawn_from_image, *size)
+        side = (self._drawn_px, self._drawn_px)
+        here.paste_place[:] = paste_place(drawn_from_image, side, size)
 
 
 @dataclass(slots=True)
@@ -126,6 +143,8 @@ class Slot:
         host_found: the same in main memory.
         outside: the picture that comes in and goes out again, pinned or on the device.
         is_outside_there: whether it lies on the device.
+        given: the caller's picture; the same as ``outside`` where that could be pinned.
+        staging: pinned room for a picture that could not be; None before there was one.
         faces: those of the frame.
         is_steady: for each of them whether its seat's memory is of the frame before.
     """
@@ -137,6 +156,8 @@ class Slot:
     host_found: Array
     outside: Array | None = None
     is_outside_there: bool = False
+    given: Array | None = None
+    staging: Array | None = None
     faces: tuple[DeviceFace, ...] = ()
     is_steady: tuple[bool, ...] = field(default=())
 
@@ -149,12 +170,13 @@ class Slot:
         crop_px: int,
         drawn_px: int,
         max_faces: int,
+        num_corners: int,
     ) -> "Slot":
         """Takes the arrays of one slot."""
         return cls(
             index,
             device.zeros((size[1], size[0], 3), np.uint8),
-            tuple(Seat(device, crop_px, drawn_px) for _ in range(max_faces)),
+            tuple(Seat(device, crop_px, drawn_px, num_corners) for _ in range(max_faces)),
             device.zeros((FOUND_SIZE,), np.float32),
             device.pinned((FOUND_SIZE,), np.float32),
         )

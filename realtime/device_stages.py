@@ -14,9 +14,11 @@ from cuda_kernels.launch import Array
 from cuda_kernels.letterbox import letterbox
 from cuda_kernels.levels import levels_from_planes
 from cuda_kernels.pick import DetectorLevel, pick_face
+from cuda_kernels.place import place_face
 from cuda_kernels.warp import warp_placed
-from realtime.device_networks import DetectNetwork, SwapNetwork
+from realtime.device_networks import DetectNetwork, DeviceNetworks
 from realtime.device_slots import Slot
+from realtime.device_turning import Turning
 from realtime.graph_book import GraphBook, around_network, tensor_buffer
 
 
@@ -38,15 +40,22 @@ class Upload:
         for face in frame.faces:
             seat = frame.seats[face.seat]
             self._device.upload(seat.block, out=seat.there.whole, stream=stream)
+            if face.turned is not None:
+                self._device.upload(seat.turn_here.whole, out=seat.turn.whole, stream=stream)
 
 
 class Detect:
-    """Looks for the likeliest face of the whole picture."""
+    """Looks for the likeliest face of the whole picture, and places one that is to be there."""
 
     name = "detect"
 
     def __init__(
-        self, device: Device, slots: Sequence[Slot], graphs: GraphBook, network: DetectNetwork
+        self,
+        device: Device,
+        slots: Sequence[Slot],
+        graphs: GraphBook,
+        network: DetectNetwork,
+        networks: DeviceNetworks,
     ) -> None:
         side = network.size_px
         self._device, self._slots, self._graphs, self._network = device, slots, graphs, network
@@ -66,6 +75,9 @@ class Detect:
                 scores.reshape(num), boxes.reshape(num, 4), points.reshape(num, 10), stride
             )
             self._levels.append(level)
+        self._crop_px, self._drawn_px = networks.swap.size_px, networks.drawn_px
+        wanted = networks.swap.points
+        self._wanted = None if wanted is None else device.put(wanted.astype(np.float32))
         self._scale = device.put(network.scale_in)
         self._key = device.zeros((1,), np.uint64)
 
@@ -77,6 +89,7 @@ class Detect:
         fit = network.size_px / max(height, width)
         inner = (0, 0, max(round(width * fit), 1), max(round(height * fit), 1))
         (target,) = self._inputs.values()
+        followed = next((one.seat for one in frame.faces if one.crop_from_image is None), None)
 
         def before() -> None:
             letterbox(
@@ -100,8 +113,23 @@ class Detect:
                 out=frame.found,
                 stream=launcher,
             )
+            if followed is not None and self._wanted is not None:
+                there = frame.seats[followed].there
+                place_face(
+                    frame.found,
+                    1.0 / fit,
+                    self._wanted,
+                    self._crop_px,
+                    self._drawn_px,
+                    (width, height),
+                    crop=there.crop_place,
+                    under=there.under_place,
+                    paste=there.paste_place,
+                    stream=launcher,
+                )
 
-        around_network(self._graphs, ("detect", slot), network.session, before, run, after, stream)
+        key = ("detect", slot, followed)
+        around_network(self._graphs, key, network.session, before, run, after, stream)
 
 
 class Swap:
@@ -114,9 +142,10 @@ class Swap:
         device: Device,
         slots: Sequence[Slot],
         graphs: GraphBook,
-        network: SwapNetwork,
+        networks: DeviceNetworks,
         people: Sequence[Array],
     ) -> None:
+        network = networks.swap
         shape = (1, 3, network.size_px, network.size_px)
         self._device, self._slots, self._graphs, self._network = device, slots, graphs, network
         self._target = tensor_buffer(device, network.target, shape)
@@ -124,10 +153,16 @@ class Swap:
         self._people = [
             device.put(person[None].astype(network.source.dtype, copy=False)) for person in people
         ]
+        # The network always reads here: a runtime that is bound to another array may have to
+        # prepare itself, which is not allowed inside a capture.
+        self._source = tensor_buffer(device, network.source, self._people[0].shape)
         self._given = [device.pinned(person.shape, person.dtype) for person in self._people]
         self._waiting: list[int] = []
         self._scale_in = device.put(network.scale_in)
         self._scale_out = device.put(network.scale_out)
+        self._turning = None
+        if networks.triangles is not None:
+            self._turning = Turning(device, networks.triangles, network.size_px)
 
     def give(self, person: int, source: Array) -> None:
         """Makes another person of one, from the next frame on; nothing may be in flight."""
@@ -140,18 +175,26 @@ class Swap:
             self._device.upload(self._given[person], out=self._people[person], stream=stream)
         self._waiting.clear()
         for face in self._slots[slot].faces:
-            self._swap(self._slots[slot], face.seat, face.person, stream)
+            turning = None if face.turned is None else self._turning
+            self._swap(self._slots[slot], face.seat, face.person, turning, stream)
 
-    def _swap(self, frame: Slot, number: int, person: int, stream: Any) -> None:
+    def _swap(
+        self, frame: Slot, number: int, person: int, turning: Turning | None, stream: Any
+    ) -> None:
         seat, network = frame.seats[number], self._network
         launcher, handle = self._device.launcher(stream), self._device.handle(stream)
-        inputs = {network.target.name: self._target, network.source.name: self._people[person]}
+        inputs = {network.target.name: self._target, network.source.name: self._source}
         (picture,) = self._outputs.values()
         inner = (0, 0, network.size_px, network.size_px)
 
         def before() -> None:
+            self._device.copy(self._people[person], out=self._source, stream=stream)
             warp_placed(frame.image, seat.there.crop_place, out=seat.crop, stream=launcher)
-            letterbox(seat.crop, inner, self._scale_in, out=self._target[0], stream=launcher)
+            shown = seat.crop
+            if turning is not None:
+                turning.cut(frame.image, seat.turn, launcher)
+                shown = turning.crop
+            letterbox(shown, inner, self._scale_in, out=self._target[0], stream=launcher)
 
         def run() -> None:
             network.session.enqueue(inputs, out=self._outputs, stream=handle)
@@ -160,12 +203,14 @@ class Swap:
             levels_from_planes(
                 picture[0],
                 self._scale_out,
-                out=seat.levels,
+                out=seat.levels if turning is None else turning.levels,
                 num_bad=seat.there.num_bad,
                 stream=launcher,
             )
+            if turning is not None:
+                turning.put_back(seat.turn, out=seat.levels, stream=launcher)
 
-        key = ("swap", frame.index, number, person)
+        key = ("swap", frame.index, number, person, turning is not None)
         around_network(self._graphs, key, network.session, before, run, after, stream)
 
 

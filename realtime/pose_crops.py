@@ -16,7 +16,8 @@ from engines.families.templates import fit_points
 from realtime.face_mesh import FaceMesh
 from realtime.five_points import five_points
 from realtime.frame import Face, Image, Points
-from realtime.frontal_view import FrontalView, Turn, turn_to_camera
+from realtime.frontal_mesh import Turn, turn_to_camera
+from realtime.frontal_view import FrontalView
 from realtime.geometry import Matrix, fit_head
 from realtime.memory import Memory
 from realtime.template_choice import TemplateChoice

@@ -28,7 +28,7 @@ def needed_restorers(config: Config, library: ModelLibrary) -> tuple[str, ...]:
     if model == OFF:
         return ()
     if model in OWN:
-        return tuple(_own(config, library).values())
+        return tuple(own_restorers(config, library).values())
     _family(model, library)
     return (model,)
 
@@ -82,8 +82,12 @@ def open_picture_enlarger(config: Config, library: ModelLibrary) -> Iterator[Enl
         yield found.enlargers[min(found.enlargers)]
 
 
-def _own(config: Config, library: ModelLibrary) -> Mapping[int, str]:
-    """Our networks of the chosen kind, by their scale.
+def own_restorers(config: Config, library: ModelLibrary) -> Mapping[int, str]:
+    """Names of the networks that come with the program, of the chosen kind, by their scale.
+
+    Args:
+        config: names the kind.
+        library: knows the networks.
 
     Raises:
         ConfigError: there are none with this look.

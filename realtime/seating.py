@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 
 from engines.families.templates import fit_points
 from realtime.device_slots import DeviceFace
+from realtime.device_turning import TurnedFace
 from realtime.face_parts import face_outline
 from realtime.five_points import five_points
 from realtime.frame import Face, FaceState, Layer, Points
-from realtime.geometry import apply
+from realtime.frontal_mesh import FrontalMesh, turn_to_camera
+from realtime.geometry import apply, fit_head
 from realtime.hidden_parts import MOST_HIDDEN, in_front, share_hidden
+from realtime.kept_parts import Region, without_kept
 from realtime.tracks import GAP_NS
 
 _NOTHING = np.empty((0, 0, 3), np.uint8)
@@ -31,6 +34,39 @@ class _Guest:
     seen_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Frontal:
+    """How heads are turned to the camera.
+
+    Attributes:
+        mesh: over which it is done.
+        limit_deg, strength: as for ``turn_to_camera``.
+    """
+
+    mesh: FrontalMesh
+    limit_deg: float
+    strength: float
+
+    def turned(self, face: Face, template: NDArray[np.float64]) -> TurnedFace | None:
+        """How a face is turned; None where it looks at the camera.
+
+        Args:
+            face: of the frame.
+            template: ``(5, 2) f64``, where five points of a face lie in the network's crop.
+        """
+        turn = turn_to_camera(
+            face.landmarks,
+            fit_head(face.landmarks),
+            limit_deg=self.limit_deg,
+            strength=self.strength,
+        )
+        if turn is None:
+            return None
+        turned_from_image = fit_points(five_points(turn.landmarks), template)
+        views = self.mesh.views(face.landmarks, turn, turned_from_image)
+        return TurnedFace(views, turned_from_image, turn.share)
+
+
 class Seating:
     """Gives each face a place that it keeps from frame to frame. Used by one thread.
 
@@ -39,11 +75,22 @@ class Seating:
         template: ``(5, 2) f64``, where five points of a face lie in the network's crop.
         crop_px: side of that crop.
         drawn_px: side of the face that is laid over the picture.
+        keep: parts of the person in front of the camera that stay.
+        frontal: turns heads to the camera; None leaves them as they are.
     """
 
     def __init__(
-        self, num_seats: int, template: NDArray[np.float64], crop_px: int, drawn_px: int
+        self,
+        num_seats: int,
+        template: NDArray[np.float64],
+        crop_px: int,
+        drawn_px: int,
+        *,
+        keep: Sequence[Region] = (),
+        frontal: Frontal | None = None,
     ) -> None:
+        self._frontal = frontal
+        self._keep = tuple(keep)
         self._guests: list[_Guest | None] = [None] * num_seats
         self._template = template
         self._times, self._drawn_px = drawn_px / crop_px, drawn_px
@@ -77,9 +124,13 @@ class Seating:
         # Without motion the picture was cut, or the face has just come.
         is_new = not is_known or face.motion is None or not 0 < elapsed_ns <= GAP_NS
         self._guests[seat] = _Guest(face.track_id, now_ns)
-        crop_from_image = fit_points(five_points(face.landmarks), self._template)
+        turned = None if self._frontal is None else self._frontal.turned(face, self._template)
+        if turned is None:
+            crop_from_image = fit_points(five_points(face.landmarks), self._template)
+        else:
+            crop_from_image = turned.views.crop_from_image
         alpha = self._alpha(face, crop_from_image)
-        return DeviceFace(seat, crop_from_image, face.person, is_new, alpha)
+        return DeviceFace(seat, crop_from_image, face.person, is_new, alpha, turned)
 
     def _alpha(self, face: Face, crop_from_image: NDArray[np.float64]) -> NDArray[np.uint8]:
         """What of the drawn face is to be seen: the face, less what stands in front of it."""
@@ -87,6 +138,7 @@ class Seating:
         drawn_from_image[:, 2] += (self._times - 1.0) / 2.0
         points: Points = np.asarray(apply(drawn_from_image, face.landmarks[:, :2]), np.float32)
         alpha = face_outline(points, (self._drawn_px, self._drawn_px))
+        alpha = without_kept(alpha, self._keep, face, points, drawn_from_image)
         if face.occluder is None:
             return alpha
         return in_front(Layer(_NOTHING, alpha, drawn_from_image), face.occluder)

@@ -12,22 +12,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cuda_kernels.colour_match import COUNTS_SHAPE, SHIFT_SHAPE, find_colour_shift
+from cuda_kernels.colour_match import (
+    COUNTS_SHAPE,
+    SHIFT_SHAPE,
+    find_colour_shift,
+    gentle_shift,
+)
+from cuda_kernels.light import LIGHT_SHAPE
 from realtime.frame import Image
 
 How = Literal["yuv_histogram", "mean_std"]
 
-LIGHT_PX = 24
-"""Side of the grid on which light is kept."""
-
-_MOST_SLOPE = 1.8
-"""How much contrast may grow at any level."""
-
-_MOST_SHIFT = 90.0
-_SMOOTH_LEVELS = 17
-
-_GREY, _COLOURFUL = 1.2, 3.0
-"""Deviation of the chroma, in levels, up to which a picture has none, and from which it has."""
+_GREY = 1.2
+"""Deviation of the chroma, in levels, up to which a picture has none."""
 
 _LEAST_SPREAD, _MOST_SPREAD = (14.0, 9.0, 9.0), (26.0, 12.0, 12.0)
 """Deviations of luma and both chroma that skin may have at least and at most: the latter where much
@@ -41,11 +38,6 @@ _STEP = 3
 
 _MIN_SAMPLES = 24
 
-_LIGHT_SIGMA_PX = 3.2
-"""Fineness of the light, in cells of its grid: about an eighth of the face."""
-
-_LIGHT_TRUST = 0.05
-
 Weights = NDArray[np.float32]
 
 
@@ -55,14 +47,12 @@ class ToneMemory:
 
     Attributes:
         shift: ``SHIFT_SHAPE`` f32, as it was found, averaged over time.
-        light: ``(LIGHT_PX, LIGHT_PX, 3) f32``, the same of the light.
+        light: ``LIGHT_SHAPE`` f32, the same of the light.
         is_new: whether nothing has been seen yet.
     """
 
     shift: NDArray[np.float32] = field(default_factory=lambda: np.zeros(SHIFT_SHAPE, np.float32))
-    light: NDArray[np.float32] = field(
-        default_factory=lambda: np.zeros((LIGHT_PX, LIGHT_PX, 3), np.float32)
-    )
+    light: NDArray[np.float32] = field(default_factory=lambda: np.zeros(LIGHT_SHAPE, np.float32))
     is_new: bool = True
 
 
@@ -113,67 +103,9 @@ def follow_tone(
         counts=counts,
         shift=memory.shift,
     )
-    return gentle(memory.shift, counts)
-
-
-def gentle(shift: NDArray[np.float32], counts: NDArray[np.uint32]) -> NDArray[np.float32]:
-    """A shift that is smooth over the levels, monotone and of limited slope.
-
-    Args:
-        shift: ``SHIFT_SHAPE`` f32.
-        counts: ``COUNTS_SHAPE`` u32, of the face and of what it goes to.
-
-    Returns:
-        ``SHIFT_SHAPE`` f32; where the picture has no colour at all it takes the face's away.
-    """
-    levels = np.arange(256, dtype=np.float32)
-    kernel = np.full(_SMOOTH_LEVELS, 1 / _SMOOTH_LEVELS)
-    padded = np.pad(shift, ((0, 0), (_SMOOTH_LEVELS // 2,) * 2), mode="edge")
-    wanted = np.stack([np.convolve(row, kernel, mode="valid") for row in padded]) + levels
-    slopes = np.clip(np.diff(wanted, axis=1), 0.0, _MOST_SLOPE)
-    made = np.concatenate([np.zeros((3, 1)), np.cumsum(slopes, axis=1)], axis=1)
-    nums = counts.sum(axis=2, keepdims=True).astype(np.float64)
-    shares = counts / np.maximum(nums, 1.0)
-    if not nums.all():
-        return np.zeros_like(shift)
-    # Limiting the slopes must not move the face as a whole.
-    made += ((wanted - made) * shares[0]).sum(axis=1, keepdims=True)
-    means = (shares[1] * levels).sum(axis=1, keepdims=True)
-    deviations = np.sqrt((shares[1] * (levels - means) ** 2).sum(axis=1))
-    grey = 1.0 - np.clip((deviations - _GREY) / (_COLOURFUL - _GREY), 0.0, 1.0)
-    grey[0] = 0.0
-    grey[1:] = grey[1:].min()
-    made += grey[:, None] * (means - made)
-    return np.asarray(np.clip(made - levels, -_MOST_SHIFT, _MOST_SHIFT), np.float32)
-
-
-def follow_light(
-    memory: ToneMemory, difference: NDArray[np.float32], skin: Weights, rate: float
-) -> NDArray[np.float32]:
-    """The smooth part of the difference between picture and face.
-
-    Args:
-        memory: of the track; is brought up to date.
-        difference: ``(h, w, 3) f32`` picture less face.
-        skin: ``(h, w) f32`` 0..1, where both show skin.
-        rate: 0..1, how far the memory follows.
-
-    Returns:
-        ``(h, w, 3) f32``, carried on smoothly to where no skin is.
-    """
-    size, area = (LIGHT_PX, LIGHT_PX), cv2.INTER_AREA
-    above = cv2.resize(difference * skin[..., None], size, interpolation=area)
-    below = cv2.resize(skin, size, interpolation=area)
-    above, below = (
-        np.asarray(cv2.GaussianBlur(v, (0, 0), _LIGHT_SIGMA_PX, borderType=cv2.BORDER_CONSTANT))
-        for v in (above, below)
-    )
-    total = max(float(below.sum()), 1e-6)
-    usual = above.sum(axis=(0, 1)) / total if total > 1.0 else np.zeros(3)
-    now = (above + np.float32(_LIGHT_TRUST) * usual) / (below + np.float32(_LIGHT_TRUST))[..., None]
-    memory.light += np.float32(1.0 if memory.is_new else rate) * (now - memory.light)
-    whole = cv2.resize(memory.light, difference.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(whole, np.float32)
+    shift = np.empty(SHIFT_SHAPE, np.float32)
+    gentle_shift(memory.shift, counts, out=shift)
+    return shift
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,11 @@ class StreamLane:
         self._unfinished: Event | None = None
 
     @property
+    def first_stream(self) -> Stream:
+        """That of the first stage."""
+        return self._streams[0]
+
+    @property
     def num_in_flight(self) -> int:
         """Frames queued whose end has not been waited for."""
         return self._num_queued - self._num_done

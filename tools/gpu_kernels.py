@@ -6,8 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from cuda_kernels.colour_match import COUNTS_SHAPE, SHIFT_SHAPE, find_colour_shift, shift_colours
-from cuda_kernels.convert import bgr_from_nv12, nv12_from_bgr
+from cuda_kernels.colour_match import (
+    COUNTS_SHAPE,
+    SHIFT_SHAPE,
+    find_colour_shift,
+    gentle_shift,
+    shift_colours,
+)
+from cuda_kernels.convert import bgr_from_i420, bgr_from_nv12, nv12_from_bgr
 from cuda_kernels.device import Device, Work
 from cuda_kernels.feather import feather
 from cuda_kernels.flow import (
@@ -20,10 +26,13 @@ from cuda_kernels.flow_confidence import flow_confidence
 from cuda_kernels.launch import Array, Stream
 from cuda_kernels.letterbox import letterbox
 from cuda_kernels.levels import levels_from_planes, picture_from_levels
+from cuda_kernels.light import CELLS_SIZE, LIGHT_SHAPE, add_light, follow_light
 from cuda_kernels.mark import add_pattern, lay_label
 from cuda_kernels.memory_blend import blend_scratch_size, memory_blend
 from cuda_kernels.multiband import multiband_blend, multiband_scratch_size
 from cuda_kernels.paste import paste
+from cuda_kernels.poisson import poisson_blend, poisson_scratch_size
+from cuda_kernels.rasterize import rasterize
 from cuda_kernels.warp import warp
 
 Json = dict[str, Any]
@@ -64,6 +73,9 @@ class _Room:
 
     def floats(self, *shape: int, scale: float = 1.0) -> Array:
         return self._device.put((scale * self._random.random(shape)).astype(np.float32))
+
+    def put(self, array: Array) -> Array:
+        return self._device.put(array)
 
     def zeros(self, shape: tuple[int, ...], dtype: type[np.generic]) -> Array:
         return self._device.zeros(shape, dtype)
@@ -171,6 +183,16 @@ def _picture_cases(room: _Room, size: Size, stream: Stream | None) -> Iterator[C
         whole + network.nbytes,
         True,
         lambda: letterbox(image, inner, scale, out=network, stream=stream),
+    )
+    half = (
+        room.bytes_((rows + 1) // 2, (columns + 1) // 2),
+        room.bytes_((rows + 1) // 2, (columns + 1) // 2),
+    )
+    yield Case(
+        "bgr_from_i420",
+        planes + whole,
+        True,
+        lambda: bgr_from_i420(luma, *half, bgr_from_yuv, out=out, stream=stream),
     )
     same = np.array([[1.0, 0.001, 0.3], [-0.001, 1.0, 0.2]])
     yield Case("warp", 2 * whole, True, lambda: warp(image, same, out=out, stream=stream))
@@ -283,6 +305,27 @@ def _face_cases(room: _Room, size: Size, stream: Stream | None) -> Iterator[Case
         False,
         lambda: multiband_blend(front, back, mask, scratch=bands, out=out, stream=stream),
     )
+    rings, membrane = (
+        room.zeros((poisson_scratch_size(rows, columns),), np.float32),
+        room.zeros((rows, columns, 3), np.float32),
+    )
+    yield Case(
+        "poisson_blend",
+        3 * front.nbytes + mask.nbytes,
+        False,
+        lambda: poisson_blend(
+            front,
+            back,
+            mask,
+            is_warm=True,
+            num_cycles=1,
+            scratch=rings,
+            membrane=membrane,
+            out=out,
+            stream=stream,
+        ),
+    )
+    yield _mesh_case(room, size, stream)
     counts, shift = room.zeros(COUNTS_SHAPE, np.uint32), room.zeros(SHIFT_SHAPE, np.float32)
     yield Case(
         "find_colour_shift",
@@ -292,10 +335,51 @@ def _face_cases(room: _Room, size: Size, stream: Stream | None) -> Iterator[Case
             front, back, mask, how="ranks", counts=counts, shift=shift, stream=stream
         ),
     )
+    gentle, light = room.zeros(SHIFT_SHAPE, np.float32), room.zeros(LIGHT_SHAPE, np.float32)
+    cells = room.zeros((CELLS_SIZE,), np.float32)
+    yield Case(
+        "gentle_shift",
+        counts.nbytes + 2 * shift.nbytes,
+        False,
+        lambda: gentle_shift(shift, counts, out=gentle, stream=stream),
+    )
+    yield Case(
+        "follow_light",
+        2 * front.nbytes + mask.nbytes,
+        False,
+        lambda: follow_light(front, back, mask, cells=cells, light=light, stream=stream),
+    )
+    yield Case(
+        "add_light",
+        2 * front.nbytes,
+        False,
+        lambda: add_light(front, light, out=out, stream=stream),
+    )
     sums, soft = room.zeros((rows, columns), np.int32), room.zeros((rows, columns), np.uint8)
     yield Case(
         "feather",
         2 * mask.nbytes,
         False,
         lambda: feather(mask, min(16, rows // 4), scratch=sums, out=soft, stream=stream),
+    )
+
+
+def _mesh_case(room: _Room, size: Size, stream: Stream | None) -> Case:
+    """A mesh of as many triangles as a face has, over all of the picture."""
+    rows, columns = size
+    across = 21
+    x, y = np.meshgrid(np.linspace(0, columns, across), np.linspace(0, rows, across))
+    points = room.put(np.stack([x, y], axis=-1).reshape(-1, 2).astype(np.float32))
+    corner = (np.arange(across - 1)[:, None] * across + np.arange(across - 1)).ravel()
+    right, below = corner + 1, corner + across
+    pairs = [[corner, right, below], [right, below + 1, below]]
+    triangles = room.put(np.vstack([np.stack(pair, axis=1) for pair in pairs]).astype(np.int32))
+    far, values = room.floats(across * across), room.floats(across * across, 3)
+    drawn = room.zeros((rows, columns, 3), np.float32)
+    keys = room.zeros((rows, columns), np.float32 if stream is None else np.uint64)
+    return Case(
+        "rasterize",
+        drawn.nbytes + keys.nbytes,
+        False,
+        lambda: rasterize(points, far, triangles, values, out=drawn, depth=keys, stream=stream),
     )

@@ -36,6 +36,8 @@ def render(report: Json) -> str:
     if "bandwidth" in report:
         parts += ["## Kernels", _kernels(report["bandwidth"])]
     parts.append(_tests(report.get("tests")))
+    if report.get("sanitizer"):
+        parts.append(_sanitizer(report["sanitizer"]))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -43,17 +45,19 @@ def _frames(report: Json) -> str:
     theirs = {(*one["size"], one["enlarge"]): one for one in report["peers"]}
     rows = []
     for ours in report["pipeline"]:
-        alone, peers = ours["one_in_flight"], theirs.get((*ours["size"], ours["enlarge"]))
+        alone = ours.get("one_in_flight", {})
+        peers = theirs.get((*ours["size"], ours["enlarge"]))
         rows.append(
             (
                 "x".join(map(str, ours["size"])) + (", enlarged" if ours["enlarge"] else ""),
                 ours["fps"],
                 ours["latency_ms_p50"],
                 ours["latency_ms_p99"],
-                alone["latency_ms_p50"],
-                alone["latency_ms_p99"],
-                f"{100 * ours['gpu_busy']:.0f} %",
-                f"{100 * ours['frames_overlap']:.0f} %",
+                alone.get("latency_ms_p50"),
+                alone.get("latency_ms_p99"),
+                ours["enqueue_ms"],
+                _percent(ours.get("gpu_busy")),
+                _percent(ours.get("frames_overlap")),
                 ours["device_mb"],
                 peers and peers["fps"],
                 peers and peers["latency_ms_p99"],
@@ -67,6 +71,7 @@ def _frames(report: Json) -> str:
         "ms p99",
         "alone p50",
         "alone p99",
+        "to queue",
         "busy",
         "overlap",
         "device MB",
@@ -109,6 +114,15 @@ def _tests(tests: Json | None) -> str:
     return f"`{tests['command']}`: exit code {tests['exit_code']}, {counts}{failures}"
 
 
+def _sanitizer(found: Json) -> str:
+    errors = "no count" if found["errors"] is None else f"{found['errors']} errors"
+    return f"`{found['command']}`: exit code {found['exit_code']}, {errors}"
+
+
+def _percent(share: float | None) -> str | None:
+    return None if share is None else f"{100 * share:.0f} %"
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     lines = [head, ["---"] * len(head), *([_shown(value) for value in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -122,5 +136,7 @@ def _shown(value: Any) -> str:
     return str(value)
 
 
-def _yes(value: bool) -> str:
+def _yes(value: bool | None) -> str:
+    if value is None:
+        return "not measured"
     return "yes" if value else "no"

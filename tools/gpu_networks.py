@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -61,11 +62,13 @@ class Runtime:
         place: whose memory the buffers lie in.
         chosen: the runtime; empty before the first network.
         faults: why the ones before it were not taken.
+        folder: where what takes long to make is kept for other processes; None keeps it here only.
     """
 
     place: str
     chosen: str = ""
     faults: dict[str, str] = field(default_factory=dict)
+    folder: Path | None = None
     _made: dict[tuple[str, ...], bytes] = field(default_factory=dict)
 
     def open(self, name: str, shapes: Mapping[str, tuple[int, ...]], stream: int) -> Session:
@@ -100,7 +103,7 @@ class Runtime:
     def _in_tensorrt(
         self, module: ModuleName, name: str, shapes: Mapping[str, tuple[int, ...]]
     ) -> Session:
-        if not self.chosen:
+        if not self.chosen and not self._is_made((module, name)):
             # Found out with a small network: whether the card is taken at all.
             probe, small = twins.TWINS["enlarger_small"].make(), (1, 3, 64, 64)
             plan = build_plan(probe, {"picture": (small, small, small)}, module=module)
@@ -136,14 +139,26 @@ class Runtime:
 
         return self._once(("half", name), make)
 
+    def _is_made(self, key: tuple[str, ...]) -> bool:
+        return key in self._made or (
+            self.folder is not None and (self.folder / "-".join(key)).exists()
+        )
+
     def _twin(self, name: str) -> bytes:
         return self._once(("twin", name), twins.TWINS[name].make)
 
     def _once(self, key: tuple[str, ...], make: Callable[[], bytes]) -> bytes:
         """What takes long is made once."""
-        if key not in self._made:
-            self._made[key] = make()
-        return self._made[key]
+        if self.folder is None:
+            if key not in self._made:
+                self._made[key] = make()
+            return self._made[key]
+        path = self.folder / "-".join(key)
+        if not path.exists():
+            whole = path.with_suffix(".new")
+            whole.write_bytes(make())
+            whole.replace(path)
+        return path.read_bytes()
 
 
 def _in_torch(model: bytes, name: str) -> Session:

@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -70,6 +71,12 @@ class Measured:
         self._images = [picture(size, seed) for seed in range(num_slots + 1)]
         self._num = 0
         self._began: deque[float] = deque()
+        self._enqueue_ms: list[float] = []
+
+    @property
+    def enqueue_ms(self) -> float:
+        """What queuing a frame took the machine's thread in the last run, the median."""
+        return float(np.median(self._enqueue_ms))
 
     def run(self, seconds: float, in_flight: int, *, least_frames: int = 0) -> Json:
         """Sends frames through as fast as they go.
@@ -84,6 +91,7 @@ class Measured:
             to the moment its picture is back in main memory, ``frames``.
         """
         times_ms: list[float] = []
+        self._enqueue_ms.clear()
         began = time.perf_counter()
         while len(times_ms) < least_frames or time.perf_counter() - began < seconds:
             if self.pipeline.num_in_flight == in_flight:
@@ -110,8 +118,10 @@ class Measured:
 
     def _begin(self) -> None:
         image: Image = self._images[self._num % len(self._images)]
-        self._began.append(time.perf_counter())
+        began = time.perf_counter()
+        self._began.append(began)
         self.pipeline.enqueue(image, [face_at(self._num, self._size, 128)])
+        self._enqueue_ms.append((time.perf_counter() - began) * 1e3)
         self._num += 1
 
     def _finish(self) -> float:
@@ -125,10 +135,11 @@ def measure_pipeline(
     sizes: Sizes,
     size: tuple[int, int],
     seconds: float,
+    keep: Callable[[Json, Sequence[Span]], None],
     *,
     enlarge: bool,
     num_slots: int = 3,
-) -> tuple[Json, list[Span]]:
+) -> None:
     """Throughput with several frames in flight, delay with one, the timeline at full load.
 
     Args:
@@ -137,32 +148,28 @@ def measure_pipeline(
         sizes: which networks.
         size: width and height of the pictures.
         seconds: of each measurement.
+        keep: handed the figures, and the spans of a few frames, whenever there are more.
         enlarge: whether faces get more pixels.
         num_slots: frames in flight at most.
-
-    Returns:
-        The figures, and the spans of a few frames.
     """
     is_gpu = device.place == "cuda"
     least = 100 if is_gpu else 3
     with ExitStack() as stack:
         measured = Measured(device, runtime, sizes, size, num_slots, stack, enlarge=enlarge)
         measured.run(0.0, num_slots, least_frames=_WARM_UP if is_gpu else num_slots)
-        full = measured.run(seconds, num_slots, least_frames=least)
-        alone = measured.run(seconds / 2, 1, least_frames=least)
-        spans = measured.trace(_TRACED if is_gpu else num_slots)
-        figures = {
-            "size": list(size),
-            "enlarge": enlarge,
-            "in_flight": num_slots,
-            **full,
-            "one_in_flight": alone,
-            "gpu_busy": busy_share(spans),
-            "frames_overlap": overlap_share(spans),
+        figures: Json = {"size": list(size), "enlarge": enlarge, "in_flight": num_slots}
+        figures |= measured.run(seconds, num_slots, least_frames=least)
+        figures |= {
+            "enqueue_ms": measured.enqueue_ms,
             "graphs": measured.pipeline.num_graphs,
             "device_mb": device.used_bytes / 1e6,
         }
-    return figures, spans
+        keep(figures, ())
+        figures["one_in_flight"] = measured.run(seconds / 2, 1, least_frames=least)
+        keep(figures, ())
+        spans = measured.trace(_TRACED if is_gpu else num_slots)
+        shares = {"gpu_busy": busy_share(spans), "frames_overlap": overlap_share(spans)}
+        keep(figures | shares, spans)
 
 
 def measure_networks(device: Device, runtime: Runtime, sizes: Sizes, repeats: int) -> list[Json]:

@@ -1,54 +1,54 @@
 """What the GPU pipeline does on this machine: ``python -m tools.gpu_report --out DIR [--cpu]``.
 
-Writes ``report.json``, ``report.md`` and ``timeline.png``. On a GPU it takes a few minutes: the
-kernels' tests with ``REQUIRE_GPU=1``, their speed against a plain copy, each network, the whole
-pipeline at three sizes with and without enlargement, and the same work as other programs do it.
+Writes ``report.json``, ``report.md`` and ``timeline.png``, anew after each part. On a GPU it takes
+a few minutes: the kernels' tests with ``REQUIRE_GPU=1``, their speed against a plain copy, each
+network, the whole pipeline at three sizes with and without enlargement, and the same work as other
+programs do it. Each part is a process of its own, so that one that fails takes no other along.
 With ``--cpu`` all of it goes the same way on the processor, in small, so that it is known to work.
 """
 
 import argparse
-import gc
 import json
-import os
-import platform
-import re
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, closing
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import cv2
 
-from cuda_kernels.cupy_stream import CudaDevice
-from cuda_kernels.device import CpuDevice, Device
-from cuda_kernels.errors import GpuError
 from engines.errors import ModelError, one_line
-from engines.gpu import compute_capability
-from tools.gpu_kernels import measure_kernels
 from tools.gpu_markdown import render
-from tools.gpu_networks import SMALL, Runtime, Sizes
-from tools.gpu_peers import PeersWay, measure_peers
-from tools.gpu_pipeline import measure_networks, measure_pipeline
+from tools.gpu_parts import (
+    BANDWIDTH,
+    ENLARGED,
+    MACHINE,
+    NETWORKS,
+    NO_GPU,
+    PEERS,
+    PIPELINE,
+    run_sanitizer,
+    run_tests,
+)
 from tools.gpu_timeline import Span, draw_timeline
 
 Json = dict[str, Any]
 Save = Callable[[Json, list[Span]], None]
 
-SIZES = ((1280, 720), (1920, 1080), (3840, 2160))
+SIZES = ((1920, 1080), (1280, 720), (3840, 2160))
 SMALL_SIZES = ((640, 360),)
 
-_GPU_TESTS = ("tests/cuda_kernels", "tests/gpu")
-_TESTS_S = 180
+_ROOT = Path(__file__).parents[1]
+_PART_S = 120.0
+"""A part that takes longer hangs."""
 
-FAULTS = (GpuError, ModelError, RuntimeError, MemoryError, ValueError, LookupError)
-"""What a part may fail with without taking the others along; CuPy's errors are among them."""
-
-Size = tuple[int, int]
+_TESTS_S = 180.0
+_LEAST_S = 5.0
+"""With less time than this no other part is begun."""
 
 _GOALS = (
     ("fps at 1080p", 300.0, "at least"),
@@ -59,6 +59,26 @@ _GOALS = (
     ("GPU busy at 1080p", 0.85, "at least"),
 )
 
+_LISTS = (PIPELINE, PEERS)
+"""What several parts add to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How the parts are to be measured.
+
+    Attributes:
+        is_cpu: on the processor, in small.
+        seconds: of each measurement.
+        with_tests: whether the kernels are tested too.
+        limit_s: time for all of it; parts that do not fit are left out.
+    """
+
+    is_cpu: bool
+    seconds: float
+    with_tests: bool
+    limit_s: float
+
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; 0 when the report is written, whatever it says of the goals."""
@@ -66,160 +86,157 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for the report")
     parser.add_argument("--cpu", action="store_true", help="on the processor, in small")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
+    parser.add_argument("--minutes", type=float, default=7.5, help="for all of it")
     parser.add_argument("--no-tests", action="store_true", help="leave the kernels' tests out")
     options = parser.parse_args(arguments)
+    order = Order(
+        options.cpu, options.seconds, not (options.cpu or options.no_tests), 60.0 * options.minutes
+    )
+
+    def save(report: Json, spans: list[Span]) -> None:
+        write_report(options.out, report, spans)
+
     try:
-        device: Device = CpuDevice() if options.cpu else CudaDevice()
         options.out.mkdir(parents=True, exist_ok=True)
-        with closing(device):
-            make_report(
-                device,
-                options.seconds,
-                with_tests=not (options.cpu or options.no_tests),
-                save=partial(write_report, options.out),
-            )
-    except (GpuError, OSError) as error:
+        with tempfile.TemporaryDirectory(prefix="gpu-report-") as folder:
+            make_report(order, Path(folder), save)
+    except (ModelError, OSError) as error:
         sys.stderr.write(f"gpu_report: {error} With --cpu it runs without a GPU.\n")
-        return 5
+        return NO_GPU
     sys.stdout.write((options.out / "report.md").read_text("utf-8"))
     return 0
 
 
-def make_report(device: Device, seconds: float, *, with_tests: bool, save: Save) -> Json:
+def parts(order: Order) -> Iterator[str]:
+    """The names of all parts, those first that matter most."""
+    sizes = SMALL_SIZES if order.is_cpu else SIZES
+    frames = [
+        f"{kind} {width}x{height}{enlarged}"
+        for (width, height), enlarged, kind in product(
+            sizes, ("", f" {ENLARGED}"), (PIPELINE, PEERS)
+        )
+    ]
+    yield from frames[:4]
+    yield BANDWIDTH
+    if order.with_tests:
+        yield "tests"
+    yield NETWORKS
+    yield from frames[4:]
+    if order.with_tests:
+        yield "sanitizer"
+
+
+def make_report(order: Order, folder: Path, save: Save) -> Json:
     """Measures everything; what fails is written down, and the rest measured all the same.
 
     Args:
-        device: a GPU, or the processor, on which all is smaller.
-        seconds: of each measurement.
-        with_tests: whether the kernels are tested first.
+        order: what is to be measured, and how.
+        folder: for what the parts leave.
         save: handed the report and a timeline after each part.
 
     Returns:
         The report.
-    """
-    began, is_gpu = time.monotonic(), device.place == "cuda"
-    sizes, pictures = (Sizes(), SIZES) if is_gpu else (SMALL, SMALL_SIZES)
-    runtime, spans = Runtime(device.place), list[Span]()
-    report: Json = {"machine": machine(device), "pipeline": [], "peers": [], "faults": {}}
 
-    def part(name: str, measure: Callable[[], None]) -> None:
-        try:
-            measure()
-        except FAULTS as error:
-            report["faults"][name] = f"{type(error).__name__}: {one_line(error)}"
-        report["runtime"] = {"chosen": runtime.chosen, "not_taken": runtime.faults}
+    Raises:
+        ModelError: there is no GPU that can be used.
+    """
+    began, spans = time.monotonic(), list[Span]()
+    report: Json = {"pipeline": [], "peers": [], "faults": {}, "seconds": 0.0}
+    report["runtime"] = {"chosen": "", "not_taken": {}}
+    code, fault = run_part(MACHINE, order, folder, report, spans, _PART_S)
+    if MACHINE not in report:
+        raise ModelError(fault if code == NO_GPU else f"the machine must tell what it is: {fault}")
+    for name in parts(order):
+        left_s = order.limit_s - (time.monotonic() - began)
+        if left_s < _LEAST_S:
+            report["faults"][name] = f"left out: {order.limit_s / 60:g} minutes were over"
+            continue
+        if name == "tests":
+            report[name] = run_tests(min(left_s, _TESTS_S))
+        elif name == "sanitizer":
+            report[name] = run_sanitizer(left_s)
+        else:
+            code, fault = run_part(name, order, folder, report, spans, min(left_s, _PART_S))
+            if code:
+                report["faults"][name] = fault
+        if not order.is_cpu:
+            report["goals"] = goals(report)
         report["seconds"] = time.monotonic() - began
         save(report, spans)
-
-    def put(key: str, measure: Callable[[], Any]) -> None:
-        part(key, lambda: report.update({key: measure()}))
-
-    if with_tests:
-        put("tests", run_tests)
-    large, face = ((2160, 3840), (512, 512)) if is_gpu else ((180, 320), (96, 96))
-    put("bandwidth", lambda: measure_kernels(device, large, face, 20 if is_gpu else 2))
-    put("networks", lambda: measure_networks(device, runtime, sizes, 50 if is_gpu else 1))
-    for size, enlarge in product(pictures, (False, True)):
-
-        def frames(size: Size = size, enlarge: bool = enlarge) -> None:
-            gc.collect()
-            device.unsettle()
-            figures, found = measure_pipeline(
-                device, runtime, sizes, size, seconds if is_gpu else 0.0, enlarge=enlarge
-            )
-            report["pipeline"].append(figures)
-            if size[1] in (1080, 360) and not enlarge:
-                spans.extend(found)
-
-        def peers(size: Size = size, enlarge: bool = enlarge) -> None:
-            with ExitStack() as stack:
-                way = PeersWay(runtime, device, sizes, stack, enlarge=enlarge)
-                measured = measure_peers(way, size, seconds if is_gpu else 0.0, 20 if is_gpu else 2)
-            report["peers"].append({"size": list(size), "enlarge": enlarge, **measured})
-
-        name = f"{size[0]}x{size[1]}{' enlarged' if enlarge else ''}"
-        part(f"pipeline {name}", frames)
-        part(f"peers {name}", peers)
-    if is_gpu:
-        put("goals", lambda: goals(report))
     return report
 
 
-def machine(device: Device) -> Json:
-    """What it was measured on."""
-    facts: Json = {
-        "device": device.place,
-        "cpu": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "card": None,
-    }
-    if device.place == "cuda":
-        import cupy
+def run_part(
+    name: str, order: Order, folder: Path, report: Json, spans: list[Span], limit_s: float
+) -> tuple[int, str]:
+    """Measures one part in a process of its own, and adds what it found to the report.
 
-        properties = cupy.cuda.runtime.getDeviceProperties(0)
-        capability = compute_capability() or (0, 0)
-        facts |= {
-            "card": properties["name"].decode(),
-            "compute_capability": f"{capability[0]}.{capability[1]}",
-            "memory_mb": properties["totalGlobalMem"] // 1_000_000,
-            "driver_cuda": cupy.cuda.runtime.driverGetVersion(),
-            "cupy": cupy.__version__,
-        }
-    return facts
+    Args:
+        name: of the part.
+        order: how it is measured.
+        folder: for networks and results.
+        report: what it found is added here, also where it failed later.
+        spans: so are those of the first part that has any.
+        limit_s: time it may take.
 
-
-def run_tests() -> Json:
-    """The kernels against their definitions on the GPU, in a process of its own."""
-    root = Path(__file__).parents[1]
-    # What other versions of other packages warn of is no failure of a kernel.
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "default"]
-    try:
-        done = subprocess.run(
-            [*command, "-k", "gpu", *_GPU_TESTS],
-            cwd=root,
-            env={**os.environ, "REQUIRE_GPU": "1", "PYTHONPATH": str(root)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_TESTS_S,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise RuntimeError(f"the tests must end within {_TESTS_S} s, got no end.") from error
-    words = re.findall(r"(\d+) (passed|failed|skipped|errors?)", done.stdout[-600:])
-    failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
-    return {
-        "command": f"REQUIRE_GPU=1 python -m pytest -q -k gpu {' '.join(_GPU_TESTS)}",
-        "exit_code": done.returncode,
-        **{word.rstrip("s"): int(number) for number, word in words},
-        "failures": failed[:50],
-    }
+    Returns:
+        Its exit code, and why it did not measure everything.
+    """
+    found = folder / f"{name.replace(' ', '-')}.json"
+    command = [sys.executable, "-X", "faulthandler", "-m", "tools.gpu_parts", name]
+    command += ["--to", str(found), "--models", str(folder), "--seconds", str(order.seconds)]
+    command += ["--runtime", report["runtime"]["chosen"]] + (["--cpu"] if order.is_cpu else [])
+    code, fault = 0, ""
+    with (folder / "said").open("w+", encoding="utf-8", errors="replace") as said:
+        try:
+            code = subprocess.run(
+                command,
+                cwd=_ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                check=False,
+                timeout=limit_s,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            code, fault = 1, f"it must end within {limit_s:.0f} s, got no end"
+        said.seek(0)
+        lines = [line for line in said.read().splitlines() if line.strip()]
+    if code and not fault:
+        fault = one_line(RuntimeError(_last_words(lines) or f"exit code {code}"))
+    if found.exists():
+        _add(json.loads(found.read_text("utf-8")), report, spans)
+    return code, fault
 
 
 def goals(report: Json) -> list[Json]:
-    """What was wanted, and what came out."""
-    at_1080p = [one for one in report["pipeline"] if one["size"][1] == 1080]
-    plain, enlarged = sorted(at_1080p, key=lambda one: bool(one["enlarge"]))
-    peers = next(one for one in report["peers"] if one["size"][1] == 1080 and not one["enlarge"])
+    """What was wanted, and what came out; None where it could not be measured."""
+    ours, theirs = (
+        {one["enlarge"]: one for one in report[kind] if one["size"][1] == 1080} for kind in _LISTS
+    )
+    plain, enlarged, peers = ours.get(False, {}), ours.get(True, {}), theirs.get(False, {})
     shares = [
         kernel["share_of_copy"]
-        for kernel in report["bandwidth"]["kernels"]
+        for kernel in report.get(BANDWIDTH, {}).get("kernels", ())
         if kernel["memory_bound"]
     ]
+    times = plain["fps"] / peers["fps"] if plain and peers else None
     measured = (
-        plain["fps"],
-        plain["latency_ms_p99"],
-        enlarged["fps"],
-        plain["fps"] / peers["fps"],
-        min(shares),
-        plain["gpu_busy"],
+        plain.get("fps"),
+        plain.get("latency_ms_p99"),
+        enlarged.get("fps"),
+        times,
+        min(shares, default=None),
+        plain.get("gpu_busy"),
     )
     return [
         {
             "what": what,
             "wanted": f"{bound} {wanted:g}",
             "measured": value,
-            "met": value >= wanted if bound == "at least" else value <= wanted,
+            "met": None
+            if value is None
+            else (value >= wanted if bound == "at least" else value <= wanted),
         }
         for (what, wanted, bound), value in zip(_GOALS, measured, strict=True)
     ]
@@ -240,6 +257,26 @@ def write_report(folder: Path, report: Json, spans: list[Span]) -> None:
     title = f"{where}, {report['runtime']['chosen']}: one colour a frame"
     encoded = cv2.imencode(".png", draw_timeline(few, stages, title))[1]
     (folder / "timeline.png").write_bytes(encoded.tobytes())
+
+
+def _add(found: Json, report: Json, spans: list[Span]) -> None:
+    runtime = found.pop("runtime")
+    if not report["runtime"]["chosen"]:
+        report["runtime"] = runtime
+    traced = [Span(**span) for span in found.pop("spans", ())]
+    if not spans:
+        spans.extend(traced)
+    for key, value in found.items():
+        if key in _LISTS:
+            report[key] += value
+        else:
+            report[key] = value
+
+
+def _last_words(lines: Sequence[str]) -> str:
+    """The line that says what went wrong: the last, but of a crash the first of its trace."""
+    crash = next((line for line in lines if line.startswith("Fatal Python error")), None)
+    return crash or (lines[-1] if lines else "")
 
 
 if __name__ == "__main__":

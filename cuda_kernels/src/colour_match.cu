@@ -108,22 +108,104 @@ extern "C" __global__ void find_shift(
     shift[first + level] = rate >= 1.0f ? wanted : before + rate * (wanted - before);
 }
 
-// The face may be shifted in place.
+// The face may be shifted in place. Each thread takes four pixels, a block apart, and reads all of
+// them before it writes, so that more of them are on their way at once.
 extern "C" __global__ void shift_colours(
     const unsigned char* face, int step, int width, int height, const float* __restrict__ shift,
     float strength, unsigned char* out, int out_step) {
-    int column = blockIdx.x * blockDim.x + threadIdx.x;
+    const int num = 4;
+    int first = num * blockIdx.x * blockDim.x + threadIdx.x;
     int row = blockIdx.y * blockDim.y + threadIdx.y;
-    if (column >= width || row >= height) return;
-    const unsigned char* pixel = face + static_cast<long long>(row) * step + 3 * column;
-    LumaChroma seen = luma_chroma(pixel);
-    float luma = strength * shift[seen.level[0]];
-    float red = strength * shift[256 + seen.level[1]], blue = strength * shift[512 + seen.level[2]];
-    float change[3] = {luma + 1.773f * blue, luma - 0.714f * red - 0.344f * blue,
-                       luma + 1.403f * red};
-    unsigned char* target = out + static_cast<long long>(row) * out_step + 3 * column;
-    for (int c = 0; c < 3; c++) {
-        int level = __float2int_rn(pixel[c] + change[c]);
-        target[c] = static_cast<unsigned char>(between(level, 0, 255));
+    if (first >= width || row >= height) return;
+    unsigned char pixels[num][3];
+    for (int n = 0; n < num; n++) {
+        int column = min(first + n * static_cast<int>(blockDim.x), width - 1);
+        const unsigned char* pixel = face + static_cast<long long>(row) * step + 3 * column;
+        for (int c = 0; c < 3; c++) pixels[n][c] = pixel[c];
     }
+    for (int n = 0; n < num; n++) {
+        int column = first + n * static_cast<int>(blockDim.x);
+        if (column >= width) return;
+        LumaChroma seen = luma_chroma(pixels[n]);
+        float luma = strength * shift[seen.level[0]];
+        float red = strength * shift[256 + seen.level[1]];
+        float blue = strength * shift[512 + seen.level[2]];
+        float change[3] = {luma + 1.773f * blue, luma - 0.714f * red - 0.344f * blue,
+                           luma + 1.403f * red};
+        unsigned char* target = out + static_cast<long long>(row) * out_step + 3 * column;
+        for (int c = 0; c < 3; c++) {
+            int level = __float2int_rn(pixels[n][c] + change[c]);
+            target[c] = static_cast<unsigned char>(between(level, 0, 255));
+        }
+    }
+}
+
+// The sum over the 256 threads of a block, for all of them.
+__device__ double sum_of_block(double* room, double value) {
+    room[threadIdx.x] = value;
+    __syncthreads();
+    for (int half = 128; half > 0; half >>= 1) {
+        if (static_cast<int>(threadIdx.x) < half) room[threadIdx.x] += room[threadIdx.x + half];
+        __syncthreads();
+    }
+    double sum = room[0];
+    __syncthreads();
+    return sum;
+}
+
+struct Spread {
+    double mean, deviation;
+};
+
+__device__ Spread spread_of(double* room, double share, int level) {
+    double mean = sum_of_block(room, share * level);
+    double square = sum_of_block(room, share * (level - mean) * (level - mean));
+    return {mean, sqrt(square)};
+}
+
+// Three blocks of 256 threads, one for luma and each chroma.
+extern "C" __global__ void gentle_shift(const float* __restrict__ shift,
+                                        const unsigned int* __restrict__ counts, int window,
+                                        float most_slope, float most_shift, float grey,
+                                        float colourful, float* __restrict__ out) {
+    __shared__ double room[256], wanted[256], made[256];
+    int level = threadIdx.x, channel = blockIdx.x, place = 256 * channel + level;
+    double our_num = sum_of_block(room, counts[place]);
+    double their_num = sum_of_block(room, counts[3 * 256 + place]);
+    if (our_num == 0.0 || their_num == 0.0) {
+        out[place] = 0.0f;
+        return;
+    }
+    double mean = 0.0;
+    for (int beside = -(window / 2); beside <= window / 2; beside++)
+        mean += shift[256 * channel + between(level + beside, 0, 255)];
+    wanted[level] = mean / window + level;
+    __syncthreads();
+    double slope = level > 0 ? wanted[level] - wanted[level - 1] : 0.0;
+    made[level] = min(max(slope, 0.0), static_cast<double>(most_slope));
+    __syncthreads();
+    for (int reach = 1; reach < 256; reach <<= 1) {
+        double before = level >= reach ? made[level - reach] : 0.0;
+        __syncthreads();
+        made[level] += before;
+        __syncthreads();
+    }
+    // Limiting the slopes must not move the face as a whole.
+    double own = made[level];
+    own += sum_of_block(room, (wanted[level] - own) * (counts[place] / our_num));
+    if (channel > 0) {
+        // Where the picture has no colour at all the face's is taken away, both kinds alike.
+        double least = 1.0, middle = 0.0;
+        for (int chroma = 1; chroma < 3; chroma++) {
+            double share = counts[(3 + chroma) * 256 + level] / their_num;
+            Spread seen = spread_of(room, share, level);
+            double part = (seen.deviation - grey) / (colourful - grey);
+            least = min(least, 1.0 - min(max(part, 0.0), 1.0));
+            if (chroma == channel) middle = seen.mean;
+        }
+        own += least * (middle - own);
+    }
+    double moved = min(max(own - level, -static_cast<double>(most_shift)),
+                       static_cast<double>(most_shift));
+    out[place] = static_cast<float>(moved);
 }

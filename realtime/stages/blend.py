@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, Field
 
 from cuda_kernels.colour_match import shift_colours
-from realtime.face_parts import face_outline, kept_eyes, kept_mouth
-from realtime.frame import Face, Frame, Image, Layer, PictureSpec, Points
+from cuda_kernels.light import CELLS_SIZE, enlarged_light, follow_light
+from realtime.face_parts import face_outline
+from realtime.frame import Face, Frame, Image, Layer, PictureSpec
 from realtime.geometry import apply
+from realtime.kept_parts import Region, kept_parts, without, without_kept
 from realtime.memory import Memory
 from realtime.metrics import MS_NS
 from realtime.seam_fit import NEUTRAL, Membrane, SeamFit, enlarge_into, rim_trust
@@ -19,13 +21,12 @@ from realtime.skin_tone import (
     How,
     OneColour,
     ToneMemory,
-    follow_light,
     follow_tone,
     one_colour,
     skin_weights,
     without_colours,
 )
-from realtime.small_copy import SmallCopy, placed, small_copy
+from realtime.small_copy import SmallCopy, small_copy
 from realtime.tracks import GAP_NS, of_present
 
 _SAMPLES, _LOOK_NS = 20, 250 * MS_NS
@@ -39,7 +40,6 @@ def _spelled(value: object) -> object:
 
 
 Colour = Annotated[Literal["auto", "yuv_histogram", "mean_std", "off"], BeforeValidator(_spelled)]
-Region = Literal["glasses", "mouth", "eyes"]
 
 
 class CompositeConfig(BaseModel, frozen=True, extra="forbid"):
@@ -85,6 +85,7 @@ class Blend:
         self._config = config
         self._tracks: dict[int, _Track] = {}
         self._fit: SeamFit | None = None
+        self._cells = np.empty(0, np.float32)
         self._tone: OneColour | None = None
         self._looked_ns: int | None = None
 
@@ -98,6 +99,7 @@ class Blend:
         self._tracks = {}
         self._tone = self._looked_ns = None
         self._fit = SeamFit(memory)
+        self._cells = memory.host((CELLS_SIZE,), np.float32)
 
     def process(self, frame: Frame) -> None:
         """Replaces the layers of the frame's faces."""
@@ -172,14 +174,23 @@ class Blend:
         difference = small.difference()
         light = np.zeros_like(difference)
         if is_dark:
-            light = follow_light(track.tone, difference, small.skin(), rate)
+            skin, held = small.skin(), track.tone
+            follow_light(
+                small.face,
+                small.under,
+                skin,
+                rate=1.0 if held.is_new else rate,
+                cells=self._cells,
+                light=held.light,
+            )
+            light = enlarged_light(held.light, small.size)
             difference -= light
         rim = None
         if blend != "feather":
             trust = rim_trust(difference, small.alpha, small.hidden)
             covered = small.without_holes()
-            for mask in self._kept(small.points, small.size):
-                covered = _without(covered, mask)
+            for mask in kept_parts(self._config.keep, small.points, small.size):
+                covered = without(covered, mask)
             rim = fit.find(difference, trust, covered, blend, track.membrane)
         if not is_dark:
             return rim
@@ -194,19 +205,7 @@ class Blend:
         if not keep:
             return alpha
         points = np.asarray(apply(layer.crop_from_image, face.landmarks[:, :2]), np.float32)
-        size = (alpha.shape[1], alpha.shape[0])
-        masks = self._kept(points, size)
-        if "glasses" in keep and face.glasses is not None:
-            masks.append(placed(face.glasses, layer.crop_from_image, size))
-        for mask in masks:
-            alpha = _without(alpha, mask)
-        return alpha
-
-    def _kept(self, points: Points, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
-        """Masks of the eyes and the mouth where they are to stay."""
-        keep = self._config.keep
-        masks = [kept_eyes(points, size)] if "eyes" in keep else []
-        return masks + ([kept_mouth(points, size)] if "mouth" in keep else [])
+        return without_kept(alpha, keep, face, points, layer.crop_from_image)
 
 
 def bounded(face: Face, layer: Layer) -> Layer:
@@ -214,11 +213,6 @@ def bounded(face: Face, layer: Layer) -> Layer:
     points = np.asarray(apply(layer.crop_from_image, face.landmarks[:, :2]), np.float32)
     outline = face_outline(points, (layer.alpha.shape[1], layer.alpha.shape[0]))
     return replace(layer, alpha=np.minimum(layer.alpha, outline))
-
-
-def _without(alpha: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Coverage less a mask."""
-    return np.asarray(cv2.multiply(alpha, cv2.bitwise_not(mask), scale=1 / 255), np.uint8)
 
 
 def _toned(face: Image, small: SmallCopy, memory: ToneMemory, how: How, rate: float) -> Image:

@@ -139,8 +139,11 @@ class DeviceSwap:
         self._first = self._swapper()
         try:
             self._build(spec)
-        except FAULTS as error:
+        except (GpuError, ModelError) as error:
+            # It will not be there a moment later either.
             self._to_processor(error)
+        except (RuntimeError, MemoryError) as error:
+            self._recover(error)
         if self._hopeless is not None:
             raise self._hopeless
 

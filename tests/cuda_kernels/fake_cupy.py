@@ -223,6 +223,7 @@ class FakeCupy:
 
     def session_step(self, name, handle, reads, writes, run=lambda: None):
         """A network's run on a stream."""
+        self.fail_if("out of memory in a network")
         bounds = [[byte_bounds(array) for array in arrays] for arrays in (reads, writes)]
         self.note("work", self.streams[handle], name, *bounds, run)
 
@@ -235,10 +236,10 @@ class FakeCupy:
     def asarray(self, array):
         if isinstance(array, np.ndarray):
             return array.view(DeviceNdarray)
-        return "by interface", array
+        return "by interface", array, self.current[-1].name
 
     def from_dlpack(self, array):
-        return "by DLPack", array
+        return "by DLPack", array, self.current[-1].name
 
     def zeros(self, shape, dtype=float, order="C"):
         assert self.current, "an array would be cleared on the default stream"
@@ -246,7 +247,12 @@ class FakeCupy:
         array = np.zeros(shape, dtype).view(DeviceNdarray)
         if self.pool.limit and self.taken_bytes + array.nbytes > self.pool.limit:
             raise OutOfMemoryError(f"Out of memory allocating {array.nbytes} bytes")
-        self.fail_if("zeros")
+        if self.failures["out of memory"] > 0:
+            self.failures["out of memory"] -= 1
+            raise OutOfMemoryError(
+                f"Out of memory allocating {array.nbytes:,} bytes (allocated so "
+                f"far: {self.taken_bytes:,} bytes)."
+            )
         self.taken_bytes += array.nbytes
         # Kept, so that no two arrays of a run have one address.
         self._kept.append(array)
@@ -299,6 +305,8 @@ class FakeCupy:
                 yield name, read_source(name)
 
     def _memcpy(self, dst, src, size, kind, stream):
+        self.fail_if("copy")
+
         def run():
             _bytes_at(dst, size)[:] = _bytes_at(src, size)
 
@@ -306,10 +314,12 @@ class FakeCupy:
         self.note("work", self.streams[stream], f"copy {kind}", reads, writes, run)
 
     def _register(self, ptr, size, flags):
+        self.fail_if("register")
         assert ptr not in self.registered, "pinned twice"
         self.registered[ptr] = size
 
     def _unregister(self, ptr):
+        self.fail_if("unregister")
         del self.registered[ptr]
 
 

@@ -2,7 +2,13 @@ import cv2
 import numpy as np
 import pytest
 
-from cuda_kernels.colour_match import COUNTS_SHAPE, SHIFT_SHAPE, find_colour_shift, shift_colours
+from cuda_kernels.colour_match import (
+    COUNTS_SHAPE,
+    SHIFT_SHAPE,
+    find_colour_shift,
+    gentle_shift,
+    shift_colours,
+)
 
 SIZES = [(1, 1), (13, 9), (61, 83), (130, 70)]
 
@@ -159,3 +165,52 @@ def test_a_mask_of_another_size_is_refused(device):
     face, target, mask = scene((9, 7))
     with pytest.raises(ValueError, match=r"face: must have shape \(9, 6, 3\), got \(9, 7, 3\)"):
         find(device, face, target, mask[:, :6])
+
+
+def gentle(device, shift, counts):
+    out = device.poisoned(SHIFT_SHAPE, np.float32)
+    given = device.put(np.asarray(shift, np.float32)), device.put(np.asarray(counts, np.uint32))
+    gentle_shift(*given, out=out, stream=device.stream)
+    return device.take(out)
+
+
+def gentle_by_definition(shift, counts):
+    """One level after the other, in float64."""
+    made = np.zeros((3, 256))
+    ours, theirs = (side / side.sum(axis=1, keepdims=True) for side in counts.astype(np.float64))
+    greys = []
+    for channel in range(3):
+        near = [np.clip(np.arange(n - 8, n + 9), 0, 255) for n in range(256)]
+        wanted = [shift[channel][index].mean() + level for level, index in enumerate(near)]
+        for level in range(1, 256):
+            step = min(max(wanted[level] - wanted[level - 1], 0.0), 1.8)
+            made[channel, level] = made[channel, level - 1] + step
+        made[channel] += sum((wanted - made[channel]) * ours[channel])
+        middle = sum(theirs[channel] * np.arange(256))
+        deviation = sum(theirs[channel] * (np.arange(256) - middle) ** 2) ** 0.5
+        greys.append((1 - min(max((deviation - 1.2) / 1.8, 0.0), 1.0), middle))
+    grey = min(greys[1][0], greys[2][0])
+    for channel in (1, 2):
+        made[channel] += grey * (greys[channel][1] - made[channel])
+    return np.clip(made - np.arange(256), -90, 90)
+
+
+@pytest.mark.parametrize(("seed", "spread"), [(1, 30.0), (2, 2.0), (3, 0.4)])
+def test_a_rough_shift_becomes_smooth_monotone_and_of_limited_slope(device, seed, spread):
+    rng = np.random.default_rng(seed)
+    counts = np.zeros(COUNTS_SHAPE, np.uint32)
+    for side in range(2):
+        for channel in range(3):
+            drawn = rng.normal(128, spread if side and channel else 30, 5000)
+            counts[side, channel] = np.bincount(np.clip(drawn, 0, 255).astype(int), minlength=256)
+    shift = rng.normal(0, 60, SHIFT_SHAPE).astype(np.float32)
+    out = gentle(device, shift, counts)
+    np.testing.assert_allclose(out, gentle_by_definition(shift, counts), atol=2e-3)
+    slopes = 1.0 + np.diff(out, axis=1)
+    assert slopes.min() >= -1e-3
+    assert slopes.max() <= 1.8 + 1e-3
+
+
+def test_where_nothing_was_counted_nothing_moves(device):
+    shift = np.full(SHIFT_SHAPE, 7.0)
+    assert not gentle(device, shift, np.zeros(COUNTS_SHAPE)).any()

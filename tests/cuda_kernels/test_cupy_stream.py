@@ -123,12 +123,29 @@ def test_after_settling_no_more_memory_is_taken_until_it_is_allowed(cupy):
 
 def test_memory_is_pinned_once_and_let_go_on_closing(cupy):
     card, image = CudaDevice(), np.zeros((4, 5, 3), np.uint8)
-    card.pin(image)
-    card.pin(image)
+    assert card.pin(image)
+    assert card.pin(image)
     assert cupy.registered == {image.ctypes.data: 60}
     card.close()
     card.close()
     assert not cupy.registered
+
+
+def test_memory_that_cannot_be_pinned_is_told_and_of_ever_new_pictures_few_are_held(cupy):
+    card, image = CudaDevice(), np.zeros((4, 5, 3), np.uint8)
+    cupy.failures["register"] = 1
+    assert not card.pin(image)
+    assert card.pin(image)
+    # A longer picture at the same address is pinned in part only.
+    short = np.zeros((5, 5, 3), np.uint8)[:4]
+    assert card.pin(short)
+    assert not card.pin(short.base)
+    later = [np.zeros((4, 5, 3), np.uint8) for _ in range(40)]
+    told = [card.pin(one) for one in later]
+    assert told == sorted(told, reverse=True)
+    assert not told[-1]
+    assert len(cupy.registered) == 32
+    assert card.pin(image)
 
 
 def test_work_is_captured_once_and_done_at_each_launch(cupy):
@@ -150,14 +167,16 @@ def test_a_capture_that_fails_leaves_the_stream_usable(cupy):
 
 
 def test_arrays_of_other_libraries_are_taken_where_they_lie(cupy):
-    modules = CudaDevice()
+    card = CudaDevice()
+    stream = card.new_stream()
     pycuda = SimpleNamespace(__cuda_array_interface__={})
-    assert modules.adopt(pycuda) == ("by interface", pycuda)
+    assert card.adopt(pycuda, stream=stream) == ("by interface", pycuda, stream.name)
     jax = SimpleNamespace(__dlpack_device__=lambda: (2, 0))
-    assert modules.adopt(jax) == ("by DLPack", jax)
+    # What JAX has queued is waited for on the stream that is current meanwhile.
+    assert card.adopt(jax, stream=stream) == ("by DLPack", jax, stream.name)
     for elsewhere in (np.zeros(3), [1, 2, 3]):
         with pytest.raises(GpuError, match=r"must lie there .* got (ndarray|list)\. Copy it"):
-            modules.adopt(elsewhere)
+            card.adopt(elsewhere, stream=stream)
 
 
 def test_the_real_cupy_takes_what_the_fake_one_takes():

@@ -161,17 +161,61 @@ def test_a_plan_that_is_there_is_used_at_once(machine, cache, monkeypatch):
     assert session.provider == "plan cached"
 
 
-def test_a_plan_that_this_gpu_does_not_take_any_more_is_no_end(machine, cache, monkeypatch, caplog):
-    def refuse(*_, **__):
-        raise ModelError("model: the plan must be valid for this GPU, got none.")
+def of_another_card(monkeypatch, cache, fitting=b"new"):
+    """A plan in the cache that this GPU does not take; what was built, and how often."""
+    key, builds = choose.key_of(b"", None, ""), []
+    cache.store(key, b"old", {})
+    cache.store_kernels(key, b"of the other card")
 
+    def build(*_, **__):
+        cached = cache.load(key)
+        if cached is None:
+            builds.append(fitting)
+        built_as(monkeypatch, cached or fitting)
+        (result,) = choose.build()
+        monkeypatch.setattr(choose, "build", build)
+        return (result,)
+
+    def opened(plan, *, runtime_cache, **_):
+        if plan == b"old":
+            raise ModelError("model: the plan must be valid for this GPU, got reason 3.")
+        assert not runtime_cache
+        return OnTheGpu(f"plan {plan.decode()}")
+
+    monkeypatch.setattr(choose, "build", build)
+    monkeypatch.setattr(choose, "TensorRtSession", opened)
+    return builds
+
+
+def test_a_plan_for_another_card_is_told_and_built_anew(machine, cache, monkeypatch):
+    machine("tensorrt_rtx")
+    builds, said = of_another_card(monkeypatch, cache), []
+    session = open_on_gpu(b"model", [], cache, Seat(STREAM), name="swapper", say=said.append)
+    assert session.provider == "plan new"
+    assert builds == [b"new"]
+    assert said == [
+        "swapper: its plan does not fit any more and is built anew. model: the plan must be valid "
+        "for this GPU, got reason 3."
+    ]
+
+
+def test_meanwhile_the_network_runs_in_onnx_runtime(machine, cache, monkeypatch):
     machine("tensorrt_rtx", "onnxruntime:CUDA")
-    cache.store(choose.key_of(b"", None, ""), b"cached", {})
-    built_as(monkeypatch, b"cached")
-    monkeypatch.setattr(choose, "TensorRtSession", refuse)
+    of_another_card(monkeypatch, cache)
     session = open_on_gpu(b"model", [], cache, Seat(STREAM))
     assert session.provider == "onnxruntime:CUDA"
-    assert "must be valid for this GPU" in caplog.text
+    assert session.wait_until_ready(WAIT_S)
+    arrays = {"x": np.ones(1, np.float32)}
+    session.enqueue(arrays, out=arrays, stream=0)
+    assert session.provider == "plan new"
+
+
+def test_a_plan_that_does_not_fit_when_it_is_new_either_is_an_error(machine, cache, monkeypatch):
+    machine("tensorrt_rtx")
+    builds = of_another_card(monkeypatch, cache, fitting=b"old")
+    with pytest.raises(ModelError, match="must be valid for this GPU"):
+        open_on_gpu(b"model", [], cache, Seat(STREAM))
+    assert builds == [b"old"]
 
 
 def test_kernels_are_kept_from_run_to_run_and_a_full_disk_is_no_error(machine, cache, monkeypatch):

@@ -23,6 +23,8 @@ ZERO, ONE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 F32 = np.dtype(np.float32)
 CROP_PX, DETECT_PX, PERSON = 48, 64, 4
 SIZE = (160, 120)
+POINTS = np.float32([[14, 18], [34, 18], [24, 27], [16, 36], [32, 36]])
+"""Of a face in the crop."""
 
 
 def load(name):
@@ -124,7 +126,7 @@ def networks(wrap=lambda session: session, *, detect=False, enlarge=False, compu
     unit = scale_in(ZERO, ONE)
     levels = {s: (f"score_{s}", f"box_{s}", f"points_{s}") for s in (8, 16, 32)}
     return DeviceNetworks(
-        SwapNetwork(swap, *swap.inputs, *swap.outputs, CROP_PX, unit, scale_out(ZERO, ONE)),
+        SwapNetwork(swap, *swap.inputs, *swap.outputs, CROP_PX, unit, scale_out(ZERO, ONE), POINTS),
         edge(128 if enlarge else CROP_PX),
         DetectNetwork(find, *find.inputs, DETECT_PX, levels, 2, unit) if detect else None,
         EnlargeNetwork(grow, *grow.inputs, *grow.outputs, 64, 2, unit, scale_out(ZERO, ONE))

@@ -1,6 +1,7 @@
 """When the swap is done on a GPU as a whole, and whole runs of it with the processor as the GPU."""
 
 import threading
+from fractions import Fraction
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +13,8 @@ from engines.opener import open_exactly
 from realtime import app, device_opening
 from realtime.app import build_plan
 from realtime.config import load_config
-from realtime.device_opening import device_fault
+from realtime.device_opening import _times_for, device_fault
+from realtime.frame import PictureSpec
 from realtime.job import Job
 from realtime.pipeline import Pipeline
 from realtime.stages.device_swap import DeviceSwap
@@ -39,6 +41,21 @@ def fault(*settings, **flags):
 def test_a_plain_swapper_is_done_on_the_gpu_as_a_whole(card):
     assert fault() == ""
     assert fault("composite.blend=feather", "fuse.enabled=false") == ""
+    assert fault("composite.blend=poisson", "composite.keep=[mouth]", "restore.model=lite") == ""
+
+
+def test_restoring_with_less_than_all_its_strength_is_left_to_the_processor(card):
+    said = fault("restore.model=full", "restore.strength=0.5")
+    assert said == "the GPU pipeline has no restore.strength. Leave it out."
+
+
+@pytest.mark.parametrize(
+    ("size", "times"), [((640, 360), 2), ((1280, 720), 4), ((3840, 2160), 4), ((480, 640), 2)]
+)
+def test_faces_get_as_many_pixels_as_the_picture_shows(size, times):
+    spec = PictureSpec(*size, Fraction(30), live=True)
+    assert _times_for(spec, 128, (4, 2)) == times
+    assert _times_for(spec, 512, (2,)) == 2
 
 
 def test_without_a_gpu_or_a_network_or_the_wish_nothing_is_said(card, monkeypatch):
@@ -58,9 +75,7 @@ def test_without_cupy_it_is_said_how_to_get_it(card, monkeypatch):
     [
         ("neural.boost=2", "neural.boost"),
         ("neural.mask=parser", "neural.mask"),
-        ("composite.keep=[mouth]", "composite.keep"),
-        ("composite.blend=poisson", "composite.blend: poisson"),
-        ("restore.model=lite", "restore.model"),
+        ("restore.model=gfpgan", "restore.model of this kind"),
     ],
 )
 def test_what_the_pipeline_has_not_is_named(card, setting, named):
@@ -83,19 +98,22 @@ def library(twins, library_with):
     )
 
 
-def run(library, monkeypatch, *, opens=True):
+def run(library, monkeypatch, *more, opens=True):
     """A short film through the program's own plan; the run's figures, and what was said."""
 
     def open_on_gpu(model, crops, cache, seat, *, name, pixels, say):
         if not opens:
             raise ModelError("quick: a runtime for the GPU must be there, got none.")
+        opened.append(name)
         return open_exactly(model, threads=1, name=name)
+
+    opened = []
 
     monkeypatch.setattr(app, "device_fault", lambda config, library: "")
     monkeypatch.setattr(device_opening, "CudaDevice", CpuDevice)
     monkeypatch.setattr(device_opening, "open_on_gpu", open_on_gpu)
     settings = ["neural.recogniser=arc_twin", "camera.size=320x240", "camera.rate_hz=30"]
-    config = load_config(settings=settings, flags={"swapper": "quick"})
+    config = load_config(settings=[*settings, *more], flags={"swapper": "quick"})
     job = Job(
         camera="synthetic",
         input=None,
@@ -110,6 +128,7 @@ def run(library, monkeypatch, *, opens=True):
     plan = build_plan(job, config, library, say=said.append)
     assert isinstance(plan.lanes[-1][-1], DeviceSwap)
     report = Pipeline(plan).run(stop=threading.Event(), for_ns=700_000_000)
+    assert opened == list(dict.fromkeys(opened))
     return report.stats, said
 
 
@@ -121,6 +140,18 @@ def test_a_film_is_swapped_on_the_device_and_no_picture_fails(library, monkeypat
     assert stats["memory_mb"]["device_peak"] > 0
     assert stats["worked_px"] == {"128": 21}
     assert said == ["quick: runs in onnxruntime:CPU, and so does all of the swap"]
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("rim", ["poisson", "feather"])
+def test_faces_are_restored_on_the_device_whatever_joins_their_rim(library, monkeypatch, rim):
+    more = ("restore.model=lite", f"composite.blend={rim}", "composite.keep=[eyes]")
+    stats, said = run(library, monkeypatch, *more)
+    assert stats["frames"]["captured"] == stats["frames"]["delivered"] == 21
+    assert stats["stages"]["swap"]["counts"] == {"device": "cuda", "rebuilt": 0}
+    assert "restore" not in stats["stages"]
+    names = [line.partition(":")[0] for line in said]
+    assert names == ["quick", "srsn_lite_x2_fidelity"]
 
 
 @pytest.mark.models

@@ -10,6 +10,7 @@ import pytest
 
 from cuda_kernels.cupy_stream import CudaDevice
 from cuda_kernels.device import CpuDevice
+from realtime.device_finishing import DeviceSettings
 from realtime.device_pipeline import DevicePipeline
 from realtime.device_slots import DeviceFace, Seat
 from realtime.stream_lane import MAX_SLOTS
@@ -36,7 +37,7 @@ def host(tmp_path_factory):
     return parts.host_stream.HostStream(tmp_path_factory.mktemp("shim"))
 
 
-def on_gpu(cupy, *, provider="tensorrt:CUDA", num_slots=2, max_faces=1, **kinds):
+def on_gpu(cupy, *, provider="tensorrt:CUDA", num_slots=2, max_faces=1, settings=None, **kinds):
     networks = parts.networks(lambda one: parts.GpuSession(one, cupy, provider), **kinds)
     return DevicePipeline(
         CudaDevice(),
@@ -45,6 +46,7 @@ def on_gpu(cupy, *, provider="tensorrt:CUDA", num_slots=2, max_faces=1, **kinds)
         parts.SIZE,
         num_slots=num_slots,
         max_faces=max_faces,
+        settings=settings,
     )
 
 
@@ -142,6 +144,47 @@ def test_the_kernels_give_what_the_processor_gives(host, monkeypatch, kinds):
         np.testing.assert_allclose(ours.found, theirs.found, atol=1e-3)
 
 
+@pytest.mark.parametrize("rim", ["feather", "poisson"])
+def test_so_they_do_however_the_rim_is_joined(host, monkeypatch, rim):
+    cupy, settings = parts.fake_cupy.FakeCupy(host), DeviceSettings(rim=rim)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    there = run(on_gpu(cupy, settings=settings), 5)
+    here = run(
+        DevicePipeline(
+            CpuDevice(), parts.networks(), [parts.person()], parts.SIZE, settings=settings
+        ),
+        5,
+    )
+    for ours, theirs in zip(there, here, strict=True):
+        apart = np.abs(ours.image.astype(int) - theirs.image)
+        assert apart.max() <= 14
+        assert apart.mean() < 0.3
+
+
+def test_a_face_takes_the_light_of_the_picture_by_itself_or_with_poisson_around_it():
+    def bright(arrays):
+        return {"output": np.full((1, 3, parts.CROP_PX, parts.CROP_PX), 0.9, np.float32)}
+
+    def middle(rim, *, light):
+        pipeline = DevicePipeline(
+            CpuDevice(),
+            parts.networks(compute=bright),
+            [parts.person()],
+            parts.SIZE,
+            settings=DeviceSettings(rim=rim, colours=None, light=light),
+        )
+        dark = np.full((parts.SIZE[1], parts.SIZE[0], 3), 40, np.uint8)
+        for _ in range(3):
+            pipeline.enqueue(dark.copy(), [DeviceFace(0, parts.crop_at(0))])
+            image = pipeline.wait_oldest().image
+        return int(image[55, 64, 1])
+
+    assert middle("feather", light=False) > 200
+    # A face without any detail of its own becomes what is around it, or under it.
+    assert abs(middle("poisson", light=False) - 40) <= 2
+    assert abs(middle("feather", light=True) - 40) <= 2
+
+
 def test_what_was_seen_before_steadies_what_a_network_draws():
     flicker = iter(range(1000))
 
@@ -198,6 +241,81 @@ def test_the_detector_is_read_back_in_pixels_of_the_picture():
     assert found[0] == pytest.approx(1.0, abs=1e-3)
     np.testing.assert_allclose(found[1:5], [69.5, 29.5, 129.5, 89.5], atol=1e-3)
     np.testing.assert_allclose(found[9:11], [99.5, 59.5], atol=1e-3)
+
+
+def lit_cell(column, row):
+    """A picture that is dark but for one cell of the detector, 20 pixels wide."""
+    image = np.zeros((120, 160, 3), np.uint8)
+    image[20 * row : 20 * row + 20, 20 * column : 20 * column + 20, 2] = 255
+    return image
+
+
+@pytest.mark.parametrize("enlarge", [False, True])
+def test_a_face_is_swapped_where_the_devices_own_detector_sees_it(enlarge):
+    def grey(arrays):
+        return {"output": np.full((1, 3, parts.CROP_PX, parts.CROP_PX), 0.5, np.float32)}
+
+    networks = parts.networks(detect=True, enlarge=enlarge, compute=grey)
+    settings = DeviceSettings(rim="feather", colours=None, light=False)
+    pipeline = DevicePipeline(
+        CpuDevice(), networks, [parts.person()], parts.SIZE, settings=settings
+    )
+    for column in (2, 3, 5):
+        pipeline.enqueue(lit_cell(column, 3), [DeviceFace(0, None, is_new=True)])
+        result = pipeline.wait_oldest()
+        # Its eyes are a cell to the left and right, a cell above the middle.
+        eyes = result.found[5:9].reshape(2, 2)
+        np.testing.assert_allclose(eyes[:, 0], [20 * column - 20.5, 20 * column + 19.5], atol=1e-3)
+        rows, columns = np.nonzero((result.image == 128).all(axis=2))
+        assert abs(columns.mean() - eyes[:, 0].mean()) < 2
+        assert len(rows) > 600
+    dark = np.zeros((120, 160, 3), np.uint8)
+    pipeline.enqueue(dark, [DeviceFace(0, None)])
+    result = pipeline.wait_oldest()
+    assert result.found[0] == 0
+    assert not result.image.any()
+
+
+def test_the_kernels_do_so_as_the_processor_does(host, monkeypatch):
+    cupy = parts.fake_cupy.FakeCupy(host)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+
+    def faces(frame):
+        return [DeviceFace(0, None), DeviceFace(1, parts.crop_at(frame, 80.0))]
+
+    there = run(on_gpu(cupy, max_faces=2, detect=True), 6, faces=faces)
+    here = run(
+        DevicePipeline(
+            CpuDevice(), parts.networks(detect=True), [parts.person()], parts.SIZE, max_faces=2
+        ),
+        6,
+        faces=faces,
+    )
+    for ours, theirs in zip(there, here, strict=True):
+        assert ours.found[0] > 0
+        apart = np.abs(ours.image.astype(int) - theirs.image)
+        assert apart.mean() < 0.3
+
+
+def test_no_bytes_are_used_in_no_certain_order_where_the_detector_places_a_face(cupy):
+    def faces(frame):
+        return [DeviceFace(0, None)] if frame % 3 else [DeviceFace(0, parts.crop_at(frame))]
+
+    steps, _ = recorded(cupy, 7, num_slots=3, detect=True, faces=faces)
+    assert not races(steps)
+    last = [s for s in steps if s.frame == 5 and s.name == "place_face"]
+    assert len(last) == 1
+
+
+@pytest.mark.parametrize(
+    ("kinds", "num"), [({"detect": True}, 2), ({}, 1)], ids=["two of them", "no detector"]
+)
+def test_more_faces_than_the_detector_can_place_are_refused(kinds, num):
+    pipeline = DevicePipeline(
+        CpuDevice(), parts.networks(**kinds), [parts.person()], parts.SIZE, max_faces=2
+    )
+    with pytest.raises(ValueError, match="faces may be placed by the detector, got"):
+        pipeline.enqueue(parts.picture(0), [DeviceFace(n, None) for n in range(num)])
 
 
 @pytest.mark.parametrize("num_slots", [2, 3])
@@ -292,9 +410,20 @@ def test_a_picture_that_lies_on_the_gpu_never_leaves_it(cupy):
         kind: sum(e - b for s in cupy.steps[opened:] if s.name == kind for b, e in s.writes)
         for kind in ("copy 1", "copy 2", "copy 3")
     }
-    assert sizes["copy 3"] == 2 * image.nbytes + pipeline._slots[0].seats[0].fused.nbytes
+    of_the_face = pipeline._slots[0].seats[0].fused.nbytes + 4 * parts.PERSON
+    assert sizes["copy 3"] == 2 * image.nbytes + of_the_face
     assert max(sizes["copy 1"], sizes["copy 2"]) < image.nbytes
     assert not cupy.registered
+
+
+def test_a_picture_that_cannot_be_pinned_is_copied_and_comes_out_all_the_same(host, monkeypatch):
+    cupy = parts.fake_cupy.FakeCupy(host)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    usual = run(on_gpu(cupy), 4)
+    cupy.failures["register"] = 3
+    staged = run(on_gpu(cupy), 4)
+    for one, other in zip(usual, staged, strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
 
 
 def test_nothing_is_allocated_once_it_is_open(cupy):
@@ -316,6 +445,35 @@ def test_a_network_that_cannot_be_captured_stays_outside_of_the_graphs(cupy):
     last = [s for s in steps if s.frame == 8 and s.what == "work"]
     loose = [s.name for s in last if not s.in_graph and not s.name.startswith("copy")]
     assert loose == ["network", "network"]
+
+
+def test_networks_are_bound_to_the_same_arrays_whoever_is_put_in(cupy, monkeypatch):
+    seen = []
+    enqueue = parts.GpuSession.enqueue
+
+    def noting(session, inputs, *, out, stream):
+        seen.append(tuple(map(id, (*inputs.values(), *out.values()))))
+        enqueue(session, inputs, out=out, stream=stream)
+
+    monkeypatch.setattr(parts.GpuSession, "enqueue", noting)
+    networks = parts.networks(lambda one: parts.GpuSession(one, cupy))
+    people = [parts.person(0.5), parts.person(1.5)]
+    pipeline = DevicePipeline(CudaDevice(), networks, people, parts.SIZE, max_faces=2)
+    run(
+        pipeline,
+        7,
+        faces=lambda t: [
+            DeviceFace(0, parts.crop_at(t), person=0),
+            DeviceFace(1, parts.crop_at(t, 80.0), person=1),
+        ],
+    )
+    assert len(set(seen)) == 1
+
+
+@pytest.mark.parametrize("rim", ["feather", "poisson"])
+def test_no_bytes_are_used_in_no_certain_order_however_the_rim_is_joined(cupy, rim):
+    steps, _ = recorded(cupy, 5, num_slots=3, settings=DeviceSettings(rim=rim))
+    assert not races(steps)
 
 
 def test_another_size_is_captured_anew(cupy):
@@ -411,8 +569,6 @@ def test_more_frames_than_slots_are_refused():
 
 
 def test_settings_are_meant_for_any_frame_rate():
-    from realtime.device_finishing import DeviceSettings
-
     slow, fast = DeviceSettings(rate_hz=30.0), DeviceSettings(rate_hz=60.0)
     assert slow.strengths[0] == pytest.approx(0.7)
     for one, other in zip(slow.strengths, fast.strengths, strict=True):

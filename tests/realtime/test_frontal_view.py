@@ -7,7 +7,8 @@ import pytest
 from engines.families.crops import cut_crop
 from engines.families.templates import fit_points, template_points
 from realtime.five_points import five_points
-from realtime.frontal_view import FrontalView, turn_to_camera
+from realtime.frontal_mesh import turn_to_camera
+from realtime.frontal_view import FrontalView
 from realtime.geometry import fit_head, head_pose
 from realtime.head_motion import HeadState
 from realtime.memory import Memory

@@ -89,3 +89,17 @@ def test_a_larger_drawn_face_has_its_coverage_at_its_own_size():
     assert there.alpha.shape == (512, 512)
     shrunk = there.alpha.reshape(128, 4, 128, 4).mean(axis=(1, 3))
     assert np.abs(shrunk - here.alpha).mean() < 4
+
+
+def test_what_is_to_stay_of_the_person_is_not_covered():
+    template = template_points("arcface_128", 128)
+    one = face(1)
+
+    def alpha(*keep):
+        (pair,) = Seating(1, template, 128, 128, keep=keep).place([one], 0)
+        return pair[1].alpha.astype(int)
+
+    whole = alpha()
+    for part in ("eyes", "mouth"):
+        assert (alpha(part) <= whole).all()
+        assert alpha(part).sum() < whole.sum()

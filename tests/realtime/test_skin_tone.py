@@ -2,13 +2,11 @@ import cv2
 import numpy as np
 import pytest
 
-from cuda_kernels.colour_match import COUNTS_SHAPE, SHIFT_SHAPE, shift_colours
+from cuda_kernels.colour_match import shift_colours
 from realtime.skin_tone import (
     OneColour,
     ToneMemory,
-    follow_light,
     follow_tone,
-    gentle,
     one_colour,
     skin_weights,
     without_colours,
@@ -92,8 +90,6 @@ def test_without_skin_nothing_moves():
         ToneMemory(), face, face // 2, np.zeros(SIZE, np.uint8), "yuv_histogram", 1.0
     )
     assert not shift.any()
-    counts = np.zeros(COUNTS_SHAPE, np.uint32)
-    assert not gentle(np.zeros(SHIFT_SHAPE, np.float32), counts).any()
 
 
 def test_the_tone_follows_slowly_but_for_the_first_picture():
@@ -121,41 +117,6 @@ def test_hair_and_cloth_are_not_skin_of_any_tone(tone):
     allowed = WHOLE.copy()
     allowed[:, :30] = 0
     assert not skin_weights(picture, allowed)[:, :30].any()
-
-
-def lamp():
-    """Light from the right."""
-    across = np.linspace(-25, 25, SIZE[1], dtype=np.float32)
-    return np.repeat(np.broadcast_to(across, SIZE)[..., None], 3, axis=2)
-
-
-def test_the_light_is_the_smooth_part_of_the_difference():
-    rng = np.random.default_rng(8)
-    difference = lamp() + rng.normal(0, 6, (*SIZE, 3)).astype(np.float32)
-    light = follow_light(ToneMemory(), difference, np.ones(SIZE, np.float32), 1.0)
-    middle = np.s_[12:-12, 12:-12]
-    assert np.abs(light - lamp())[middle].mean() < 2.0
-    assert np.abs(np.diff(light, axis=1)).max() < 1.5
-
-
-def test_the_light_is_carried_on_to_where_there_is_no_skin():
-    difference, weights = lamp(), np.ones(SIZE, np.float32)
-    difference[30:50, 20:40], weights[30:50, 20:40] = -120.0, 0.0
-    light = follow_light(ToneMemory(), difference, weights, 1.0)
-    assert np.abs(light - lamp())[30:50, 20:40].max() < 8
-
-
-def test_without_skin_there_is_no_light_to_carry():
-    light = follow_light(ToneMemory(), lamp() + 40, np.zeros(SIZE, np.float32), 1.0)
-    assert np.abs(light).max() < 1.0
-
-
-def test_the_light_follows_slowly_but_for_the_first_picture():
-    memory, everywhere = ToneMemory(), np.ones(SIZE, np.float32)
-    first = follow_light(memory, lamp(), everywhere, 0.1)
-    memory.is_new = False
-    second = follow_light(memory, lamp() + 30, everywhere, 0.1)
-    assert (second - first).mean() == pytest.approx(3.0, abs=0.2)
 
 
 def test_a_picture_without_colours_is_told_from_one_with_few():
