@@ -48,7 +48,8 @@ def away_from_outline():
 
 WITHIN = away_from_outline() > 4
 """The inner face, where its outline covers in full."""
-BEYOND = away_from_outline() < -1
+BEYOND = away_from_outline() < -4
+"""Beyond where it has faded out."""
 EYE = np.s_[16:32, 8:24]
 """An opening of a layer, well inside the face."""
 
