@@ -20,7 +20,7 @@ _STRETCH = (1.0, 1.2, 1.4)
 """How much longer half and quarter size are remembered than full size. Light that is remembered
 for much longer trails behind the head that turns in it."""
 
-_STILL_PX = 1.0
+_STILL_PX = 0.5
 """Movement since the frame before, in pixels of the memory, at which what hardly moves has become
 something that moves for all but 1/e."""
 

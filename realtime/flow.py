@@ -30,7 +30,7 @@ _REFINEMENTS = 2
 _HALVED_PX = 192
 """Side of a view from which on half of its pixels are enough to doubt a flow with."""
 
-_STEP = 2
+_STEP = 3
 """Every so many rows and columns are looked at to tell whether a face stands still."""
 
 
@@ -135,8 +135,8 @@ class DisFlow:
         small = [cv2.resize(g, half, interpolation=cv2.INTER_AREA) for g in (before, now)]
         found = np.zeros((half[1], half[0], 2), np.float32)
         self._quick.calc(*small, found)
-        scale = np.array([width / half[0], height / half[1]], np.float32)
-        return np.asarray(cv2.resize(found, (width, height)) * scale, np.float32)
+        found *= np.array([width / half[0], height / half[1]], np.float32)
+        return np.asarray(cv2.resize(found, (width, height)), np.float32)
 
 
 class MeshFlow:

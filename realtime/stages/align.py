@@ -28,7 +28,7 @@ from realtime.steady import SteadyConfig, SteadyLandmarks, carried_along, nearne
 from realtime.tracks import GAP_NS, of_present
 from realtime.work_size import STEPS_PX, WorkSize
 
-_TOLERANCE, _NOISE, _CONTRAST = 1 / 64, 3.0, 16.0
+_TOLERANCE, _NOISE, _CONTRAST = 1 / 48, 3.0, 16.0
 """When a flow is doubted, see ``flow_confidence``; the tolerance in sides of a view. On smooth
 skin there and back never quite meet, and to doubt the flow there would let the drawn face tremble
 on it: what comes into sight is told by how it looks."""
