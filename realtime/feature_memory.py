@@ -20,8 +20,8 @@ _STRETCH = (1.0, 1.2, 1.4)
 """How much longer half and quarter size are remembered than full size. Light that is remembered
 for much longer trails behind the head that turns in it."""
 
-_STILL_PX = 0.25
-"""Movement since the frame before, in pixels of the memory, at which what stands still has become
+_STILL_PX = 0.5
+"""Movement since the frame before, in pixels of the memory, at which what hardly moves has become
 something that moves for all but 1/e."""
 
 _SAME, _ANOTHER = 15.0, 40.0
@@ -44,14 +44,14 @@ class MemoryConfig(BaseModel, frozen=True, extra="forbid"):
         enabled: False shows each frame as it was drawn.
         weight: what the memory counts for, against the newest frame, at 30 frames a second; at
             other rates it is remembered for the same time. 0.7 is the usual choice.
-        still_weight: the same for what stands still, where that is more.
+        still_weight: the same for the coarsest band of what hardly moves, where that is more.
         half_life_ms: how fast trust in a memory fades while no frame that can be relied on comes.
         limit: grey levels by which the memory may leave the colours around a pixel now.
     """
 
     enabled: bool = True
     weight: float = Field(0.7, ge=0.0, lt=1.0)
-    still_weight: float = Field(0.8, ge=0.0, lt=1.0)
+    still_weight: float = Field(0.9, ge=0.0, lt=1.0)
     half_life_ms: float = Field(150.0, gt=0.0, le=10_000.0)
     limit: float = Field(40.0, ge=0.0, le=255.0)
 
@@ -134,7 +134,8 @@ class FeatureMemory:
         strengths = [self._config.weight ** (frames / stretch) for stretch in _STRETCH]
         doubt = (1.0 - reliability) * state.trust
         most = max(self._config.still_weight, self._config.weight) ** frames
-        gain = most / strengths[0] if strengths[0] > 0.0 else 1.0
+        # No band may be held for longer: one that never lets go would keep a light that is gone.
+        gain = max(most / strengths[-1], 1.0) if strengths[-1] > 0.0 else 1.0
         where, weight = _origins(
             current.shape, crop_from_image, motion, state, still_gain=gain + (1.0 - gain) * doubt
         )

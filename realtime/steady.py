@@ -10,12 +10,14 @@ After Casiez, Roussel and Vogel, "1 € Filter" (2012), with the difference in t
 
 import math
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from realtime.face_mesh import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
-from realtime.frame import Points
+from realtime.frame import Motion, Points
+from realtime.geometry import apply, invert
 
 _MOBILE = (*RIGHT_EYE, *LEFT_EYE, *INNER_LIPS, *OUTER_LIPS)
 """Landmarks that open and shut faster than anything else moves."""
@@ -39,6 +41,9 @@ in units of the neutral head."""
 
 _LEAST_TRUST = 1e-3
 
+_ROUNDS = 2
+"""Steps in which a flow is turned around at single points; it is smooth, so two are enough."""
+
 _OUTER_EYES, _UPRIGHT = (33, 263), (10, 152)
 _EYES_OVER_HEIGHT = 0.45
 """Distance of the outer eye corners over the height of a face, seen from the front."""
@@ -55,7 +60,7 @@ class SteadyConfig(BaseModel, frozen=True, extra="forbid"):
     """
 
     enabled: bool = True
-    cutoff_hz: float = Field(0.1, ge=0.0, le=30.0)
+    cutoff_hz: float = Field(0.05, ge=0.0, le=30.0)
     slack: float = Field(0.01, ge=0.0, le=1.0)
     gain_hz: float = Field(60.0, ge=0.0, le=10_000.0)
 
@@ -125,6 +130,26 @@ class SteadyLandmarks:
         return self.landmarks
 
 
+def carried_along(
+    motion: Motion, landmarks: Points
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Where the flow takes points of the frame before, and how far it is to be believed there.
+
+    Args:
+        motion: since the frame before.
+        landmarks: ``(N, 3)`` image pixels in the frame before.
+
+    Returns:
+        ``(N, 2)`` image pixels in this frame, and ``(N,)`` 0..1.
+    """
+    start = apply(motion.before_from_image, landmarks[:, :2]).astype(np.float32)
+    now = start - _sampled(motion.flow, start)
+    for _ in range(_ROUNDS):
+        now = start - _sampled(motion.flow, now)
+    trust = _sampled(motion.confidence, now)
+    return apply(invert(motion.crop_from_image), now), trust
+
+
 def nearness(neutral: NDArray[np.float32]) -> NDArray[np.float32]:
     """How much the landmarks of a head say about one another's movement.
 
@@ -159,6 +184,18 @@ def face_unit_px(landmarks: Points) -> float:
     across = math.dist(landmarks[_OUTER_EYES[0], :2], landmarks[_OUTER_EYES[1], :2])
     upright = math.dist(landmarks[_UPRIGHT[0], :2], landmarks[_UPRIGHT[1], :2])
     return max(across, _EYES_OVER_HEIGHT * upright, 1.0)
+
+
+def _sampled(values: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Values ``(S, S)`` or ``(S, S, C)`` at ``(N, 2)`` points, those at the rim beyond it."""
+    at = cv2.remap(
+        values,
+        np.ascontiguousarray(points[None, :, 0]),
+        np.ascontiguousarray(points[None, :, 1]),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(at[0], np.float32)
 
 
 def _share(cutoff_hz: NDArray[np.float64] | np.float64, elapsed_ns: int) -> NDArray[np.float64]:

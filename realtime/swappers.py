@@ -142,7 +142,12 @@ def make_swapper(
 
 
 def _mesh_swapper(identity: Identity, config: Config) -> MeshSwap:
-    return MeshSwap(config.swap, identity, keeps=config.composite.keep)
+    steady = (
+        config.fuse.align.steady
+        if config.fuse.enabled and config.fuse.align.steady.enabled
+        else None
+    )
+    return MeshSwap(config.swap, identity, keeps=config.composite.keep, steady=steady)
 
 
 def read_faces(

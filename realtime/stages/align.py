@@ -13,28 +13,32 @@ from pydantic import BaseModel, Field, model_validator
 
 from cuda_kernels.flow_confidence import flow_confidence
 from realtime.aligned_view import AlignedView, look, rescaled, view_extent_px, view_scale
-from realtime.flow import FlowProvider, calm_motion
+from realtime.flow import Flow, FlowProvider, calm_motion
 from realtime.flow_ahead import Ahead, Expected, FlowAhead
 from realtime.frame import Face, FaceState, Frame, Image, Motion, PictureSpec, Points
 from realtime.geometry import (
     Box,
-    apply,
     bounding_box,
     fit_head,
     fit_similarity,
     head_pose,
-    invert,
 )
 from realtime.memory import Memory
-from realtime.steady import SteadyConfig, SteadyLandmarks, nearness
+from realtime.steady import SteadyConfig, SteadyLandmarks, carried_along, nearness
 from realtime.tracks import GAP_NS, of_present
 from realtime.work_size import STEPS_PX, WorkSize
 
-_TOLERANCE_PX, _NOISE, _CONTRAST = 1.0, 3.0, 16.0
-"""When a flow is doubted, see ``flow_confidence``."""
+_TOLERANCE, _NOISE, _CONTRAST = 1 / 48, 3.0, 16.0
+"""When a flow is doubted, see ``flow_confidence``; the tolerance in sides of a view. On smooth
+skin there and back never quite meet, and to doubt the flow there would let the drawn face tremble
+on it: what comes into sight is told by how it looks."""
 
-_ROUNDS = 2
-"""Steps in which a flow is turned around at single points; it is smooth, so two are enough."""
+_DOUBT_PX = 128
+"""Side of the view on which a flow is doubted at least; larger ones are halved down to it."""
+
+_CHANCE, _KNOWN = 0.3, 0.5
+"""Mean confidence on a face up to which none of its flow is believed, for after a cut parts of it
+fit by chance; and from which each part is believed for itself."""
 
 _ENLARGED = 1.75
 """Pixels of a view for each pixel of the picture, with which the motion of small faces is still
@@ -61,7 +65,7 @@ class AlignConfig(BaseModel, frozen=True, extra="forbid"):
 
     flow: Literal["dis", "mesh", "network"] = "dis"
     network: Path | None = None
-    view_px: int = Field(176, ge=64, le=512)
+    view_px: int = Field(288, ge=64, le=512)
     steady: SteadyConfig = SteadyConfig()
 
     @model_validator(mode="after")
@@ -190,7 +194,7 @@ class Align:
             ahead = Ahead(view, _measure(flow, track.view, view))
         face.motion = ahead.motion
         if self._config.steady.enabled:
-            carried, trust = _carried(face.motion, track.steady.landmarks)
+            carried, trust = carried_along(face.motion, track.steady.landmarks)
             before = _middle(bounding_box(track.steady.landmarks))
             face.landmarks = track.steady.follow(face.landmarks, carried, trust, elapsed_ns).copy()
             face.box = bounding_box(face.landmarks)
@@ -205,7 +209,7 @@ class Align:
             return
         landmarks = track.steady.landmarks
         motion = _measure(flow, track.view, self._look(image, landmarks, track, track.size))
-        carried, trust = _carried(motion, landmarks)
+        carried, trust = carried_along(motion, landmarks)
         if float(trust.mean()) < _MIN_CARRIED:
             del self._tracks[face.track_id]
             return
@@ -251,48 +255,43 @@ def _measure(flow: FlowProvider, before: AlignedView, now: AlignedView) -> Motio
         before = rescaled(before, now.scale, len(now.grey))
     backward, forward = flow.measure(before, now)
     calm_motion(before, now, backward, forward)
-    confidence = np.empty(now.grey.shape, np.float32)
+    confidence = _doubted(before.grey, now.grey, backward, forward)
+    low, high = np.clip(bounding_box(now.points).reshape(2, 2), 0, len(confidence) - 1).astype(int)
+    mean = float(confidence[low[1] : high[1] + 1, low[0] : high[0] + 1].mean())
+    if mean < _KNOWN:
+        confidence *= np.float32(max(mean - _CHANCE, 0.0) / (_KNOWN - _CHANCE))
+    return Motion(now.crop_from_image, before.crop_from_image, backward, confidence)
+
+
+def _doubted(
+    before: NDArray[np.uint8], now: NDArray[np.uint8], backward: Flow, forward: Flow
+) -> NDArray[np.float32]:
+    """How far a flow can be trusted, ``(S, S) f32``; looked at on fewer pixels where S is large."""
+    side_px = len(now)
+    num = side_px
+    while num >= 2 * _DOUBT_PX and num % 2 == 0:
+        num //= 2
+    if num < side_px:
+        size, area = (num, num), cv2.INTER_AREA
+        before, now = (np.asarray(cv2.resize(g, size, interpolation=area)) for g in (before, now))
+        backward, forward = (
+            np.asarray(cv2.resize(flow, size, interpolation=area) * np.float32(num / side_px))
+            for flow in (backward, forward)
+        )
+    confidence = np.empty((num, num), np.float32)
     flow_confidence(
-        before.grey,
-        now.grey,
+        before,
+        now,
         backward,
         forward,
-        tolerance_px=_TOLERANCE_PX,
+        tolerance_px=_TOLERANCE * num,
         noise=_NOISE,
         contrast=_CONTRAST,
         out=confidence,
     )
-    return Motion(now.crop_from_image, before.crop_from_image, backward, confidence)
-
-
-def _carried(motion: Motion, landmarks: Points) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Where the flow takes points of the frame before, and how far it is to be believed there.
-
-    Args:
-        motion: since the frame before.
-        landmarks: ``(N, 3)`` image pixels in the frame before.
-
-    Returns:
-        ``(N, 2)`` image pixels in this frame, and ``(N,)`` 0..1.
-    """
-    start = apply(motion.before_from_image, landmarks[:, :2]).astype(np.float32)
-    now = start - _sampled(motion.flow, start)
-    for _ in range(_ROUNDS):
-        now = start - _sampled(motion.flow, now)
-    trust = _sampled(motion.confidence, now)
-    return apply(invert(motion.crop_from_image), now), trust
-
-
-def _sampled(values: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Values ``(S, S)`` or ``(S, S, C)`` at ``(N, 2)`` points, those at the rim beyond it."""
-    at = cv2.remap(
-        values,
-        np.ascontiguousarray(points[None, :, 0]),
-        np.ascontiguousarray(points[None, :, 1]),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return np.asarray(at[0], np.float32)
+    if num < side_px:
+        confidence = np.asarray(cv2.resize(confidence, (side_px, side_px)), np.float32)
+    return confidence
 
 
 def _moved_as_a_whole(

@@ -20,8 +20,9 @@ _DOUBTFUL_SCORE, _SURE_SCORE = 0.3, 0.8
 _MIN_TRUST = 0.25
 """Trust in a memory down to which it may stand for a frame that could not be drawn."""
 
-_RIM = 0.02
-"""Width over which a face fades out at its outline, in face widths."""
+_RIM, _MOST_RIM_PX = 0.01, 2
+"""Half the width over which a face fades out around its outline: in face widths, and in pixels of
+the crop at most, which hardly goes on beyond the outline."""
 
 _BARE_GAIN = 4.0
 """Where half of a face is drawn it is not bare any more; near to nothing the most."""
@@ -180,14 +181,17 @@ def _sampled(layer: Layer, image: Image) -> Image:
 
 
 def _outline(landmarks: Points, layer: Layer) -> NDArray[np.uint8]:
-    """255 inside the face, falling to 0 at its outline, ``(h, w) u8``."""
+    """255 inside the face, falling to 0 around its outline, ``(h, w) u8``.
+
+    The rim of the face has its share of the camera's noise, so it is steadied up to its end.
+    """
     points = apply(layer.crop_from_image, landmarks[:, :2])
     mask: NDArray[np.uint8] = np.zeros(layer.alpha.shape, np.uint8)
     cv2.fillConvexPoly(mask, cv2.convexHull(np.round(points).astype(np.int32)), (255,))
-    side = 2 * max(1, round(_RIM * float(np.ptp(points[:, 0])))) + 1
-    # A box blur of the shrunk outline ends where the outline does.
-    inner = cv2.erode(mask, np.ones((side, side), np.uint8))
-    return np.asarray(cv2.blur(inner, (side, side)), np.uint8)
+    side = 2 * min(max(1, round(_RIM * float(np.ptp(points[:, 0])))), _MOST_RIM_PX) + 1
+    # A box blur of the grown outline begins to fall where the outline ends.
+    outer = cv2.dilate(mask, np.ones((side, side), np.uint8))
+    return np.asarray(cv2.blur(outer, (side, side)), np.uint8)
 
 
 def _bare(outline: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -10,12 +10,13 @@ from pydantic import BaseModel, Field
 from realtime.face_mesh import FaceMesh
 from realtime.face_texture import FaceTexture
 from realtime.face_zones import FaceZones
-from realtime.frame import Face, FaceState, Frame, Image, Layer, PictureSpec
+from realtime.frame import Face, FaceState, Frame, Image, Layer, Motion, PictureSpec, Points
 from realtime.likeness import Likeness, ShapeMemory
 from realtime.memory import Memory
 from realtime.mesh_painter import EyeShades, MeshPainter, layer_bytes
 from realtime.openings import carry_openings
 from realtime.skin_light import Colours, SkinLight
+from realtime.steady import SteadyConfig, SteadyLandmarks, carried_along, nearness
 from realtime.tracks import of_recent
 
 _MIN_COVERED = 0.35
@@ -55,6 +56,7 @@ class _Track:
     shape: ShapeMemory = field(default_factory=ShapeMemory)
     light: Colours | None = None
     eyes: EyeShades = (1.0, 1.0)
+    drawn: SteadyLandmarks | None = None
 
     def follow_light(self, light: Colours, share: float) -> Colours:
         """The light, smoothed in time."""
@@ -69,7 +71,12 @@ class MeshSwap:
     """The default swapper: needs no GPU and no model beyond the landmarks."""
 
     def __init__(
-        self, config: MeshSwapConfig, identity: Identity, *, keeps: Collection[str] = ()
+        self,
+        config: MeshSwapConfig,
+        identity: Identity,
+        *,
+        keeps: Collection[str] = (),
+        steady: SteadyConfig | None = None,
     ) -> None:
         """Takes the person; work begins with ``open``.
 
@@ -77,8 +84,12 @@ class MeshSwap:
             config: settings.
             identity: the person.
             keeps: parts of the target that stay as and where they are: ``eyes``, ``mouth``.
+            steady: how the drawn landmarks are kept steady; None draws them where each frame by
+                itself says.
         """
         self._config = config
+        self._steady = steady
+        self._near = nearness(identity.mesh.neutral)
         self._keeps = frozenset(keeps)
         self._identity = identity
         self._likeness = Likeness(identity.mesh, identity.zones, config.shape)
@@ -130,6 +141,7 @@ class MeshSwap:
         rest = self._likeness.rest(face.landmarks)
         shape = track.shape.learn(rest.shape, elapsed_ns / 1e9, rest.trust)
         drawn = self._likeness.place(face.landmarks, rest.fit, shape, texture.shape)
+        drawn = self._kept_steady(track, face.motion, drawn, elapsed_ns)
         crop = painter.crop(image, face.landmarks, drawn)
         if crop.region.size == 0:
             face.swapped = True
@@ -144,6 +156,25 @@ class MeshSwap:
         if "eyes" not in self._keeps:
             track.eyes = painter.match_eyes(crop, drawn, layer.face, track.eyes, share)
         return layer
+
+    def _kept_steady(
+        self, track: _Track, motion: Motion | None, drawn: Points, elapsed_ns: int
+    ) -> Points:
+        """The drawn landmarks, carried along by the picture they lie on.
+
+        Those of the target are so already, but another person's lips lie beside them, on skin that
+        moves a little differently: moved as the target's lips are they would slide over it.
+        """
+        if self._steady is None:
+            return drawn
+        if motion is None or track.drawn is None or elapsed_ns == 0:
+            track.drawn = SteadyLandmarks(self._steady, self._near, drawn)
+            return drawn
+        carried, trust = carried_along(motion, track.drawn.landmarks)
+        steady = track.drawn.follow(drawn, carried, trust, elapsed_ns).copy()
+        # The flow knows nothing of depth.
+        steady[:, 2] = drawn[:, 2]
+        return steady
 
     def _share(self, elapsed_ns: int) -> float:
         """How far what is remembered of the light follows a frame so long after the last."""

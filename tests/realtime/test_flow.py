@@ -68,10 +68,15 @@ def misses(flows, wanted, margin_px=16):
 
 
 @pytest.mark.parametrize("shift", SHIFTS)
-def test_dis_measures_a_shift_in_both_directions(shift):
+@pytest.mark.parametrize("side_px", [128, 288])
+def test_dis_measures_a_shift_in_both_directions(shift, side_px):
     moved = shifted(*shift)
-    flows = DisFlow().measure(*seen(moved))
-    assert max(misses(flows, wanted_flows(moved))) < 0.25
+    flows = DisFlow().measure(*seen(moved, side_px))
+    assert {flow.shape for flow in flows} == {(side_px, side_px, 2)}
+    back, ahead = misses(flows, wanted_flows(moved, side_px))
+    assert back < 0.25
+    # Of large views only half of the pixels are looked at for the way ahead.
+    assert ahead < (0.25 if side_px == 128 else 0.5)
 
 
 @pytest.mark.parametrize(("degrees", "scale"), [(4, 1.0), (-3, 1.04)])

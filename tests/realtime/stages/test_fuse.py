@@ -48,7 +48,8 @@ def away_from_outline():
 
 WITHIN = away_from_outline() > 4
 """The inner face, where its outline covers in full."""
-BEYOND = away_from_outline() < -1
+BEYOND = away_from_outline() < -4
+"""Beyond where it has faded out."""
 EYE = np.s_[16:32, 8:24]
 """An opening of a layer, well inside the face."""
 
@@ -209,6 +210,19 @@ def test_the_noise_of_the_camera_does_not_stand_out_in_the_openings(fuse):
         shown.append(layer.face[EYE])
         seen.append(picture[15:63, 20:60][EYE])
     assert np.std(shown[15:], axis=0).mean() < 0.4 * np.std(seen[15:], axis=0).mean()
+
+
+def test_the_noise_of_the_camera_does_not_stand_out_at_the_rim(fuse):
+    rim = np.abs(away_from_outline()) < 1
+    shown, seen = [], []
+    for number in range(50):
+        picture = grained(6, seed=number)
+        face = face_with(layer_of(flat(128), alpha=0), motion())
+        (layer,) = show(fuse, number, face, picture=picture)
+        lay(layer.face, layer.alpha, AT, out=picture)
+        shown.append(picture[15:63, 20:60][rim])
+        seen.append(grained(6, seed=number)[15:63, 20:60][rim])
+    assert np.std(shown[15:], axis=0).mean() < 0.5 * np.std(seen[15:], axis=0).mean()
 
 
 def test_a_change_of_coverage_is_steadied_with_the_colours(fuse):

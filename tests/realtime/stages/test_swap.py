@@ -10,11 +10,12 @@ from pydantic import ValidationError
 
 from realtime.face_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 from realtime.face_texture import TextureMaker
-from realtime.frame import Face, FaceState, Frame, PictureSpec, Pose
-from realtime.geometry import bounding_box, invert
+from realtime.frame import Face, FaceState, Frame, Motion, PictureSpec, Pose
+from realtime.geometry import apply, bounding_box, invert
 from realtime.memory import Memory
-from realtime.stages.composite import Composite
+from realtime.stages.composite import Composite, lay
 from realtime.stages.swap import Identity, MeshSwap, MeshSwapConfig
+from realtime.steady import SteadyConfig
 
 pytestmark = pytest.mark.models
 
@@ -448,3 +449,62 @@ def test_a_closed_stage_refuses_to_work_and_opens_again(opened, target):
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ValidationError):
         MeshSwapConfig(**settings)
+
+
+def went(across, down, confidence=1.0):
+    """The motion of a picture that went that way as a whole."""
+    flow = np.full((320, 320, 2), (-across, -down), np.float32)
+    return Motion(np.eye(2, 3), np.eye(2, 3), flow, np.full((320, 320), confidence, np.float32))
+
+
+def trembling(identity, target, moved, **how):
+    """Deviation in time of a face that is drawn on landmarks which tremble, in grey levels."""
+    image, landmarks = target()
+    stage = MeshSwap(MeshSwapConfig(), identity, **how)
+    stage.open(SPEC, Memory())
+    faces = [face_at(landmarks) for _ in range(40)]
+    noise = np.random.default_rng(4)
+    for face in faces[1:]:
+        face.motion = moved
+        stray = noise.normal(0, 0.4, (len(landmarks), 2)).astype(np.float32)
+        face.landmarks = face.landmarks.copy()
+        face.landmarks[:, :2] += stray
+    layers = []
+    for number, face in enumerate(faces):
+        frame = Frame(image.copy(), media_ns=number * 33 * MS, faces=[face])
+        stage.process(frame)
+        shown = np.zeros_like(image)
+        lay(face.layer.face, face.layer.alpha, face.layer.crop_from_image, out=shown)
+        layers.append(shown.astype(np.float32))
+    stage.close()
+    return np.std(layers[25:], axis=0).mean()
+
+
+def test_a_drawn_face_does_not_tremble_on_a_picture_that_stands_still(identity, target):
+    loose = trembling(identity, target, went(0, 0))
+    steady = trembling(identity, target, went(0, 0), steady=SteadyConfig())
+    assert steady < 0.5 * loose
+
+
+def test_without_motion_a_face_is_drawn_where_its_landmarks_are(identity, target):
+    loose = trembling(identity, target, None)
+    assert trembling(identity, target, None, steady=SteadyConfig()) == loose
+
+
+def test_a_drawn_face_goes_where_the_flow_takes_it(identity, target):
+    image, landmarks = target()
+    stage = MeshSwap(MeshSwapConfig(), identity, steady=SteadyConfig())
+    stage.open(SPEC, Memory())
+    first, second = face_at(landmarks), face_at(landmarks + np.float32((7, 4, 0)))
+    second.motion = went(7, 4)
+    moved = cv2.warpAffine(image, np.float64([[1, 0, 7], [0, 1, 4]]), image.shape[1::-1])
+    for number, (face, picture) in enumerate([(first, image), (second, moved)]):
+        stage.process(Frame(picture.copy(), media_ns=number * 33 * MS, faces=[face]))
+    middles = [
+        np.average(
+            apply(invert(face.layer.crop_from_image), np.argwhere(face.layer.alpha > 127)[:, ::-1]),
+            axis=0,
+        )
+        for face in (first, second)
+    ]
+    np.testing.assert_allclose(middles[1] - middles[0], (7, 4), atol=0.2)
