@@ -11,8 +11,7 @@ from cuda_kernels.frontal import NUMBERS, cut_turned, turn_back
 from cuda_kernels.launch import Array, Stream
 from cuda_kernels.rasterize import rasterize
 from cuda_kernels.warp import CROP_PLACE, crop_place, warp_placed
-from realtime.frontal_mesh import MeshViews
-from realtime.frontal_view import DENSITY, dense_from_image
+from realtime.frontal_mesh import DENSITY, MeshViews, dense_from_image
 from realtime.geometry import Matrix
 
 

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 from realtime.face_mesh import NUM_POINTS, OVAL, FaceMesh
 from realtime.frame import Points
-from realtime.geometry import Matrix, Similarity, apply, fit_similarity, invert
+from realtime.geometry import Matrix, Similarity, apply, compose, fit_similarity, invert
+
+DENSITY = 2
+"""Pixels of the picture's crop for each pixel of the network's, so that stretching blurs little."""
 
 _RINGS = ((1.15, 0.85), (1.4, 0.5), (1.8, 0.2), (2.6, 0.0), (8.0, 0.0))
 """Distance of each ring from the face's middle, over that of its outline, and how far the ring
@@ -213,3 +216,10 @@ def _skirt(num_rings: int) -> NDArray[np.int32]:
     a, b, c, d = rows[:-1, :-1], rows[:-1, 1:], rows[1:, :-1], rows[1:, 1:]
     triangles = [np.stack(t, axis=-1).reshape(-1, 3) for t in ((a, b, d), (a, d, c))]
     return np.concatenate(triangles).astype(np.int32)
+
+
+def dense_from_image(crop_from_image: Matrix) -> Matrix:
+    """The crop of the picture that ``cut_turned`` looks up in."""
+    middle = (DENSITY - 1) / 2
+    dense_from_crop = np.array([[DENSITY, 0.0, middle], [0.0, DENSITY, middle]])
+    return np.asarray(compose(dense_from_crop, crop_from_image))

@@ -8,12 +8,9 @@ from cuda_kernels.rasterize import rasterize
 from engines.families.crops import cut_crop
 from realtime.face_mesh import FaceMesh
 from realtime.frame import Image, Points
-from realtime.frontal_mesh import FrontalMesh, Turn
-from realtime.geometry import Matrix, compose
+from realtime.frontal_mesh import DENSITY, FrontalMesh, Turn, dense_from_image
+from realtime.geometry import Matrix
 from realtime.memory import Memory
-
-DENSITY = 2
-"""Pixels of the picture's crop for each pixel of the network's, so that stretching blurs little."""
 
 
 class FrontalView:
@@ -99,10 +96,3 @@ class FrontalView:
         out: NDArray[np.float32],
     ) -> None:
         rasterize(corners_px, depth_px, self._mesh.triangles, values, out=out, depth=self._depth)
-
-
-def dense_from_image(crop_from_image: Matrix) -> Matrix:
-    """The crop of the picture that ``cut_turned`` looks up in."""
-    middle = (DENSITY - 1) / 2
-    dense_from_crop = np.array([[DENSITY, 0.0, middle], [0.0, DENSITY, middle]])
-    return np.asarray(compose(dense_from_crop, crop_from_image))

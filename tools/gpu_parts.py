@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,9 @@ NO_GPU = 5
 
 _GPU_TESTS = ("tests/cuda_kernels", "tests/gpu")
 _SANITIZER = "compute-sanitizer"
+_MOST_WORKERS = 6
+"""Processes that share the GPU for its tests."""
+
 _ROOT = Path(__file__).parents[1]
 
 
@@ -167,6 +171,9 @@ def run_tests(limit_s: float) -> Json:
     """
     # What other versions of other packages warn of is no failure of a kernel.
     options = ["-q", "-p", "no:cacheprovider", "-W", "default", "-k", "gpu", *_GPU_TESTS]
+    if find_spec("xdist") is not None:
+        # The definitions are slow loops on the processor.
+        options += ["-n", str(min(os.cpu_count() or 1, _MOST_WORKERS))]
     code, said = _ended([sys.executable, "-m", "pytest", *options], limit_s)
     words = re.findall(r"(\d+) (passed|failed|skipped|errors?)", said[-600:])
     failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
