@@ -187,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--init", type=Path, help="checkpoint or ONNX file to start from, for example a shipped one"
     )
-    parser.add_argument("--vgg", type=Path, help="VGG19 weights for the perceptual loss")
+    parser.add_argument("--vgg", type=Path, help="VGG16 or VGG19 weights for the perceptual loss")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     # The patches are small: threads for them would only wait for each other.
