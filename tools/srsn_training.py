@@ -60,8 +60,10 @@ class Training:
         self.recipe = recipe
         self.step = 0
         self.device = device
-        self.network = build(recipe.kind, recipe.scale).to(device)
-        self.average = build(recipe.kind, recipe.scale).to(device).eval()
+        # A processor computes convolutions of pictures that lie channels last a fifth faster.
+        layout: Any = torch.channels_last
+        self.network = build(recipe.kind, recipe.scale).to(device, memory_format=layout)
+        self.average = build(recipe.kind, recipe.scale).to(device, memory_format=layout).eval()
         self.average.load_state_dict(self.network.state_dict())
         self._detail: Any = torch.compile(self.network.detail) if fast else self.network.detail
         wide, others = matrices(self.network)
@@ -89,7 +91,10 @@ class Training:
         Returns:
             The learning rate and the parts of the loss.
         """
-        x, wanted = (torch.from_numpy(one).to(self.device) for one in (small, large))
+        layout = torch.channels_last
+        x, wanted = (
+            torch.from_numpy(one).to(self.device, memory_format=layout) for one in (small, large)
+        )
         rate = rate_at(self.step, self.recipe.steps, self.recipe.rate)
         with torch.autocast(self.device, torch.bfloat16, enabled=self._in_16_bits()):
             detail = self._detail(x).float()
