@@ -12,13 +12,10 @@ with the same patches; ``--init FILE.onnx`` begins with the weights of a shipped
 
 import argparse
 import csv
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 import cv2
 import numpy as np
@@ -30,6 +27,7 @@ from tools.imresize import resized_u8
 from tools.srsn_pictures import Folder, Mixture, PatchSource, load_folder, picture_names
 from tools.srsn_recipe import Recipe, load_recipe
 from tools.srsn_training import Averaged, Training
+from tools.training_parts import stops
 
 LOG_EVERY = 50
 CHECK_EVERY = 1000
@@ -101,22 +99,6 @@ def run(
             if done % SAVE_EVERY == 0:
                 training.save(checkpoint)
     training.save(checkpoint)
-
-
-@contextmanager
-def stops() -> Iterator[list[int]]:
-    """A list that gets an entry once the process is asked to end (Ctrl-C, ``kill``)."""
-    asked: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
-
-    before = {which: signal.signal(which, note) for which in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for which, handler in before.items():
-            signal.signal(which, handler)
 
 
 def load_folders(data: Sequence[str], without: Sequence[Path]) -> list[Folder]:
