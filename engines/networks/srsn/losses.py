@@ -16,8 +16,9 @@ _VGG_REPEATS = {13: (2, 2, 3, 3, 3), 16: (2, 2, 4, 4, 4)}
 _VGG_WIDTHS = (64, 128, 256, 512, 512)
 """Channels between poolings."""
 
-_VGG_TAPS = (0.1, 0.1, 1.0, 1.0, 1.0)
-"""Weight of the last convolution before each pooling, before its activation (Real-ESRGAN)."""
+_VGG_TAPS = (1.0, 1.0, 1.0, 1.0, 1.0)
+"""Weight of the last convolution before each pooling, before its activation. Only the first two see
+the fine grids that the later ones like to draw."""
 
 _LEAST_FEATURE = 1e-3
 
