@@ -7,7 +7,8 @@ A network is an ONNX file, a name of the catalogue, or a checkpoint of ``tools.t
 each and for plain bicubic interpolation: PSNR of brightness (Y of BT.601) without a border as wide
 as the scale, of pictures shrunk as MATLAB shrinks them; then of the faces that no training sees,
 shrunk and worsened as by a webcam, with how far the mean colour of their skin moves and, where a
-network is given to look with, their distance in its features. No self-ensemble, nothing tuned to a
+network is given to look with, their distance: in the features of any network (``--features``), or
+as ST-LPIPS learnt it (``--lpips alex_shift_tolerant.pth``). No self-ensemble, nothing tuned to a
 picture.
 """
 
@@ -35,6 +36,9 @@ from tools.srsn_pictures import as_picture, as_planes, load_picture, picture_nam
 Resolve = Callable[[Image], Image]
 """Enlarges ``(h, w, 3) u8 BGR`` by a scale."""
 
+Distance = Callable[[Image, Image], float]
+"""How unlike two pictures of one size are; 0 where they are the same."""
+
 BICUBIC = "bicubic"
 
 FACE_SEED = 20
@@ -58,12 +62,12 @@ class Judged:
         psnr_db: by name of the set; the faces' under ``faces``.
         skin_shift: the most that the mean of a channel over one face's skin moved against the
             small picture, grey levels.
-        distance: mean over the faces, in the features of the network given; None without one.
+        distances: means over the faces, by what looked at them.
     """
 
     psnr_db: Mapping[str, float]
     skin_shift: float | None
-    distance: float | None
+    distances: Mapping[str, float]
 
 
 def luma(image: Image) -> NDArray[np.float64]:
@@ -121,7 +125,7 @@ def judge(
     scale: int,
     sets: Sequence[Path],
     faces: Sequence[Image],
-    distance: FeatureDistance | None,
+    distances: Mapping[str, Distance],
 ) -> Judged:
     """Figures of one way to enlarge.
 
@@ -130,11 +134,11 @@ def judge(
         scale: 2 or 4.
         sets: folders of test pictures.
         faces: pictures of faces at the size that is wanted back.
-        distance: looks at the faces; None: nobody does.
+        distances: look at the faces, by name.
     """
     psnr = {folder.name: float(np.mean(_set_psnr(enlarge, scale, folder))) for folder in sets}
     if not faces:
-        return Judged(psnr, None, None)
+        return Judged(psnr, None, {})
     random = np.random.default_rng(FACE_SEED)
     pairs = [(degrade(face, scale, random), face) for face in faces]
     found = [enlarge(small) for small, _ in pairs]
@@ -142,10 +146,11 @@ def judge(
         np.mean([luma_psnr(one, face, scale) for one, (_, face) in zip(found, pairs, strict=True)])
     )
     shift = max(skin_shift(one, *pair) for one, pair in zip(found, pairs, strict=True))
-    if distance is None:
-        return Judged(psnr, shift, None)
-    apart = [distance(one, face) for one, (_, face) in zip(found, pairs, strict=True)]
-    return Judged(psnr, shift, float(np.mean(apart)))
+    apart = {
+        name: float(np.mean([look(one, face) for one, (_, face) in zip(found, pairs, strict=True)]))
+        for name, look in distances.items()
+    }
+    return Judged(psnr, shift, apart)
 
 
 def skin_shift(found: Image, small: Image, wanted: Image) -> float:
@@ -179,16 +184,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--set", action="append", type=Path, default=[], help="test pictures")
     parser.add_argument("--faces", help="FOLDER:SIDE of portraits; every ninth is judged")
     parser.add_argument("--features", type=Path, help="ONNX network to look at the faces with")
+    parser.add_argument("--lpips", type=Path, help="weights of ST-LPIPS with AlexNet")
     options = parser.parse_args(arguments)
     try:
         faces = load_faces(options.faces) if options.faces else []
-        distance = FeatureDistance(options.features.read_bytes()) if options.features else None
+        distances = open_distances(options.features, options.lpips)
         result: dict[str, Any] = {}
         for name in options.networks:
             scale, enlarge = open_network(name)
             for label, way in ((name, enlarge), (f"{BICUBIC}_x{scale}", bicubic(scale))):
                 if label not in result:
-                    judged = judge(way, scale, options.set, faces, distance)
+                    judged = judge(way, scale, options.set, faces, distances)
                     result[label] = _rounded(judged)
     except (ModelError, OSError, ValueError) as error:
         print(f"eval_sr: {error}", file=sys.stderr)
@@ -208,6 +214,28 @@ def load_faces(text: str) -> list[Image]:
         raise ValueError(f"--faces: must be FOLDER:SIDE with a multiple of 8, got {text}.")
     _, kept_out = split(picture_names(Path(folder)))
     return [load_picture(name, int(side)) for name in kept_out]
+
+
+def open_distances(features: Path | None, lpips: Path | None) -> dict[str, Distance]:
+    """What looks at the faces, by name.
+
+    Args:
+        features: an ONNX network whose features are compared.
+        lpips: weights of ST-LPIPS.
+
+    Raises:
+        ModelError: one of them is another file.
+        OSError: it cannot be read.
+    """
+    distances: dict[str, Distance] = {}
+    if features is not None:
+        distances["features"] = FeatureDistance(features.read_bytes())
+    if lpips is not None:
+        # Needs torch, which is needed for nothing else here.
+        from tools.stlpips import ShiftTolerantLpips
+
+        distances["st_lpips"] = ShiftTolerantLpips(lpips)
+    return distances
 
 
 def open_network(name: str) -> tuple[int, Resolve]:
@@ -252,7 +280,7 @@ def _rounded(judged: Judged) -> dict[str, Any]:
     return {
         "psnr_db": {name: round(value, 2) for name, value in judged.psnr_db.items()},
         "skin_shift": None if judged.skin_shift is None else round(judged.skin_shift, 3),
-        "distance": None if judged.distance is None else round(judged.distance, 5),
+        "distances": {name: round(value, 5) for name, value in judged.distances.items()},
     }
 
 

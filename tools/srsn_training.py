@@ -1,6 +1,5 @@
 """One training of an SR-SN network: its weights, their average, and a step of it."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from engines.graphs import parse_model
 from engines.networks.srsn.losses import (
     PatchCritic,
     TextureDistance,
-    Vgg19Distance,
+    VggDistance,
     colour_loss,
     critic_loss,
 )
@@ -24,23 +23,20 @@ from engines.networks.srsn.network import build
 from realtime.frame import Image
 from tools.srsn_pictures import as_picture, as_planes
 from tools.srsn_recipe import Recipe, load_recipe
-
-AVERAGE_KEEPS = 0.999
-"""How much of the averaged weights is kept in a step."""
+from tools.training_parts import follow, load_state, rate_at, save_state
 
 STORED_SUFFIX = "_16"
 """Ends the name of a weight that an exported file keeps in 16 bits."""
 
-_WARM_STEPS = 200
-"""The rate rises for so long, or for a fifth of a shorter training."""
-
-_LAST_SHARE = 0.01
 _WINDOW = 8
 """Side of the windows whose mean colour is to stay, in pixels of the small picture."""
 
 _BETAS = (0.9, 0.99)
 _ADAM_SHARE = 0.5
 """Of the rate, for what is no matrix: biases, and layers from or to three channels."""
+
+_CRITIC_SHARE = 3.0
+"""Of the rate, for the critic: it begins with nothing, where the network was trained before."""
 
 _LONGEST_STEP = 1.0
 """Gradients longer than this are cut; the rate would be too high for them."""
@@ -53,7 +49,7 @@ class Training:
         recipe: what to train.
         device: ``cpu`` or ``cuda``.
         seed: of the first weights.
-        vgg: weights of VGG19 for the perceptual loss; None: the substitute.
+        vgg: weights of VGG for the perceptual loss; None: the substitute.
         fast: compile the network (minutes, once).
     """
 
@@ -64,8 +60,10 @@ class Training:
         self.recipe = recipe
         self.step = 0
         self.device = device
-        self.network = build(recipe.kind, recipe.scale).to(device)
-        self.average = build(recipe.kind, recipe.scale).to(device).eval()
+        # A processor computes convolutions of pictures that lie channels last a fifth faster.
+        layout: Any = torch.channels_last
+        self.network = build(recipe.kind, recipe.scale).to(device, memory_format=layout)
+        self.average = build(recipe.kind, recipe.scale).to(device, memory_format=layout).eval()
         self.average.load_state_dict(self.network.state_dict())
         self._detail: Any = torch.compile(self.network.detail) if fast else self.network.detail
         wide, others = matrices(self.network)
@@ -75,7 +73,7 @@ class Training:
         }
         self._distance: nn.Module | None = None
         if recipe.losses.perceptual:
-            self._distance = (Vgg19Distance(vgg) if vgg else TextureDistance()).to(device)
+            self._distance = (VggDistance(vgg) if vgg else TextureDistance()).to(device)
         self._critic: PatchCritic | None = None
         if recipe.losses.adversarial:
             self._critic = PatchCritic().to(device)
@@ -93,8 +91,11 @@ class Training:
         Returns:
             The learning rate and the parts of the loss.
         """
-        x, wanted = (torch.from_numpy(one).to(self.device) for one in (small, large))
-        rate = self._rate()
+        layout = torch.channels_last
+        x, wanted = (
+            torch.from_numpy(one).to(self.device, memory_format=layout) for one in (small, large)
+        )
+        rate = rate_at(self.step, self.recipe.steps, self.recipe.rate)
         with torch.autocast(self.device, torch.bfloat16, enabled=self._in_16_bits()):
             detail = self._detail(x).float()
         found = detail + self.network.bicubic(x)
@@ -108,25 +109,17 @@ class Training:
             optimiser.step()
         if self._critic is not None:
             facts["critic"] = self._advance_critic(self._critic, found.detach(), wanted, rate)
-        self._follow()
+        follow(self.average, self.network, self.step)
         self.step += 1
         return facts | {"rate": rate}
 
     def save(self, path: Path) -> None:
         """Writes everything that is needed to go on; a file that is there is replaced at once."""
-        state = {"step": self.step} | {
-            name: part.state_dict() for name, part in self._parts().items()
-        }
-        beside = path.with_suffix(".part")
-        torch.save(state, beside)
-        beside.replace(path)
+        save_state(path, self._parts(), step=self.step)
 
     def load(self, path: Path) -> None:
         """Goes on where ``save`` left it."""
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
-        self.step = state["step"]
+        self.step = load_state(path, self._parts(), self.device)["step"]
 
     def start_from(self, path: Path) -> None:
         """Takes over another network's weights where their shapes agree.
@@ -172,7 +165,10 @@ class Training:
             "colour": colour_loss(detail, _WINDOW * self.recipe.scale),
         }
         if self._distance is not None:
-            parts["perceptual"] = self._distance(found, wanted)
+            is_deep = isinstance(self._distance, VggDistance)
+            enabled = is_deep and self._in_16_bits()
+            with torch.autocast(self.device, torch.bfloat16, enabled=enabled):
+                parts["perceptual"] = self._distance(found, wanted)
         if self._critic is not None:
             self._critic.requires_grad_(False)
             parts["adversarial"] = -self._critic(found).mean()
@@ -186,27 +182,12 @@ class Training:
         self, critic: PatchCritic, made: Tensor, real: Tensor, rate: float
     ) -> float:
         for group in self._critic_optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * _CRITIC_SHARE
         loss = critic_loss(critic(real), critic(made))
         self._critic_optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._critic_optimiser.step()
         return float(loss.item())
-
-    @torch.no_grad()  # type: ignore[untyped-decorator]
-    def _follow(self) -> None:
-        """Moves the averaged weights a little; faster at first, as there is little to keep."""
-        keeps = min(AVERAGE_KEEPS, (self.step + 1) / (self.step + 10))
-        for kept, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
-            kept.lerp_(new, 1 - keeps)
-
-    def _rate(self) -> float:
-        """Rises in a straight line at first, then falls along half a cosine."""
-        warm = min(_WARM_STEPS, self.recipe.steps / 5)
-        rise = min(1.0, (self.step + 1) / max(warm, 1))
-        share = self.step / max(1, self.recipe.steps)
-        fall = _LAST_SHARE + (1 - _LAST_SHARE) * 0.5 * (1 + math.cos(math.pi * share))
-        return self.recipe.rate * rise * fall
 
     def _in_16_bits(self) -> bool:
         """Whether the device computes bfloat16 faster than 32 bits."""

@@ -31,7 +31,7 @@ from tools.fusenet_pictures import ShotSource
 from tools.fusenet_recipe import Recipe, load_recipe
 from tools.fusenet_training import Training
 from tools.judge import DEFAULT_MODELS, RECOGNISER_FILE
-from tools.train_srsn import stops
+from tools.training_parts import stops
 
 LOG_EVERY = 20
 SAVE_EVERY = 100

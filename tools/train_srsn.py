@@ -12,13 +12,10 @@ with the same patches; ``--init FILE.onnx`` begins with the weights of a shipped
 
 import argparse
 import csv
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 import cv2
 import numpy as np
@@ -30,6 +27,7 @@ from tools.imresize import resized_u8
 from tools.srsn_pictures import Folder, Mixture, PatchSource, load_folder, picture_names
 from tools.srsn_recipe import Recipe, load_recipe
 from tools.srsn_training import Averaged, Training
+from tools.training_parts import stops
 
 LOG_EVERY = 50
 CHECK_EVERY = 1000
@@ -103,22 +101,6 @@ def run(
     training.save(checkpoint)
 
 
-@contextmanager
-def stops() -> Iterator[list[int]]:
-    """A list that gets an entry once the process is asked to end (Ctrl-C, ``kill``)."""
-    asked: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
-
-    before = {which: signal.signal(which, note) for which in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for which, handler in before.items():
-            signal.signal(which, handler)
-
-
 def load_folders(data: Sequence[str], without: Sequence[Path]) -> list[Folder]:
     """Reads ``FOLDER`` or ``FOLDER:384,256`` for each; never a picture named as one of the others.
 
@@ -187,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--init", type=Path, help="checkpoint or ONNX file to start from, for example a shipped one"
     )
-    parser.add_argument("--vgg", type=Path, help="VGG19 weights for the perceptual loss")
+    parser.add_argument("--vgg", type=Path, help="VGG16 or VGG19 weights for the perceptual loss")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     # The patches are small: threads for them would only wait for each other.

@@ -1,8 +1,11 @@
-"""Parts of a training that do not depend on what is trained: rate, average, checkpoint."""
+"""Parts of a training that do not depend on what is trained: rate, average, checkpoint, its end."""
 
 import math
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -59,3 +62,19 @@ def load_state(path: Path, parts: Mapping[str, Any], device: str) -> dict[str, A
     for name, part in parts.items():
         part.load_state_dict(state[name])
     return state
+
+
+@contextmanager
+def stops() -> Iterator[list[int]]:
+    """A list that gets an entry once the process is asked to end (Ctrl-C, ``kill``)."""
+    asked: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
+
+    before = {which: signal.signal(which, note) for which in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)

@@ -26,6 +26,9 @@ from realtime.tracks import of_present
 OFF = "off"
 
 _SCALES = (2, 4)
+_STILL_LONGER = 2.0
+"""What stands still is remembered for so much longer: there the eye sees trembling first."""
+
 _COUNTED = ("enlarged_x2", "enlarged_x4", "fine_already", "restored")
 
 
@@ -40,7 +43,8 @@ class RestoreConfig(BaseModel, frozen=True, extra="forbid"):
         area: ``face``; ``picture`` for all of the picture too where ``--upscale`` makes it larger.
         strength: how much of it is seen, 0..1; of faces.
         steady: what a restored face looked like before counts for, against the newest picture, at
-            30 pictures a second, 0..1; new detail would flicker with the noise it is made of.
+            30 pictures a second, 0..1; new detail would flicker with the noise it is made of. What
+            stands still is remembered twice as long.
         ladder: with live input it rests while the machine cannot keep up.
     """
 
@@ -48,7 +52,7 @@ class RestoreConfig(BaseModel, frozen=True, extra="forbid"):
     look: Literal["fidelity", "perceptual"] = "fidelity"
     area: Literal["face", "picture"] = "face"
     strength: float = Field(1.0, ge=0.0, le=1.0)
-    steady: float = Field(0.3, ge=0.0, lt=1.0)
+    steady: float = Field(0.6, ge=0.0, lt=1.0)
     ladder: bool = True
 
     @field_validator("model", mode="before")
@@ -219,7 +223,8 @@ class Restore:
         track = self._tracks.get(face.track_id)
         # The motion is known from the last frame only, so that must be the one remembered.
         if track is None or track.whose != whose or track.turn != self._turn - 1:
-            memory = FeatureMemory(MemoryConfig(weight=weight, still_weight=weight))
+            still_weight = weight ** (1 / _STILL_LONGER)
+            memory = FeatureMemory(MemoryConfig(weight=weight, still_weight=still_weight))
             track = self._tracks[face.track_id] = _Track(memory, whose, self._turn, now_ns)
         fused = track.memory.fuse(
             layer.face.astype(np.float32),

@@ -10,11 +10,17 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 _LUMA = (0.299, 0.587, 0.114)
 
-_VGG_LAYERS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
-"""VGG19 (Simonyan and Zisserman 2015): convolutions between poolings, and their channels."""
+_VGG_REPEATS = {13: (2, 2, 3, 3, 3), 16: (2, 2, 4, 4, 4)}
+"""Convolutions between poolings of VGG16 and VGG19 (Simonyan and Zisserman 2015), by how many."""
 
-_VGG_TAPS = ((2, 0.1), (7, 0.1), (16, 1.0), (25, 1.0), (34, 1.0))
-"""Index and weight of the layers that are compared, before their activation (Real-ESRGAN)."""
+_VGG_WIDTHS = (64, 128, 256, 512, 512)
+"""Channels between poolings."""
+
+_VGG_TAPS = (1.0, 1.0, 1.0, 1.0, 1.0)
+"""Weight of the last convolution before each pooling, before its activation. Only the first two see
+the fine grids that the later ones like to draw."""
+
+_LEAST_FEATURE = 1e-3
 
 _VGG_MEAN = (0.485, 0.456, 0.406)
 _VGG_STD = (0.229, 0.224, 0.225)
@@ -29,11 +35,12 @@ _ENERGY_WINDOW = 8
 _ENERGY_FLOOR = 1e-4
 
 
-class Vgg19Distance(nn.Module):  # type: ignore[misc]
-    """L1 distance of VGG19 features.
+class VggDistance(nn.Module):  # type: ignore[misc]
+    """L1 distance of the features of VGG16 or VGG19.
 
     Args:
-        weights: a state dict with torchvision's names (``features.0.weight`` …).
+        weights: a state dict of torchvision's VGG16 or VGG19, or of the shift-tolerant VGG16 of
+            ST-LPIPS (Ghildyal and Liu 2022, arXiv 2207.13686), whose poolings blur first.
 
     Raises:
         ValueError: the file holds something else.
@@ -41,34 +48,70 @@ class Vgg19Distance(nn.Module):  # type: ignore[misc]
 
     def __init__(self, weights: Path) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        given = 3
-        for repeats, channels in _VGG_LAYERS:
-            for _ in range(repeats):
-                layers += [nn.Conv2d(given, channels, 3, padding=1), nn.ReLU()]
-                given = channels
-            layers.append(nn.MaxPool2d(2))
-        self.features = nn.Sequential(*layers[: _VGG_TAPS[-1][0] + 1])
         state = torch.load(weights, map_location="cpu", weights_only=True)
-        wanted = {name: state.get(name) for name in self.state_dict()}
-        missing = [name for name, value in wanted.items() if value is None]
-        if missing:
-            raise ValueError(f"{weights}: must be VGG19 of torchvision, got no {missing[0]}.")
-        self.load_state_dict(wanted)
+        names = [
+            name
+            for name, one in state.items()
+            if name.endswith(".weight") and one.shape[2:] == (3, 3)
+        ]
+        repeats = _VGG_REPEATS.get(len(names), ())
+        blocks = zip(repeats, _VGG_WIDTHS, strict=False)
+        widths = [width for count, width in blocks for _ in range(count)]
+        shapes = [(wide, given, 3, 3) for given, wide in pairwise([3, *widths])]
+        if not widths or [tuple(state[name].shape) for name in names] != shapes:
+            raise ValueError(
+                f"{weights}: must hold VGG16 or VGG19, got {len(names)} convolutions of 3×3 that "
+                "are not theirs. Name a state dict of torchvision or of ST-LPIPS."
+            )
+        is_blurred = any(name.endswith(".filt") for name in state)
+        self.blocks = nn.ModuleList()
+        left = iter(names)
+        for number, count in enumerate(repeats):
+            layers: list[nn.Module] = []
+            if number:
+                layers = [nn.ReLU(), BlurPool() if is_blurred else nn.MaxPool2d(2)]
+            for index in range(count):
+                name = next(left)
+                layers += [nn.ReLU()] if index else []
+                layers.append(_convolution(state[name], state[name.replace("weight", "bias")]))
+            self.blocks.append(nn.Sequential(*layers))
         self.register_buffer("mean", torch.tensor(_VGG_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(_VGG_STD)[:, None, None], persistent=False)
         self.requires_grad_(False)
 
     def forward(self, found: Tensor, wanted: Tensor) -> Tensor:
-        """Distance of two batches ``(N, 3, H, W)`` RGB 0..1."""
-        taps = dict(_VGG_TAPS)
+        """Distance of two batches ``(N, 3, H, W)`` RGB 0..1, sides of 32 pixels or more.
+
+        Each layer's is a share of how strong its features are, as files differ much in that.
+        """
         x, y = ((picture - self.mean) / self.std for picture in (found, wanted))
         total = found.new_zeros(())
-        for index, layer in enumerate(self.features):
-            x, y = layer(x), layer(y)
-            if index in taps:
-                total = total + taps[index] * nn.functional.l1_loss(x, y)
+        for weight, block in zip(_VGG_TAPS, self.blocks, strict=True):
+            x, y = block(x), block(y)
+            size = y.float().abs().mean().clamp_min(_LEAST_FEATURE)
+            total = total + weight * nn.functional.l1_loss(x.float(), y.float()) / size
         return total
+
+
+class BlurPool(nn.Module):  # type: ignore[misc]
+    """Largest of a window, blurred before every other pixel is left out (Zhang 2019).
+
+    Args:
+        window: its side, pixels; 1: no largest is looked for.
+    """
+
+    def __init__(self, window: int = 2) -> None:
+        super().__init__()
+        self.largest = nn.MaxPool2d(window, stride=1)
+        self.around = nn.ReflectionPad2d(2)
+        line = torch.tensor([0.25, 0.5, 0.25])
+        self.register_buffer("kernel", torch.outer(line, line)[None, None], persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Halves ``(N, C, H, W)``; a pixel more, as what lies around is made up by mirroring."""
+        padded = self.around(self.largest(x))
+        kernel = self.kernel.expand(x.shape[1], 1, 3, 3).to(padded.dtype)
+        return nn.functional.conv2d(padded, kernel, stride=2, groups=x.shape[1])
 
 
 class TextureDistance(nn.Module):  # type: ignore[misc]
@@ -140,6 +183,13 @@ def colour_loss(detail: Tensor, window: int) -> Tensor:
 def critic_loss(real: Tensor, made: Tensor) -> Tensor:
     """Hinge loss of the critic, from its scores of real and of made pictures."""
     return (torch.relu(1 - real) + torch.relu(1 + made)).mean()
+
+
+def _convolution(weight: Tensor, bias: Tensor) -> nn.Conv2d:
+    """A convolution of 3×3 with given weights."""
+    layer = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
+    layer.load_state_dict({"weight": weight, "bias": bias})
+    return layer
 
 
 def _energy(answers: Tensor) -> Tensor:

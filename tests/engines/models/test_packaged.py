@@ -92,6 +92,17 @@ def test_it_beats_bicubic_enlargement_after_a_webcam_too(name):
     assert luma_psnr(enlarged(name, small), large, scale) > luma_psnr(plain, large, scale) + 0.1
 
 
+@pytest.mark.parametrize("name", [name for name in ENLARGERS if name.endswith("perceptual")])
+def test_the_perceptual_look_draws_more_fine_detail_than_what_is_true_to_the_input(name):
+    scale = scale_of(name)
+    small = through_jpeg(resized_u8(scene(256), 256 // scale, 256 // scale), 80)
+    faithful = name.replace("perceptual", "fidelity")
+    drawn, true = (
+        np.square(cv2.Laplacian(enlarged(one, small), cv2.CV_32F)).mean() for one in (name, faithful)
+    )
+    assert drawn > 1.1 * true
+
+
 @pytest.mark.parametrize("name", ENLARGERS)
 def test_the_colour_of_skin_stays_where_it_is(name):
     for tone in (SKIN_BGR, (60, 85, 130), (170, 190, 230)):

@@ -6,9 +6,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from engines.networks.srsn.losses import (  # noqa: E402
+    BlurPool,
     PatchCritic,
     TextureDistance,
-    Vgg19Distance,
+    VggDistance,
     colour_loss,
     critic_loss,
 )
@@ -115,30 +116,40 @@ def test_the_texture_distance_asks_for_as_much_texture_whatever_its_place():
     assert float(brighter) < 0.05 * float(wrong[0])
 
 
-def test_vgg19_is_taken_from_a_file_with_torchvisions_names(tmp_path):
-    with torch.device("meta"):
-        shapes = _vgg_shapes()
-    state = {name: torch.full(shape, 1e-3) for name, shape in shapes.items()}
+@pytest.mark.parametrize("kind", ["VGG16", "VGG19", "shift-tolerant VGG16"])
+def test_vgg_is_taken_from_a_file_with_the_names_of_its_makers(kind, tmp_path):
+    state = {name: torch.full(shape, 1e-2) for name, shape in _vgg_shapes(kind).items()}
     torch.save(state, tmp_path / "vgg.pt")
-    distance = Vgg19Distance(tmp_path / "vgg.pt")
+    distance = VggDistance(tmp_path / "vgg.pt")
     assert not any(weight.requires_grad for weight in distance.parameters())
     x, y = noise(1, 3, 32, 32), noise(1, 3, 32, 32, seed=2)
     assert float(distance(x, x)) == 0.0
     assert float(distance(x, y)) > 0.0
-    del state["features.34.bias"]
+    del state[next(name for name in reversed(state) if state[name].shape[2:] == (3, 3))]
     torch.save(state, tmp_path / "part.pt")
-    with pytest.raises(ValueError, match=r"must be VGG19 .* got no features\.34\.bias"):
-        Vgg19Distance(tmp_path / "part.pt")
+    with pytest.raises(ValueError, match=r"must hold VGG16 or VGG19, got 1[25] convolutions"):
+        VggDistance(tmp_path / "part.pt")
 
 
-def _vgg_shapes():
-    """Shapes of VGG19's convolutions up to the last one that is compared."""
-    widths = [3, 64, 64, 128, 128, *[256] * 4, *[512] * 8]
-    places = [0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34]
-    shapes = {}
-    for place, given, wanted in zip(places, widths, widths[1:], strict=False):
-        shapes[f"features.{place}.weight"] = (wanted, given, 3, 3)
-        shapes[f"features.{place}.bias"] = (wanted,)
+def test_the_blurred_pooling_of_a_flat_picture_is_flat_and_of_half_the_size():
+    flat = torch.full((1, 2, 16, 12), 3.0)
+    assert torch.equal(BlurPool()(flat), torch.full((1, 2, 9, 7), 3.0))
+
+
+def _vgg_shapes(kind):
+    """Shapes of a VGG's weights by the names of torchvision or ST-LPIPS."""
+    wide, is_blurred = kind.endswith("19"), kind.startswith("shift")
+    counts = (2, 2, 4, 4, 4) if wide else (2, 2, 3, 3, 3)
+    shapes, place, given = {}, 0, 3
+    for block, (count, wanted) in enumerate(zip(counts, (64, 128, 256, 512, 512), strict=True), 1):
+        if block > 1:
+            if is_blurred:
+                shapes[f"net.slice{block}.{place + 1}.filt"] = (given, 1, 3, 3)
+            place += 2 if is_blurred else 1
+        for _ in range(count):
+            name = f"net.slice{block}.{place}" if is_blurred else f"features.{place}"
+            shapes[f"{name}.weight"], shapes[f"{name}.bias"] = (wanted, given, 3, 3), (wanted,)
+            place, given = place + 2, wanted
     return shapes
 
 
