@@ -30,7 +30,7 @@ _STEADY = 1 / 256
 _CELL_PX = 8
 """Pixels over which the target is averaged where its own face must not show."""
 
-_SPREAD = 0.075
+SPREAD = 0.075
 """Standard deviation of the low-pass, in sides of the crop: an eighth of a face's width."""
 
 _GROUND = np.float32(1e-3)
@@ -224,7 +224,7 @@ def _low_pass(target: Image, weight: NDArray[np.uint8]) -> list[NDArray[np.float
     skin = cv2.resize(skin, cells, interpolation=cv2.INTER_AREA)
     count = cv2.resize(inner, cells, interpolation=cv2.INTER_AREA) * np.float32(1 / 255)
     ground = cv2.resize(colours, cells, interpolation=cv2.INTER_AREA) * _GROUND
-    sigma = _SPREAD * cells[0]
+    sigma = SPREAD * cells[0]
     above = cv2.GaussianBlur(skin + ground, (0, 0), sigma)
     below = cv2.GaussianBlur(count + _GROUND, (0, 0), sigma)
     levels = [cv2.divide(plane, below) for plane in cv2.split(above)]

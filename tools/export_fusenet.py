@@ -3,7 +3,7 @@
 The averaged weights are rounded to 16 bits, exported for one face at the network's size, and
 compared with PyTorch; they are stored in the 16 bits they have, and computed with in 32. Prints
 hash and size of each for the catalogue. ``--fresh lite`` exports a network that has learnt nothing:
-it gives back what was drawn. Needs torch and onnxscript, as ``tools.export_onnx`` does.
+it only brings the tone nearer. Needs torch and onnxscript, as ``tools.export_onnx`` does.
 """
 
 import argparse

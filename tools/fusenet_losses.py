@@ -2,9 +2,11 @@
 
 Where somebody is drawn on themselves the truth is known: ``truth`` and ``edges`` compare with it.
 Where somebody else is drawn, ``detail`` holds fine structure to what was drawn, ``colour`` the
-tone of wide parts to that of the target's skin, and ``identity`` asks a recogniser who is seen. For
-both, ``mask`` wants the face covered but for what really stands in front, ``steady`` no change
-along the known flow but the truth's, and ``realism`` asks a critic whether it looks like a picture.
+tone of wide parts to that of the target's skin, ``tone`` that of bare skin to what the picture
+shows at the same place, ``rim`` does so along the outer rim, and ``identity`` asks a recogniser who
+is seen. For both, ``mask`` wants the face covered but for what really stands in front, ``steady``
+no change along the known flow but the truth's, and ``realism`` asks a critic whether all looks like
+a picture.
 """
 
 from dataclasses import dataclass
@@ -21,6 +23,12 @@ count for more than in the low-pass that the network is shown."""
 _UNSEEN = 3 / 255
 """A difference of colour up to which a window is left alone."""
 
+_SKIN_WINDOW = 16
+"""Side of the windows in which the tone of bare skin is compared."""
+
+_RIM_WINDOW = 5
+"""Side of those along the rim: its grain is not asked for."""
+
 _DETAIL_PX = 9
 _FLOOR = 1e-3
 
@@ -33,6 +41,7 @@ class Scene:
         render, validity, context, keep: the network's inputs.
         truth: what the picture shows, without noise.
         hidden: where something stands in front, really.
+        zones: ``(N, 2, S, S)`` bare skin and outer rim.
         own: ``(N, 1, 1, 1)`` 1 where somebody is drawn on themselves.
     """
 
@@ -42,6 +51,7 @@ class Scene:
     keep: Tensor
     truth: Tensor
     hidden: Tensor
+    zones: Tensor
     own: Tensor
 
     @property
@@ -81,6 +91,24 @@ def colour_loss(scene: Scene, made: Result) -> Tensor:
     off = nn.functional.avg_pool2d((made.image - scene.context) * weight, _WINDOW, _WINDOW // 2)
     off = torch.relu((off / (share + _FLOOR)).abs() - _UNSEEN)
     return over_face(off, share)
+
+
+def tone_loss(scene: Scene, made: Result) -> Tensor:
+    """How far bare skin of somebody else's face is from the tone of the target's, there."""
+    return _apart(scene, made, scene.zones[:, :1], _SKIN_WINDOW)
+
+
+def rim_loss(scene: Scene, made: Result) -> Tensor:
+    """How far the outer rim of somebody else's face is from what the picture shows there."""
+    return _apart(scene, made, scene.zones[:, 1:], _RIM_WINDOW)
+
+
+def _apart(scene: Scene, made: Result, zone: Tensor, window: int) -> Tensor:
+    """Mean distance of the means of windows, where the zone of somebody else's face is."""
+    weight = scene.face * zone * (1 - scene.own)
+    share = nn.functional.avg_pool2d(weight, window, window // 2)
+    off = nn.functional.avg_pool2d((made.image - scene.truth) * weight, window, window // 2)
+    return over_face((off / (share + _FLOOR)).abs(), share)
 
 
 def detail_loss(scene: Scene, made: Result) -> Tensor:

@@ -68,6 +68,7 @@ class Shots:
         render, validity, context, keep: the network's inputs, ``(..., 3 or 1, S, S)``.
         truth: ``(..., 3, S, S)`` what the picture shows, without noise.
         hidden: ``(..., 1, S, S)`` where something stands in front, really.
+        zones: ``(..., 2, S, S)`` bare skin and outer rim, see ``tools.fusenet_zones``.
         flow: ``(..., S, S, 2)`` pixels: what is at p was at p + flow in the frame before; 0 in the
             first.
         confidence: ``(..., 1, S/4, S/4)`` trust in it; 0 in the first.
@@ -82,6 +83,7 @@ class Shots:
     keep: Plane
     truth: Plane
     hidden: Plane
+    zones: Plane
     flow: Plane
     confidence: Plane
     arcface: Plane
@@ -95,7 +97,7 @@ def cut_out(random: Random, parts: dict[str, Plane], side: int, patch_px: int) -
     rows, columns = slice(top, top + patch_px), slice(left, left + patch_px)
     cells = [slice(one.start // CELL_PX, one.stop // CELL_PX) for one in (rows, columns)]
     cut = dict(parts)
-    for name in ("render", "validity", "context", "keep", "truth", "hidden"):
+    for name in ("render", "validity", "context", "keep", "truth", "hidden", "zones"):
         cut[name] = parts[name][..., rows, columns]
     cut["flow"] = parts["flow"][:, rows, columns]
     cut["confidence"] = parts["confidence"][..., cells[0], cells[1]]

@@ -16,12 +16,13 @@ from cuda_kernels.warp import warp
 from realtime.face_mesh import LEFT_EYE, RIGHT_EYE
 from realtime.frame import Image, Layer, Occluder
 from realtime.fusenet_inputs import FusenetInputs, fill_inputs, head_crop, to_planes
-from realtime.geometry import Matrix, compose, invert
+from realtime.geometry import Matrix, apply, compose, invert
 from tools.degrade import add_sensor_noise, through_jpeg
 from tools.fusenet_disturb import (
     Plane,
     Random,
     as_found,
+    blurred,
     levels,
     mottled,
     occluder,
@@ -29,13 +30,21 @@ from tools.fusenet_disturb import (
     relit,
     resharpened,
     smooth,
+    with_foreign_brow,
     with_glasses,
     with_holes,
     with_strands,
 )
 from tools.fusenet_motion import Course, still, wander
 from tools.fusenet_pairs import Pairs, Shots, cut_out
+from tools.fusenet_zones import zones
 from tools.judge import arcface_from_image
+
+_SMALL, _SMALL_SHARE = (0.25, 0.8), 0.35
+"""Sizes of small faces, against that of the canvas, and how many there are."""
+
+_FOREIGN_BROWS = 0.35
+"""Share of faces, drawn on themselves, whose forehead is that of somebody else."""
 
 _MIRRORED_POINTS = (1, 0, 2, 4, 3)
 """Eyes, nose and corners of the mouth of ``tools.judge``, in a mirror."""
@@ -122,6 +131,10 @@ class ShotSource:
         target, source = int(pairs.target[number]), int(pairs.source[number])
         picture = pairs.canvas[target] if own else pairs.picture[number]
         face, alpha = pairs.face[number], pairs.alpha[number]
+        if own and random.random() < _FOREIGN_BROWS:
+            other = pairs.face[int(random.choice(np.flatnonzero(pairs.target == target)))]
+            outline = pairs.landmarks[target, :, :2]
+            face = with_foreign_brow(random, face, other, outline)
         landmarks, points = pairs.landmarks[target], pairs.points[target]
         if random.random() < 0.5:
             last = picture.shape[1] - 1
@@ -158,24 +171,28 @@ class ShotSource:
             picture = picture + hidden[..., None] * (colours - picture)
             mask = None if found is None else levels(255 * course.passed(found, number))
         picture = picture * np.float32(course.gain(number))
-        clean = worse.blurred(picture)
+        clean, to_canvas = worse.seen(picture)
         drawn = course.moved(scene.face, number, jitter=True) * np.float32(course.lagging(number))
         alpha = course.moved(scene.alpha, number, jitter=True)
-        layer = Layer(levels(drawn), levels(alpha), np.eye(2, 3))
+        layer = Layer(worse.shrunk(drawn), worse.shrunk(alpha), np.eye(2, 3))
         inputs, truth = FusenetInputs.empty(side), np.empty((side, side, 3), np.uint8)
-        stands = None if mask is None else Occluder(mask, np.eye(2, 3))
-        fill_inputs(worse.noisy(random, levels(clean)), layer, stands, crop, out=inputs)
-        warp(levels(clean), crop, out=truth)
+        stands = None if mask is None else Occluder(worse.shrunk(mask), np.eye(2, 3))
+        seen = compose(crop, to_canvas)
+        fill_inputs(worse.noisy(random, clean), layer, stands, seen, out=inputs)
+        warp(clean, seen, out=truth)
         planes = np.empty((3, side, side), np.float32)
         to_planes(truth, out=planes)
         shut = cv2.warpAffine(hidden, crop, (side, side))
         flow, confidence = course.flow(random, number, crop, side, hidden if front else None)
         points = scene.points - course.shift_at(scene.points, number)
         arcface = compose(arcface_from_image(points), invert(crop))
+        outline = scene.outline - course.shift_at(scene.outline, number)
+        outline = np.asarray(apply(crop, outline), np.float32)
         named = {one.name: getattr(inputs, one.name)[0] for one in fields(FusenetInputs)}
         return named | {
             "truth": planes,
             "hidden": shut[None],
+            "zones": zones(outline, inputs.validity[0, 0]),
             "flow": flow,
             "confidence": confidence,
             "arcface": np.asarray(arcface, np.float32),
@@ -190,6 +207,7 @@ class _Worse:
     read: float
     shot: float
     quality: int | None
+    share: float
 
     @classmethod
     def drawn(cls, random: Random) -> Self:
@@ -198,13 +216,24 @@ class _Worse:
             read=random.uniform(0, 6),
             shot=random.uniform(0, 0.08),
             quality=int(random.integers(55, 96)) if random.random() < 0.5 else None,
+            share=random.uniform(*_SMALL) if random.random() < _SMALL_SHARE else 1.0,
         )
 
-    def blurred(self, picture: Plane) -> Plane:
-        """By the lens; what is to be reached."""
-        if self.blur_px < 0.2:
-            return picture
-        return np.asarray(cv2.GaussianBlur(picture, (0, 0), self.blur_px), np.float32)
+    def seen(self, picture: Plane) -> tuple[Image, Matrix]:
+        """By the lens and the distance; what is to be reached, and the matrix canvas_from_it."""
+        if self.blur_px >= 0.2:
+            picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), self.blur_px), np.float32)
+        small = self.shrunk(picture)
+        scale = picture.shape[0] / small.shape[0]
+        shift = np.full((2, 1), (scale - 1) / 2)
+        return small, np.hstack([scale * np.eye(2), shift])
+
+    def shrunk(self, picture: NDArray[np.generic]) -> Image:
+        """Anything on the canvas, at the size that the camera sees it in."""
+        side = round(self.share * picture.shape[0])
+        if side == picture.shape[0]:
+            return levels(picture)
+        return levels(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA))
 
     def noisy(self, random: Random, picture: Image) -> Image:
         """By sensor and compression; what the network is shown."""
@@ -218,7 +247,7 @@ def _light(random: Random, scene: _Scene) -> None:
     strength = random.uniform(0, 1)
     light = relit(random, strength, side)
     scene.picture *= light
-    follows = np.asarray(cv2.GaussianBlur(light, (0, 0), side / 8), np.float32)
+    follows = blurred(light, side / 8)
     scene.face *= follows ** np.float32(random.uniform(0.7, 1.0))
     if random.random() < 0.8:
         scene.face *= mottled(random, side)

@@ -22,6 +22,8 @@ class Losses(BaseModel):
     mask: Weight
     colour: Weight
     detail: Weight
+    tone: Weight
+    rim: Weight
     steady: Weight = 0.0
     identity: Weight = 0.0
     realism: Weight = 0.0

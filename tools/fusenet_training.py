@@ -17,6 +17,9 @@ from tools.torch_graph import TorchGraph, load_torch_graph
 from tools.training_parts import follow, load_state, rate_at, save_state
 
 _BETAS = (0.9, 0.99)
+_CRITIC_RATE = 4e-4
+"""It does not fall: a critic that learns no more says nothing."""
+
 _CRITIC_BETAS = (0.5, 0.99)
 _LONGEST_STEP = 1.0
 _CRITIC_CHANNELS = 24
@@ -33,6 +36,7 @@ class Training:
         seed: of the first weights.
         recogniser: the ONNX file of the judge's recogniser; needed for an identity loss only.
         fast: compile the network (minutes, once).
+        bfloat16: compute the networks in it; weights and losses stay in 32 bits.
 
     Raises:
         ValueError: a recogniser is needed and there is none.
@@ -47,11 +51,13 @@ class Training:
         *,
         recogniser: Path | None = None,
         fast: bool = False,
+        bfloat16: bool = False,
     ) -> None:
         torch.manual_seed(seed)
         self.recipe = recipe
         self.step = 0
         self.device = device
+        self._bfloat16 = bfloat16
         # Depthwise convolutions of pictures that lie channels last are several times as fast.
         layout: Any = torch.channels_last
         self.network = build(recipe.kind).to(device, memory_format=layout)
@@ -69,7 +75,7 @@ class Training:
         self._std = torch.tensor(_IMAGENET_STD, device=device)[:, None, None]
         self._optimiser = torch.optim.Adam(self.network.parameters(), recipe.rate, _BETAS)
         self._critic_optimiser = torch.optim.Adam(
-            self._critic.parameters(), recipe.rate, _CRITIC_BETAS
+            self._critic.parameters(), _CRITIC_RATE, _CRITIC_BETAS
         )
 
     def advance(self, shots: Shots) -> dict[str, float]:
@@ -79,9 +85,8 @@ class Training:
             The learning rate and the parts of the loss.
         """
         rate = rate_at(self.step, self.recipe.steps, self.recipe.rate)
-        for optimiser in (self._optimiser, self._critic_optimiser):
-            for group in optimiser.param_groups:
-                group["lr"] = rate
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
         given = {
             one.name: torch.from_numpy(getattr(shots, one.name)).to(self.device)
             for one in fields(Shots)
@@ -140,7 +145,7 @@ class Training:
             if number:
                 memory_4 = losses.sampled(made[-1].next_memory_4, _coarse_grid(flow, 4))
                 memory_8 = losses.sampled(made[-1].next_memory_8, _coarse_grid(flow, 8))
-            with torch.autocast(self.device, torch.bfloat16, enabled=self.device != "cpu"):
+            with self._quick():
                 found = self._compute(
                     scene.render,
                     scene.validity,
@@ -173,6 +178,8 @@ class Training:
             "mask": losses.mask_loss(scene, result),
             "colour": losses.colour_loss(scene, result),
             "detail": losses.detail_loss(scene, result),
+            "tone": losses.tone_loss(scene, result),
+            "rim": losses.rim_loss(scene, result),
         }
         weights = self.recipe.stage_at(self.step).losses
         if weights.identity and self._recogniser is not None:
@@ -180,7 +187,8 @@ class Training:
             parts["identity"] = self._identity(self._recogniser, given, last)
         if weights.realism:
             self._critic.requires_grad_(False)
-            parts["realism"] = -self._critic(finished).mean()
+            with self._quick():
+                parts["realism"] = -self._critic(finished).float().mean()
             self._critic.requires_grad_(True)
         return parts, finished, scene.truth
 
@@ -191,10 +199,17 @@ class Training:
         places = given["arcface"][:, -1].cpu().numpy()
         grid = torch.from_numpy(arcface_grid(places, finished.shape[-1])).to(self.device)
         crops = (losses.sampled(finished, grid) - self._mean) / self._std
-        return losses.identity_loss(recogniser(crops), given["embedding"], 1 - given["own"])
+        with self._quick():
+            embedding = recogniser(crops).float()
+        return losses.identity_loss(embedding, given["embedding"], 1 - given["own"])
+
+    def _quick(self) -> torch.autocast:
+        return torch.autocast(self.device, torch.bfloat16, enabled=self._bfloat16)
 
     def _advance_critic(self, made: Tensor, real: Tensor) -> float:
-        loss = critic_loss(self._critic(real), self._critic(made))
+        with self._quick():
+            scores = self._critic(real), self._critic(made)
+        loss = critic_loss(*(one.float() for one in scores))
         self._critic_optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._critic_optimiser.step()
@@ -202,7 +217,7 @@ class Training:
 
 
 def _scene(given: dict[str, Tensor], number: int, own: Tensor) -> Scene:
-    names = ("render", "validity", "context", "keep", "truth", "hidden")
+    names = ("render", "validity", "context", "keep", "truth", "hidden", "zones")
     return Scene(**{name: given[name][:, number] for name in names}, own=own)
 
 

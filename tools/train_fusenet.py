@@ -37,8 +37,8 @@ LOG_EVERY = 20
 SAVE_EVERY = 100
 
 COLUMNS = (
-    *("step", "seconds", "rate", "truth", "edges", "mask", "colour", "detail", "steady"),
-    *("identity", "realism", "critic"),
+    *("step", "seconds", "rate", "truth", "edges", "mask", "colour", "detail", "tone"),
+    *("rim", "steady", "identity", "realism", "critic"),
 )
 
 
@@ -101,6 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoint and log")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--compile", action="store_true", help="compile the network first")
+    parser.add_argument(
+        "--bfloat16", action="store_true", help="as always with cuda; for AVX-512 BF16 or AMX"
+    )
     parser.add_argument("--threads", type=int, default=2, help="of the processor")
     parser.add_argument("--workers", type=int, default=1, help="threads that make sequences")
     parser.add_argument("--seed", type=int, default=1)
@@ -124,6 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.seed,
             recogniser=options.recogniser,
             fast=options.compile,
+            bfloat16=options.bfloat16 or options.device == "cuda",
         )
         checkpoint = options.out / f"{recipe.name}.pt"
         if checkpoint.exists():

@@ -17,7 +17,7 @@ def view(number, seam):
     truth = random.random((3, SIDE, SIDE), np.float32) * np.float32(0.5)
     other = random.random((3, SIDE, SIDE), np.float32) * np.float32(0.5)
     other[:, 60:100, 60:100] += np.float32(seam)
-    again = random.random((3, SIDE, SIDE), np.float32) * np.float32(0.5)
+    again = truth + random.normal(0, 1e-3, truth.shape).astype(np.float32)
     return View(number, number + 1, truth, other, again)
 
 

@@ -10,18 +10,27 @@ torch = pytest.importorskip("torch")
 
 from realtime.face_mesh import OVAL  # noqa: E402
 from tools import train_fusenet  # noqa: E402
-from tools.fusenet_disturb import overdone  # noqa: E402
-from tools.fusenet_losses import Scene, flow_grid, mask_loss, sampled, steady_loss  # noqa: E402
+from tools.fusenet_disturb import overdone, with_foreign_brow  # noqa: E402
+from tools.fusenet_losses import (  # noqa: E402
+    Scene,
+    flow_grid,
+    mask_loss,
+    rim_loss,
+    sampled,
+    steady_loss,
+    tone_loss,
+)
 from tools.fusenet_pairs import Pairs, arcface_grid  # noqa: E402
 from tools.fusenet_pictures import ShotSource  # noqa: E402
 from tools.fusenet_recipe import Losses, Recipe, Stage, load_recipe  # noqa: E402
 from tools.fusenet_training import Training  # noqa: E402
+from tools.fusenet_zones import RIM_PX, zones  # noqa: E402
 from tools.judge import ARCFACE_PX  # noqa: E402
 from tools.training_parts import rate_at  # noqa: E402
 
 SIDE = 96
 CANVAS = 128
-ALL_LOSSES = {"truth": 1, "edges": 1, "mask": 0.3, "colour": 1, "detail": 0.3}
+ALL_LOSSES = {"truth": 1, "edges": 1, "mask": 0.3, "colour": 1, "detail": 0.3, "tone": 1, "rim": 1}
 
 
 @pytest.fixture(autouse=True)
@@ -154,9 +163,10 @@ def test_a_change_that_follows_the_flow_costs_nothing_and_another_one_does():
     grid = flow_grid(flow)
     later = sampled(picture, grid)
     ones, none = torch.ones(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)
+    zones = torch.zeros(1, 2, 32, 32)
 
     def scene(truth):
-        return Scene(truth, ones, truth, none, truth, none, torch.zeros(1, 1, 1, 1))
+        return Scene(truth, ones, truth, none, truth, none, zones, torch.zeros(1, 1, 1, 1))
 
     class Made:
         def __init__(self, image):
@@ -176,7 +186,8 @@ def test_a_mask_that_leaves_out_what_stands_in_front_is_right():
     hidden = none.clone()
     hidden[..., :4] = 1
     colours = torch.zeros(1, 3, 8, 8)
-    scene = Scene(colours, ones, colours, none, colours, hidden, torch.ones(1, 1, 1, 1))
+    zones = torch.zeros(1, 2, 8, 8)
+    scene = Scene(colours, ones, colours, none, colours, hidden, zones, torch.ones(1, 1, 1, 1))
 
     class Made:
         def __init__(self, blend):
@@ -184,6 +195,62 @@ def test_a_mask_that_leaves_out_what_stands_in_front_is_right():
 
     assert mask_loss(scene, Made(1 - hidden)).item() == 0
     assert mask_loss(scene, Made(ones)).item() > 0.4
+
+
+def test_tone_and_rim_compare_somebody_elses_face_with_the_picture_in_their_zones_only():
+    truth = torch.rand(1, 3, 64, 64)
+    ones, none = torch.ones(1, 1, 64, 64), torch.zeros(1, 1, 64, 64)
+    both = torch.zeros(1, 2, 64, 64)
+    both[:, 0, 16:32, 16:32] = 1
+    both[:, 1, 40:48] = 1
+
+    class Made:
+        def __init__(self, image):
+            self.image = image
+
+    def losses_of(image, own=0.0):
+        scene = Scene(truth, ones, truth, none, truth, none, both, torch.full((1, 1, 1, 1), own))
+        return [loss(scene, Made(image)).item() for loss in (tone_loss, rim_loss)]
+
+    assert losses_of(truth) == [0, 0]
+    darker = truth.clone()
+    darker[..., 16:32, 16:32] -= 0.1
+    tone, rim = losses_of(darker)
+    assert tone == pytest.approx(0.1, rel=0.1)
+    assert rim == 0
+    assert losses_of(darker, own=1.0) == [0, 0]
+    darker = truth.clone()
+    darker[..., 40:48, :] -= 0.1
+    tone, rim = losses_of(darker)
+    assert tone == 0
+    assert rim == pytest.approx(0.1, rel=0.1)
+
+
+def test_the_rim_lies_inside_the_outer_edge_and_openings_have_none(pairs):
+    validity = np.asarray(pairs.alpha[0], np.float32) / 255
+    middle = np.argwhere(validity > 0.5).mean(axis=0).astype(int)
+    validity[middle[0] - 3 : middle[0] + 3, middle[1] - 6 : middle[1] + 6] = 0
+    skin, rim = zones(pairs.landmarks[0, :, :2], validity)
+    row = validity[middle[0] + 12]
+    edge = int(np.argmax(row > 0.5))
+    assert rim[middle[0] + 12, edge] == 1
+    assert 0 < rim[middle[0] + 12, edge + RIM_PX // 2] < 0.8
+    assert rim[middle[0] + 12, edge + RIM_PX + 1] == 0
+    assert rim[middle[0] - 6 : middle[0] + 6, middle[1] - 9 : middle[1] + 9].max() == 0
+    assert 0.03 < skin.sum() / (validity > 0.5).sum() < 0.4
+
+
+def test_a_foreign_forehead_ends_above_the_brows(pairs):
+    outline = pairs.landmarks[0, :, :2]
+    own = np.zeros((CANVAS, CANVAS, 3), np.uint8)
+    other = np.full_like(own, 200)
+    shares = []
+    for seed in range(20):
+        mixed = with_foreign_brow(np.random.default_rng(seed), own, other, outline)
+        assert mixed[int(outline[:, 1].mean()) :].max() == 0
+        shares.append((mixed > 100).mean())
+    assert max(shares) > 0.15
+    assert np.std(shares) > 0.01
 
 
 def test_the_loss_falls_on_faces_it_sees_again_and_again(source):

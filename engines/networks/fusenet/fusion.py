@@ -8,8 +8,11 @@ from torch import Tensor, nn
 WINDOW = 4
 """Side of a window in cells. The memory was moved along the flow, so it need not look far."""
 
-_STAY = 3.0
-"""How far attention prefers a cell's own place at first."""
+_STAY = 6.0
+"""How far attention prefers a cell's own place at first: what stands still is not to be blurred."""
+
+_TRUST = 1.5
+"""The gate's logit at first: most of what is found takes part, so that noise is averaged."""
 
 _LITTLE = 1e-3
 
@@ -36,7 +39,7 @@ class Fusion(nn.Module):  # type: ignore[misc]
         self.place = nn.Parameter(_STAY * torch.eye(WINDOW * WINDOW))
         self.scale = 1 / math.sqrt(keys)
         nn.init.zeros_(self.gate.weight)
-        nn.init.zeros_(self.gate.bias)
+        nn.init.constant_(self.gate.bias, _TRUST)
 
     def forward(self, features: Tensor, memory: Tensor, confidence: Tensor) -> Tensor:
         """Fuses ``(N, C, H, W)`` with a memory of the same shape.

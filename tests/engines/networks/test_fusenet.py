@@ -6,7 +6,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from engines.networks.fusenet.fusion import Fusion, into_windows, out_of_windows  # noqa: E402
-from engines.networks.fusenet.network import SHAPES, build, no_memory  # noqa: E402
+from engines.networks.fusenet.network import (  # noqa: E402
+    SHAPES,
+    SPREAD,
+    ToneGap,
+    build,
+    no_memory,
+)
+from realtime.fusenet_inputs import SPREAD as OF_INPUTS  # noqa: E402
 
 GMAC = 1e9
 
@@ -49,15 +56,44 @@ def test_a_network_needs_no_more_multiplications_than_it_may(kind, most):
     assert 0.3 * most < count / GMAC <= most
 
 
-def test_a_network_that_has_learnt_nothing_gives_back_what_was_drawn():
+def drawn(level, around, side=96):
+    """A square face of one grey on a picture of another."""
+    shape = SHAPES["lite"]
+    covered = torch.zeros(1, 1, side, side)
+    covered[..., 16:-16, 16:-16] = 1
+    context = torch.full((1, 3, side, side), around)
+    return [level * covered.expand(-1, 3, -1, -1), covered, context, 1 - covered], no_memory(
+        shape, 1, side
+    )
+
+
+@pytest.mark.parametrize("level", [0.3, 0.5, 0.6])
+def test_a_network_that_has_learnt_nothing_brings_the_tone_nearer_and_does_no_more(level):
     network = build("lite").eval()
-    given = inputs(network.shape, 64)
+    planes, memory = drawn(level, 0.5)
     with torch.inference_mode():
-        made = network(*given)
-    torch.testing.assert_close(made.image, given[0])
-    share = made.blend / (1 - given[3])
+        made = network(*planes, *memory)
+    inner = made.image[..., 24:-24, 24:-24]
+    torch.testing.assert_close(
+        inner, torch.full_like(inner, level + 0.8 * (0.5 - level)), atol=0.01, rtol=0
+    )
+    share = made.blend[..., 16:-16, 16:-16]
     assert share.min() > 0.95
     assert share.max() <= 1.0
+
+
+def test_the_gap_of_tones_does_not_see_what_lies_beside_the_face():
+    gap = ToneGap(SHAPES["lite"])
+    planes, _ = drawn(0.3, 0.5)
+    render, _, context, keep = planes
+    wanted = gap(render, context, keep)
+    assert wanted[..., 3:-3, 3:-3].min() > 0.18
+    context = torch.where(keep > 0, torch.ones(()), context)
+    torch.testing.assert_close(gap(render, context, keep), wanted)
+
+
+def test_the_gap_is_smoothed_as_the_picture_under_the_face_is():
+    assert SPREAD == OF_INPUTS
 
 
 def test_a_memory_without_confidence_has_exactly_no_influence(learnt):
