@@ -318,4 +318,5 @@ def _without(values: Floats, chips: Chips, payload: Payload) -> Floats:
     """The values without the mark of a payload, as strong as it is on average."""
     polarity = 1 - 2 * np.array(payload.word(), np.float32)
     mark = chips.signs * polarity[chips.bits]
-    return values - mark * (np.sum(values * mark) / np.count_nonzero(mark))
+    strength = np.sum(values * mark) / np.count_nonzero(mark)
+    return np.asarray(values - strength * mark, np.float32)

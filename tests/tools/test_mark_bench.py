@@ -86,3 +86,14 @@ def test_a_folder_of_clips_must_be_named(capsys):
     with pytest.raises(SystemExit):
         main([])
     assert "must be a folder of videos" in capsys.readouterr().err
+
+
+def test_some_of_the_attacks_can_be_chosen_by_how_their_names_begin(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(mark_bench, "track_faces", lambda pictures, library: no_faces(pictures))
+    write(tmp_path / "a.mp4", scene(12))
+    assert main([str(tmp_path), "--only", "mirr,resized"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == ["resized", "mirrored", "windows"]
+    with pytest.raises(SystemExit):
+        main([str(tmp_path), "--only", "burnt"])
+    assert "--only: must name one of untouched, " in capsys.readouterr().err
