@@ -4,8 +4,8 @@ Every clip is marked as the engine marks it, with its faces known, goes through 
 read in windows of thirty pictures. The rate is the share of windows whose reading is right, all
 clips together and the worst of them. ``--clean`` reads unmarked windows instead, in every view the
 reader knows, and counts what it finds where nothing is. ``--faces`` counts the pictures on which
-the label lies over a face that the engine tracks. ``--cost`` times the marking of a frame. The warping
-error is that of marked pictures over that of clean ones, as ``tools.mark_shimmer`` says.
+the label lies over a face that the engine tracks. ``--cost`` times the marking of a frame. The
+warping error is that of marked pictures over that of clean ones: ``tools.mark_shimmer``.
 """
 
 import argparse
