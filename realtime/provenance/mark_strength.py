@@ -2,8 +2,8 @@
 
 The pattern stands still. Skin that moves under it would seem to shimmer, so there is none on faces
 and half of it beside them. Where faces leave too little room the mark must go on them after all,
-half as strong. In films whose pictures change greatly from one to the next, codecs leave little of
-a mark and nobody could see a stronger one.
+half as strong. Where pictures change from one to the next by much, by noise or by cuts, codecs
+leave little of a mark and nobody can see a stronger one.
 """
 
 import math
@@ -17,7 +17,7 @@ from realtime.frame import Image
 from realtime.metrics import MS_NS
 from realtime.provenance.watermark import FULL, SHARES, Strengths
 
-_NONE, _HALF, _, _MORE = range(len(SHARES))
+_NONE, _HALF, _, LIVELY, RESTLESS = range(len(SHARES))
 
 _LEAST_ROOM, _ENOUGH_ROOM = 0.35, 0.45
 """Shares of the picture, counted by strength, that faces must leave: below the first the mark goes
@@ -27,8 +27,9 @@ _RISE_NS = 300 * MS_NS
 """How long a block must have been free before its mark gets stronger by a step. A face that sways
 then makes the mark come and go only once."""
 
-_MUCH, _LITTLE = 7.0, 5.0
-"""Mean change of pictures in levels: above the first they are restless, below the second calm."""
+_CHANGES = ((LIVELY, 1.6, 1.3), (RESTLESS, 7.0, 5.0))
+"""Strengths, and the mean change of pictures in levels from which on they get them and below which
+no more."""
 
 _SAMPLE_PX = 32
 _NUM_REMEMBERED = 16
@@ -41,18 +42,18 @@ _Part = tuple[slice, slice]
 """Rows and columns of blocks."""
 
 
-class Restlessness:
-    """Tells whether pictures change greatly from one to the next, by a few of their pixels."""
+class Liveliness:
+    """Tells by a few of their pixels how much pictures change from one to the next."""
 
     def __init__(self) -> None:
         self._before: NDArray[np.uint8] | None = None
         self._change = 0.0
-        self._restless = False
+        self._strength = FULL
 
     @property
-    def restless(self) -> bool:
-        """Whether the pictures seen last were restless."""
-        return self._restless
+    def strength(self) -> int:
+        """What the pictures seen last can bear: ``FULL``, ``LIVELY`` or ``RESTLESS``."""
+        return self._strength
 
     def see(self, image: Image) -> None:
         """Looks at the next picture.
@@ -65,7 +66,11 @@ class Restlessness:
             change = cv2.norm(now, self._before, cv2.NORM_L1) / now.size
             self._change += (change - self._change) / _NUM_REMEMBERED
         self._before = now
-        self._restless = self._change > (_LITTLE if self._restless else _MUCH)
+        borne = FULL
+        for strength, much, little in _CHANGES:
+            if self._change > (little if self._strength >= strength else much):
+                borne = strength
+        self._strength = borne
 
 
 class MarkStrength:
@@ -86,9 +91,9 @@ class MarkStrength:
         self._since_ns = np.zeros((rows, columns), np.int64)
         self._parts: tuple[_Part, ...] = ()
         self._crowded = False
-        self._restless = False
+        self._most = FULL
 
-    def choose(self, faces: Sequence[Box], media_ns: int, *, restless: bool = False) -> Strengths:
+    def choose(self, faces: Sequence[Box], media_ns: int, *, most: int = FULL) -> Strengths:
         """The strengths in the next picture.
 
         A block becomes weaker at once and stronger step by step.
@@ -96,15 +101,15 @@ class MarkStrength:
         Args:
             faces: where faces are; boxes with numbers that are not finite are left out.
             media_ns: time of the picture.
-            restless: whether pictures change greatly.
+            most: where nothing speaks against it, as ``Liveliness`` says.
 
         Returns:
             What stays valid up to the next call, and is changed by it.
         """
         parts = tuple(self._part(box) for box in faces if all(map(math.isfinite, box)))
-        is_new = parts != self._parts or restless != self._restless
+        is_new = parts != self._parts or most != self._most
         if is_new:
-            self._parts, self._restless = parts, restless
+            self._parts, self._most = parts, most
             self._want(parts)
         if self._strengths is None:
             self._strengths = self._wanted.copy()
@@ -129,7 +134,7 @@ class MarkStrength:
 
     def _want(self, parts: tuple[_Part, ...]) -> None:
         """Sets what each block should have with faces on these blocks."""
-        self._wanted.fill(_MORE if self._restless else FULL)
+        self._wanted.fill(self._most)
         for rows, columns in parts:
             beside = self._wanted[_wider(rows), _wider(columns)]
             np.minimum(beside, _HALF, out=beside)

@@ -5,9 +5,13 @@ Spread spectrum in the sense of Cox et al., Secure Spread Spectrum Watermarking 
 once and costs a saturating sum for each frame.
 
 The picture is thought of as a grid of blocks, 40 by 22 where it is wide, stretched to its size
-whatever that is. In each block twelve low frequencies of an 8 by 8 cosine transform carry a chip
-each: one of the 63 bits of a code word, in a place and with a sign that a public key chooses. About
-170 chips share a bit. A reader adds the chips of a bit up over the picture and over many pictures.
+whatever that is. A public key chooses a third of the blocks. In each of these twelve low
+frequencies of an 8 by 8 cosine transform carry a chip each: one of the 63 bits of a code word, in a
+place and with a sign that the key chooses, too. About 55 chips share a bit. A reader adds the chips
+of a bit up over the picture and over many pictures.
+
+Why only a third: codecs leave nothing of what is too faint for them. A mark in few blocks, and a
+little stronger there, is read as well as a fainter one everywhere, and disturbs half as much.
 
 The key is public, so that anybody can find the mark; so anybody who wants to can remove it, too.
 """
@@ -39,9 +43,13 @@ FORMAT_VERSION = 1
 """Version of what the payload means, 0 to 15."""
 
 _KEY = b"rt-swap invisible mark 1"
+
+_ROW_SHARE = 3
+"""Of so many blocks beside each other one carries the mark; which one, differs from row to row."""
+
 _VERSION_SHIFT = 32
 
-SHARES = (0.0, 0.5, 1.0, 1.6)
+SHARES = (0.0, 0.5, 1.0, 1.25, 2.0)
 """How strong the mark may be in a block: not at all, half, in full, and more than that."""
 
 FULL = 2
@@ -99,8 +107,8 @@ class Chips:
     """Which bit each chip carries, and with which sign.
 
     Attributes:
-        bits: ``(rows, columns, 12) i64`` 0..62.
-        signs: ``(rows, columns, 12) f32``, -1 or 1.
+        bits: ``(rows, columns, 12) i64`` 0..62; without meaning where there is no chip.
+        signs: ``(rows, columns, 12) f32``, -1 or 1, and 0 where there is no chip.
     """
 
     bits: NDArray[np.int64]
@@ -115,15 +123,34 @@ def nearest_grid(width: int, height: int) -> tuple[int, int]:
 def draw_chips(grid: tuple[int, int]) -> Chips:
     """The chips of a grid; the same for everybody, on every machine and with every NumPy."""
     columns, rows = grid
-    shape = (rows, columns, len(FREQUENCIES))
-    count = rows * columns * len(FREQUENCIES)
-    seed = _KEY + bytes(grid)
-    noise = np.frombuffer(hashlib.shake_256(seed).digest(8 * count), "<u8")
+    carriers = _draw_carriers(grid)
+    count = len(FREQUENCIES) * int(carriers.sum())
+    noise = _noise(b"chips", grid, count)
     # Shuffled and dealt out in turn, so that every bit has the same number of chips but for one.
-    bits = np.empty(count, np.int64)
-    bits[np.argsort(noise, kind="stable")] = np.arange(count) % bch.LENGTH
-    signs = np.where(noise & 1, np.float32(1), np.float32(-1))
-    return Chips(bits.reshape(shape), signs.reshape(shape))
+    dealt = np.empty(count, np.int64)
+    dealt[np.argsort(noise, kind="stable")] = np.arange(count) % bch.LENGTH
+    bits = np.zeros((rows, columns, len(FREQUENCIES)), np.int64)
+    signs = np.zeros(bits.shape, np.float32)
+    bits[carriers] = dealt.reshape(-1, len(FREQUENCIES))
+    signs[carriers] = np.where(noise & 1, 1, -1).reshape(-1, len(FREQUENCIES))
+    return Chips(bits, signs)
+
+
+def _draw_carriers(grid: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which blocks carry chips, ``(rows, columns)``: one of those side by side in a group."""
+    columns, rows = grid
+    groups = -(-columns // _ROW_SHARE)
+    chosen = _noise(b"blocks", grid, rows * groups).reshape(rows, groups) % _ROW_SHARE
+    places = np.arange(groups) * _ROW_SHARE + chosen.astype(np.int64)
+    carriers = np.zeros((rows, groups * _ROW_SHARE), np.bool_)
+    np.put_along_axis(carriers, places, values=True, axis=1)
+    return carriers[:, :columns]
+
+
+def _noise(what: bytes, grid: tuple[int, int], count: int) -> NDArray[np.uint64]:
+    """Random numbers that follow from the key."""
+    stream = hashlib.shake_256(_KEY + bytes(grid) + what).digest(8 * count)
+    return np.frombuffer(stream, "<u8").astype(np.uint64)
 
 
 def draw_pattern(payload: Payload, size: tuple[int, int], amplitude: float) -> Floats:
@@ -132,7 +159,8 @@ def draw_pattern(payload: Payload, size: tuple[int, int], amplitude: float) -> F
     Args:
         payload: what it says.
         size: width and height of the pictures in pixels.
-        amplitude: of each chip; the pattern's root mean square is about 0.43 times that.
+        amplitude: of each chip; the pattern's root mean square is about 0.43 times that in the
+            blocks that carry chips, a quarter of it over the whole picture.
 
     Returns:
         ``(H, W) f32`` levels.

@@ -1,7 +1,8 @@
 """Finding the invisible mark in pictures that may have been compressed, resized, cut or mirrored.
 
-Each picture gives one soft value for each chip; values are added up over pictures, so that what
-moves averages out while the mark stays. The bits follow from the sums.
+Each picture gives two soft values for each chip, one read from the picture itself and one from its
+fine detail, where edges leave less and compression more of a trace. Values are added up over
+pictures, so that what moves averages out while the mark stays. The bits follow from the sums.
 
 How sure a reading is: its score is the sum of all chips, each with the sign that the word found
 gives it, over the root of the sum of their squares. As the signs of the key are random, that is
@@ -42,6 +43,13 @@ the reading: rounding and compression leave less than that and in places nothing
 
 _CLIP_LEVEL = 3 * _HOST_LEVEL
 _MAX_HOST_LEVEL = 50.0
+
+_DETAIL_CELLS = 5
+"""Side of the median that detail stands out from."""
+
+_DETAIL_LEVEL = 1.0
+"""The same as ``_HOST_LEVEL`` for the detail, of which less is left."""
+
 _TINY = 1e-9
 
 _MAX_SIDE_PX = 640
@@ -139,10 +147,10 @@ class MarkReader:
         """Reads sums of chip values as they are and mirrored.
 
         Args:
-            values: ``(rows, columns, 12) f32``, of any number of pictures in one view.
+            values: ``(2, rows, columns, 12) f32``, of any number of pictures in one view.
             grid: columns and rows of blocks.
         """
-        values = _evened(values)
+        values = _as_one(*(_evened(one) for one in values))
         # A mirrored cosine of odd frequency changes its sign.
         parity = np.array([1 - 2 * (column % 2) for _, column in FREQUENCIES], np.float32)
         for mirrored, seen in ((False, values), (True, values[:, ::-1] * parity)):
@@ -154,7 +162,7 @@ class MarkReader:
         return None
 
     def _read_view(self, pictures: Sequence[Grey], view: View) -> Reading | None:
-        total = np.zeros((view.grid[1], view.grid[0], len(FREQUENCIES)), np.float32)
+        total = np.zeros((2, view.grid[1], view.grid[0], len(FREQUENCIES)), np.float32)
         for picture in pictures:
             total += chip_values(picture, view)
         return self.decode(total, view.grid)
@@ -223,14 +231,30 @@ def _content(pictures: Sequence[Grey]) -> tuple[int, int, int, int]:
 
 
 def chip_values(picture: Grey, view: View) -> Floats:
-    """How strongly each chip shows in one picture, ``(rows, columns, 12) f32``.
+    """How strongly each chip shows in one picture and in its detail.
 
     Blocks full of detail, where a chip says little, count for less.
+
+    Returns:
+        ``(2, rows, columns, 12) f32``; also where there are no chips.
     """
-    values = transform(_cells(picture, view), view.grid)
+    cells = _cells(picture, view)
+    detail = cv2.subtract(cells, cv2.medianBlur(cells, _DETAIL_CELLS), dtype=cv2.CV_32F)
+    values = transform(cells.astype(np.float32), view.grid)
     activity = np.mean(np.minimum(values * values, _MAX_HOST_LEVEL**2), axis=2, keepdims=True)
     clipped = np.clip(values, -_CLIP_LEVEL, _CLIP_LEVEL)
-    return np.asarray(clipped / (activity + _HOST_LEVEL**2), np.float32)
+    fine = transform(np.asarray(detail, np.float32), view.grid)
+    fine_activity = np.mean(fine * fine, axis=2, keepdims=True)
+    return np.stack(
+        [clipped / (activity + _HOST_LEVEL**2), fine / (fine_activity + _DETAIL_LEVEL**2)]
+    )
+
+
+def _as_one(values: Floats, fine: Floats) -> Floats:
+    """Both kinds of values, each with the same weight on the whole."""
+    powers = (float(np.square(one).mean()) for one in (values, fine))
+    weights = [1 / math.sqrt(power) if power > 0 else 0.0 for power in powers]
+    return np.asarray(values * weights[0] + fine * weights[1], np.float32)
 
 
 def _evened(values: Floats) -> Floats:
@@ -243,13 +267,13 @@ def _evened(values: Floats) -> Floats:
     return np.asarray(evened / np.sqrt(power + np.median(power) + _TINY), np.float32)
 
 
-def _cells(picture: Grey, view: View) -> Floats:
+def _cells(picture: Grey, view: View) -> Grey:
     """The picture, or the part that is meant, on the grid; mid grey where there is none."""
     columns, rows = view.grid[0] * BLOCK, view.grid[1] * BLOCK
     height, width = picture.shape
     if (view.left, view.top, view.width, view.height) == (0, 0, width, height):
         cells = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA)
-        return np.asarray(cells, np.float32)
+        return np.asarray(cells, np.uint8)
     # Pixel centres lie at whole numbers, hence the halves.
     scale_x, scale_y = view.width / columns, view.height / rows
     picture_from_cells = np.array(
@@ -266,15 +290,16 @@ def _cells(picture: Grey, view: View) -> Floats:
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=(float(picture.mean()),),
     )
-    return np.asarray(cells, np.float32)
+    return np.asarray(cells, np.uint8)
 
 
 def _decode(values: Floats, chips: Chips) -> tuple[Payload, float, int] | None:
     """The best code word near the sums of the bits, if it is beyond doubt."""
-    energy = float(np.sqrt(np.square(values, dtype=np.float64).sum()))
+    signed = values * chips.signs
+    energy = float(np.sqrt(np.square(signed, dtype=np.float64).sum()))
     if energy == 0:
         return None
-    sums = np.bincount(chips.bits.ravel(), (values * chips.signs).ravel(), minlength=bch.LENGTH)
+    sums = np.bincount(chips.bits.ravel(), signed.ravel(), minlength=bch.LENGTH)
     certainty = sums / energy
     # No word can score more than the one that agrees with every bit.
     if np.abs(certainty).sum() < MIN_SCORE:
@@ -293,4 +318,5 @@ def _without(values: Floats, chips: Chips, payload: Payload) -> Floats:
     """The values without the mark of a payload, as strong as it is on average."""
     polarity = 1 - 2 * np.array(payload.word(), np.float32)
     mark = chips.signs * polarity[chips.bits]
-    return values - mark * np.mean(values * mark)
+    strength = np.sum(values * mark) / np.count_nonzero(mark)
+    return np.asarray(values - strength * mark, np.float32)

@@ -20,11 +20,11 @@ from realtime.provenance.label import (
     small_cap_height_px,
 )
 from realtime.provenance.label_place import Placer
-from realtime.provenance.mark_strength import MarkStrength, Restlessness
+from realtime.provenance.mark_strength import Liveliness, MarkStrength
 from realtime.provenance.run_record import PROGRAM
 from realtime.provenance.watermark import Payload, Watermark, chip_amplitude, nearest_grid
 
-AMPLITUDES = {"subtle": 1.9, "standard": 2.7, "robust": 3.8}
+AMPLITUDES = {"subtle": 2.3, "standard": 3.25, "robust": 4.6}
 """Levels of each chip of the invisible mark in pictures of 360 lines or less."""
 
 _LARGE_NS = 2500 * MS_NS
@@ -67,7 +67,7 @@ class Mark:
         self._show_label = show_label
         self._watermark: Watermark | None = None
         self._strength: MarkStrength | None = None
-        self._restlessness = Restlessness()
+        self._liveliness = Liveliness()
         self._labels: tuple[Labels, ...] = ()
         self._began_ns: int | None = None
 
@@ -82,7 +82,7 @@ class Mark:
         amplitude = chip_amplitude(size, AMPLITUDES[self._config.strength])
         self._watermark = Watermark(self._payload, size, amplitude)
         self._strength = MarkStrength(size, nearest_grid(*size))
-        self._restlessness = Restlessness()
+        self._liveliness = Liveliness()
         self._began_ns = None
         if self._show_label:
             caps = [cap_height_px(*size)]
@@ -99,14 +99,14 @@ class Mark:
         if self._watermark is None or self._strength is None:
             raise RuntimeError("Mark.process: the stage must be open, got a closed one.")
         boxes = [tuple(face.box.tolist()) for face in frame.faces]
-        restless = self._restlessness.restless
-        strengths = self._strength.choose(boxes, frame.media_ns, restless=restless)
+        most = self._liveliness.strength
+        strengths = self._strength.choose(boxes, frame.media_ns, most=most)
         if self._began_ns is None:
             self._began_ns = frame.media_ns
             self._watermark.begin(strengths)
         self._watermark.add(frame.image, strengths)
         # Looked at only now, as the picture is in the caches.
-        self._restlessness.see(frame.image)
+        self._liveliness.see(frame.image)
         if self._labels:
             is_early = frame.media_ns - self._began_ns < _LARGE_NS
             self._labels[0 if is_early else -1].lay_over(frame)

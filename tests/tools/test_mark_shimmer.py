@@ -31,7 +31,7 @@ def face():
 def test_pictures_that_are_left_alone_do_not_shimmer():
     clean = scene(12)
     shimmer = measure_shimmer(clean, clean, [[face()]] * 12)
-    assert (shimmer.whole, shimmer.face) == (1.0, 1.0)
+    assert (shimmer.whole, shimmer.face, shimmer.outside) == (1.0, 1.0, 1.0)
 
 
 def test_flicker_is_seen_where_it_is():
@@ -41,7 +41,19 @@ def test_flicker_is_seen_where_it_is():
         picture[:, :90] += 5
     shimmer = measure_shimmer(clean, after, [[face()]] * 12)
     assert shimmer.whole > 1.2
+    assert shimmer.outside > 1.2
     assert shimmer.face == 1.0
+
+
+def test_flicker_of_a_face_is_not_seen_outside_it():
+    clean = scene(12)
+    left, top, right, bottom = BOX
+    after = [picture.copy() for picture in clean]
+    for picture in after[1::2]:
+        picture[top + 20 : bottom - 20, left + 20 : right - 20] += 5
+    shimmer = measure_shimmer(clean, after, [[face()]] * 12)
+    assert shimmer.face > 1.2
+    assert shimmer.outside == 1.0
 
 
 def test_without_faces_only_the_whole_picture_is_measured():

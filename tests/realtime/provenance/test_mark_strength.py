@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from realtime.provenance.mark_strength import MarkStrength, Restlessness
+from realtime.provenance.mark_strength import LIVELY, RESTLESS, Liveliness, MarkStrength
 
 SIZE, GRID = (640, 352), (40, 22)  # blocks of 16 by 16 pixels
 MS_NS = 1_000_000
-NONE, HALF, FULL, MORE = range(4)
+NONE, HALF, FULL = range(3)
 
 
 def chosen(faces, media_ns=0):
@@ -91,53 +91,72 @@ def test_a_clip_that_begins_anew_does_not_stop_the_mark_from_coming_back():
     assert (strengths == FULL).all()
 
 
-def test_restless_pictures_get_more_but_not_on_faces_and_not_beside_them():
+@pytest.mark.parametrize("most", [LIVELY, RESTLESS])
+def test_lively_pictures_get_more_but_not_on_faces_and_not_beside_them(most):
     face = (100, 60, 200, 190)
     calm = chosen([face])
-    restless = MarkStrength(SIZE, GRID).choose([face], 0, restless=True)
-    assert ((restless == MORE) == (calm == FULL)).all()
-    assert (restless[calm < FULL] == calm[calm < FULL]).all()
+    lively = MarkStrength(SIZE, GRID).choose([face], 0, most=most)
+    assert ((lively == most) == (calm == FULL)).all()
+    assert (lively[calm < FULL] == calm[calm < FULL]).all()
 
 
-def test_more_comes_after_a_while_and_goes_at_once():
+def test_more_comes_in_steps_and_goes_at_once():
     strength = MarkStrength(SIZE, GRID)
     seen = [
-        int(strength.choose([], number * 100 * MS_NS, restless=1 <= number < 8)[0, 0])
-        for number in range(10)
+        int(
+            strength.choose([], number * 100 * MS_NS, most=RESTLESS if 1 <= number < 9 else FULL)[
+                0, 0
+            ]
+        )
+        for number in range(11)
     ]
-    assert seen == [FULL] * 4 + [MORE] * 4 + [FULL] * 2
+    assert seen == [FULL] * 4 + [LIVELY] * 3 + [RESTLESS] * 2 + [FULL] * 2
 
 
 def level(value):
     return np.full((64, 96, 3), value, np.uint8)
 
 
-def flicker(restlessness, step):
-    """Whether it calls each of sixty pictures restless that are brighter and darker in turn."""
+def flicker(liveliness, step):
+    """What sixty pictures can bear, one after the other, that are brighter and darker in turn."""
     found = []
     for number in range(60):
-        restlessness.see(level(100 + step * (number % 2)))
-        found.append(restlessness.restless)
+        liveliness.see(level(100 + step * (number % 2)))
+        found.append(liveliness.strength)
     return found
 
 
 def test_flashes_are_restless_and_stay_so_until_it_is_clearly_calmer():
-    restlessness = Restlessness()
-    assert not any(flicker(restlessness, 0))
-    flashes = flicker(restlessness, 10)
-    assert not flashes[1]
-    assert flashes[-1]
-    assert all(flicker(restlessness, 6))
-    assert not flicker(restlessness, 4)[-1]
+    liveliness = Liveliness()
+    assert set(flicker(liveliness, 0)) == {FULL}
+    flashes = flicker(liveliness, 10)
+    assert flashes[1] < RESTLESS
+    assert flashes[-1] == RESTLESS
+    assert set(flicker(liveliness, 6)) == {RESTLESS}
+    assert flicker(liveliness, 4)[-1] == LIVELY
 
 
-def test_a_single_cut_and_a_camera_s_noise_are_not_restless():
+def noisy(deviation, number_of_cut=None):
+    """What thirty noisy pictures can bear, of which one is a cut."""
     rng = np.random.default_rng(0)
-    restlessness = Restlessness()
+    liveliness = Liveliness()
+    found = []
     for number in range(30):
-        picture = rng.normal(80 + 60 * (number > 15), 3, (180, 320, 3)).astype(np.uint8)
-        restlessness.see(picture)
-        assert not restlessness.restless
+        mean = 80 + 60 * (number_of_cut is not None and number > number_of_cut)
+        picture = rng.normal(mean, deviation, (180, 320, 3))
+        liveliness.see(picture.clip(0, 255).astype(np.uint8))
+        found.append(liveliness.strength)
+    return found
+
+
+def test_noise_makes_pictures_lively_but_not_restless():
+    assert set(noisy(0.5)) == {FULL}
+    assert noisy(3)[-1] == LIVELY
+    assert RESTLESS not in noisy(3)
+
+
+def test_a_single_cut_makes_nothing_restless():
+    assert RESTLESS not in noisy(1, number_of_cut=15)
 
 
 def test_a_mark_that_waits_to_come_back_does_so_though_nothing_else_changes():
