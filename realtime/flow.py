@@ -132,9 +132,9 @@ class DisFlow:
             self._quick.calc(before, now, forward)
             return forward
         half = (width // 2, height // 2)
-        small = [cv2.resize(g, half, interpolation=cv2.INTER_AREA) for g in (before, now)]
+        first, second = (cv2.resize(g, half, interpolation=cv2.INTER_AREA) for g in (before, now))
         found = np.zeros((half[1], half[0], 2), np.float32)
-        self._quick.calc(*small, found)
+        self._quick.calc(first, second, found)
         found *= np.array([width / half[0], height / half[1]], np.float32)
         return np.asarray(cv2.resize(found, (width, height)), np.float32)
 

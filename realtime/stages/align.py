@@ -273,7 +273,10 @@ def _doubted(
         num //= 2
     if num < side_px:
         size, area = (num, num), cv2.INTER_AREA
-        before, now = (np.asarray(cv2.resize(g, size, interpolation=area)) for g in (before, now))
+        before, now = (
+            np.asarray(cv2.resize(grey, size, interpolation=area), np.uint8)
+            for grey in (before, now)
+        )
         backward, forward = (
             np.asarray(cv2.resize(flow, size, interpolation=area) * np.float32(num / side_px))
             for flow in (backward, forward)

@@ -20,7 +20,7 @@ _DOUBTFUL_SCORE, _SURE_SCORE = 0.3, 0.8
 _MIN_TRUST = 0.25
 """Trust in a memory down to which it may stand for a frame that could not be drawn."""
 
-_RIM, _MOST_RIM_PX = 0.01, 2
+_RIM, _MOST_RIM_PX = 0.015, 2
 """Half the width over which a face fades out around its outline: in face widths, and in pixels of
 the crop at most, which hardly goes on beyond the outline."""
 

@@ -112,6 +112,11 @@ class MeshSwap:
             raise RuntimeError("MeshSwap.process: the stage must be open, got a closed one.")
         self._tracks = of_recent(self._tracks, frame.media_ns)
         chosen = [face for face in frame.faces if face.state is FaceState.SEEN and face.chosen]
+        present = {face.track_id for face in chosen}
+        for track_id, track in self._tracks.items():
+            if track_id not in present:
+                # The next motion will be that of one frame, and not begin where it was drawn last.
+                track.drawn = None
         for index, face in reversed(list(enumerate(chosen))):
             room = frame.room(index, layer_bytes(self._config.crop_px))
             face.layer = self._swap(self._painter, frame.image, face, frame.media_ns, room)

@@ -508,3 +508,20 @@ def test_a_drawn_face_goes_where_the_flow_takes_it(identity, target):
         for face in (first, second)
     ]
     np.testing.assert_allclose(middles[1] - middles[0], (7, 4), atol=0.2)
+
+
+def test_a_face_that_was_lost_is_drawn_anew_where_it_is_found(identity, target):
+    image, landmarks = target()
+    shapes = []
+    for lost in (False, True):
+        stage = MeshSwap(MeshSwapConfig(), identity, steady=SteadyConfig())
+        stage.open(SPEC, Memory())
+        faces = [face_at(landmarks), face_at(landmarks), face_at(landmarks + np.float32((9, 0, 0)))]
+        faces[2].motion = went(0, 0)
+        if lost:
+            faces[1].state = FaceState.LOST
+        for number, face in enumerate(faces):
+            stage.process(Frame(image.copy(), media_ns=number * 33 * MS, faces=[face]))
+        covered = np.argwhere(faces[2].layer.alpha > 127)[:, ::-1]
+        shapes.append(apply(invert(faces[2].layer.crop_from_image), covered).mean(axis=0)[0])
+    assert shapes[1] - shapes[0] > 2
