@@ -1,9 +1,10 @@
 import json
+import sys
 
 import pytest
 
 from realtime.errors import UsageError
-from tools.soak import Samples, keeps_handles, main
+from tools.soak import Samples, keeps_handles, main, used_bytes
 
 
 def samples_of(pairs):
@@ -48,6 +49,15 @@ def test_files_and_threads_that_stay_open_are_no_flat_run(grows):
         leaking.add(n, 1, **{grows: 30 + n // 4})
     assert keeps_handles(flat)
     assert not keeps_handles(leaking)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc tells")
+def test_memory_in_use_grows_by_what_is_kept_and_falls_when_it_is_let_go():
+    before = used_bytes()
+    kept = [bytearray(5_000_000) for _ in range(4)]
+    assert used_bytes() - before >= 20_000_000
+    kept.clear()
+    assert used_bytes() - before < 1_000_000
 
 
 def test_a_number_of_frames_that_says_nothing_is_refused(capsys):
