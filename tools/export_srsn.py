@@ -89,7 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("checkpoints", nargs="+", type=Path, help="of tools.train_srsn")
     parser.add_argument("--out", required=True, type=Path, help="folder of the ONNX files")
     parser.add_argument("--towards", type=Path, help="another file whose weights are mixed in")
-    parser.add_argument("--share", type=float, default=0.7, help="of the checkpoint's weights, 0..1")
+    parser.add_argument(
+        "--share", type=float, default=0.7, help="of the checkpoint's weights, 0..1"
+    )
     options = parser.parse_args(arguments)
     if not 0 <= options.share <= 1:
         parser.error(f"--share: must be from 0 to 1, got {options.share:g}")
