@@ -23,7 +23,7 @@ from engines.errors import ModelError
 from engines.graphs import inputs_of
 from engines.half import convert
 from engines.plan import build_plan
-from engines.profiles import Profile, profile_of, samples_of
+from engines.profiles import Profile, profile_of, samples_of, within_memory
 from engines.reference import Reference
 from engines.session import Array
 
@@ -78,7 +78,8 @@ def prepare(model: bytes, crops: Sequence[Array], recipe: Recipe, name: str) -> 
         facts |= {"fp16_error": half.error, "fp16_tolerance": self_check.MAX_ERROR}
         facts |= {"fault": half.fault, "num_float32": len(half.kept)}
         facts["precision"] = "fp32" if half.fault else "fp16"
-    profile = profile_of(inputs, recipe.limits)
+    limits = within_memory(recipe.limits, known[0], simple.outputs[0])
+    profile = profile_of(inputs, limits)
     reference = Reference(tuple(known), simple.outputs)
     return Prepared(ready, profile, facts | {"profile": profile}, reference)
 

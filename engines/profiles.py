@@ -1,7 +1,7 @@
 """What sizes a network is built for, and inputs of such a size to try it with."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -40,6 +40,30 @@ class Limits:
 
 Profile = Mapping[str, tuple[Shape, Shape, Shape]]
 """For each input that varies its least, usual and greatest shape."""
+
+
+_LARGEST_TIMES = 2.0
+"""A network that makes pictures larger by more than this takes smaller ones, for its memory's
+sake: what it holds grows with what it makes."""
+
+
+def within_memory(limits: Limits, given: Mapping[str, Array], made: Mapping[str, Array]) -> Limits:
+    """The limits of a network, its largest pictures smaller where it enlarges them a lot.
+
+    Args:
+        limits: of any network.
+        given: a sample of its inputs.
+        made: what it made of it.
+    """
+    sides = [[one.shape[-1] for one in some.values() if one.ndim == 4] for some in (given, made)]
+    if not all(sides):
+        return limits
+    times = max(sides[1]) / max(sides[0])
+    if times <= _LARGEST_TIMES:
+        return limits
+    side = limits.side_px
+    most = max(side.usual, round(side.most * _LARGEST_TIMES / times))
+    return replace(limits, side_px=replace(side, most=most))
 
 
 def profile_of(inputs: Sequence[TensorSpec], limits: Limits) -> Profile:

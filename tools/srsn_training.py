@@ -136,7 +136,7 @@ class Training:
                 f"{path}: must have been trained before, got nothing. Train it first, or name "
                 "an ONNX file with --init."
             )
-        given = _weights_in(path)
+        given = weights_in(path)
         for network in (self.network, self.average):
             own = network.state_dict()
             same = {
@@ -196,8 +196,12 @@ class Training:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def _weights_in(path: Path) -> dict[str, Tensor]:
-    """A network's weights by their names in PyTorch, from a checkpoint or an ONNX file."""
+def weights_in(path: Path) -> dict[str, Tensor]:
+    """A network's weights by their names in PyTorch, from a checkpoint or an ONNX file.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     if path.suffix != ".onnx":
         average: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)[
             "average"

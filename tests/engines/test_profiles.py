@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from engines.profiles import Extents, Limits, profile_of, samples_of
+from engines.profiles import Extents, Limits, profile_of, samples_of, within_memory
 from engines.session import TensorSpec
 
 FLOAT = np.dtype(np.float32)
@@ -71,3 +71,11 @@ def test_several_pictures_are_shifted_against_each_other(crop):
 def test_open_dimensions_take_their_usual_size_and_the_batch_asked_for(crop):
     sample = samples_of([spec("picture", -1, 3, -1, -1)], [crop], LIMITS, batch=3)[0]
     assert sample["picture"].shape == (3, 3, 96, 96)
+
+
+@pytest.mark.parametrize(("times", "most"), [(1, 640), (2, 640), (4, 320)])
+def test_a_network_that_enlarges_a_lot_takes_smaller_pictures(times, most):
+    given = {"x": np.zeros((1, 3, 64, 64), np.float32)}
+    made = {"y": np.zeros((1, 3, 64 * times, 64 * times), np.float32)}
+    assert within_memory(Limits(), given, made).side_px.most == most
+    assert within_memory(Limits(), {"x": np.zeros((1, 9), np.float32)}, made) == Limits()

@@ -1,13 +1,16 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
+from engines.networks import srsn  # noqa: E402
 from engines.onnxruntime import compute  # noqa: E402
 from tools.export_srsn import main, stored_in_16_bits  # noqa: E402
 from tools.srsn_recipe import load_recipe  # noqa: E402
-from tools.srsn_training import Training, load_average  # noqa: E402
+from tools.srsn_training import Training, load_average, weights_in  # noqa: E402
 
 NAME = "srsn_lite_x2_fidelity"
 
@@ -50,6 +53,21 @@ def test_a_training_can_begin_with_the_weights_of_an_exported_file(checkpoint, t
     full = Training(load_recipe("srsn_full_x2_fidelity"), "cpu", 1)
     with pytest.raises(ValueError, match="must hold weights of a full network, got none"):
         full.start_from(tmp_path / f"{NAME}.onnx")
+
+
+def test_another_file_s_weights_can_be_mixed_in(checkpoint, tmp_path, capsys):
+    assert main([str(checkpoint), "--out", str(tmp_path)]) == 0
+    own, shipped = tmp_path / f"{NAME}.onnx", Path(srsn.__file__).parent / f"{NAME}.onnx"
+    first, second = weights_in(own), weights_in(shipped)
+    mixing = ["--towards", str(shipped), "--share", "0.25"]
+    assert main([str(checkpoint), "--out", str(tmp_path), *mixing]) == 0
+    for name, weight in weights_in(own).items():
+        if name in first:
+            wanted = 0.25 * first[name] + 0.75 * second[name]
+            torch.testing.assert_close(weight, wanted, rtol=2e-3, atol=2e-4)
+    wide = shipped.with_name("srsn_lite_x4_fidelity.onnx")
+    assert main([str(checkpoint), "--out", str(tmp_path), "--towards", str(wide)]) == 5
+    assert "must hold " in capsys.readouterr().err
 
 
 def test_only_constants_that_lose_nothing_are_stored_in_16_bits(twins):

@@ -98,7 +98,8 @@ def test_the_perceptual_look_draws_more_fine_detail_than_what_is_true_to_the_inp
     small = through_jpeg(resized_u8(scene(256), 256 // scale, 256 // scale), 80)
     faithful = name.replace("perceptual", "fidelity")
     drawn, true = (
-        np.square(cv2.Laplacian(enlarged(one, small), cv2.CV_32F)).mean() for one in (name, faithful)
+        np.square(cv2.Laplacian(enlarged(one, small), cv2.CV_32F)).mean()
+        for one in (name, faithful)
     )
     assert drawn > 1.1 * true
 
