@@ -220,7 +220,7 @@ class _Worse:
         )
 
     def seen(self, picture: Plane) -> tuple[Image, Matrix]:
-        """By the lens and the distance; what is to be reached, and the matrix canvas_from_it."""
+        """Through the lens, at the camera's size: what is to be reached, and canvas_from_it."""
         if self.blur_px >= 0.2:
             picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), self.blur_px), np.float32)
         small = self.shrunk(picture)
@@ -228,12 +228,13 @@ class _Worse:
         shift = np.full((2, 1), (scale - 1) / 2)
         return small, np.hstack([scale * np.eye(2), shift])
 
-    def shrunk(self, picture: NDArray[np.generic]) -> Image:
+    def shrunk(self, picture: Plane | Image) -> Image:
         """Anything on the canvas, at the size that the camera sees it in."""
-        side = round(self.share * picture.shape[0])
-        if side == picture.shape[0]:
-            return levels(picture)
-        return levels(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA))
+        plane, side = np.asarray(picture, np.float32), round(self.share * picture.shape[0])
+        if side < plane.shape[0]:
+            small = cv2.resize(plane, (side, side), interpolation=cv2.INTER_AREA)
+            plane = np.asarray(small, np.float32)
+        return levels(plane)
 
     def noisy(self, random: Random, picture: Image) -> Image:
         """By sensor and compression; what the network is shown."""

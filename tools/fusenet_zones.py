@@ -46,5 +46,4 @@ def _filled(drawn: NDArray[np.uint8]) -> NDArray[np.uint8]:
     rings, _ = cv2.findContours(drawn, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     whole = np.zeros_like(drawn)
     cv2.drawContours(whole, rings, -1, (1,), cv2.FILLED)
-    # The picture's edge is no rim: a face may go on beyond it.
     return whole

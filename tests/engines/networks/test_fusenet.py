@@ -161,3 +161,22 @@ def test_windows_are_put_back_where_they_were():
 def test_a_network_of_an_unknown_kind_is_refused():
     with pytest.raises(ValueError, match="must be one of lite, full"):
         build("tiny")
+
+
+def test_the_memory_averages_the_noise_of_the_picture_before_anything_is_learnt():
+    torch.manual_seed(1)
+    network = build("lite").eval()
+    planes, (memory_4, memory_8, trust) = drawn(0.3, 0.5)
+    random = torch.Generator().manual_seed(2)
+    films = {True: [], False: []}
+    states = {True: (memory_4, memory_8, trust), False: (memory_4, memory_8, trust)}
+    for _ in range(10):
+        noisy = planes[2] + 0.05 * torch.randn(planes[2].shape, generator=random)
+        for remembers, film in films.items():
+            with torch.inference_mode():
+                made = network(planes[0], planes[1], noisy, planes[3], *states[remembers])
+            film.append(made.image[..., 24:-24, 24:-24])
+            if remembers:
+                states[True] = (made.next_memory_4, made.next_memory_8, torch.ones_like(trust))
+    calm, restless = (torch.stack(films[one][4:]).std(dim=0).mean() for one in (True, False))
+    assert calm < 0.6 * restless
