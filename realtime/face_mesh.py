@@ -39,7 +39,10 @@ NOSE_OUTLINE = (168, 129, 358, 2, 98, 327, 48, 278)
 BROW_LINE = (127, 70, 63, 105, 66, 107, 9, 336, 296, 334, 293, 300, 356)
 """Upper edge of the brows from temple to temple."""
 
-OPENINGS = (RIGHT_EYE, LEFT_EYE, INNER_LIPS)
+EYES = (RIGHT_EYE, LEFT_EYE)
+"""Rings of lids, each from the outer corner along the lower lid, and back along the upper one."""
+
+OPENINGS = (*EYES, INNER_LIPS)
 """Rings whose inside belongs to the person in front of the camera: eyeballs, teeth, tongue."""
 
 _LIST = re.compile(r"^FACEMESH_TESSELATION\s*=\s*frozenset\(\[(.*?)\]\)", re.DOTALL | re.MULTILINE)

@@ -6,12 +6,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.face_mesh import INNER_LIPS, LEFT_EYE, OPENINGS, RIGHT_EYE, FaceMesh
-from realtime.face_zones import MAP_PX
+from realtime.face_mesh import EYES, INNER_LIPS, OPENINGS, FaceMesh
+from realtime.face_zones import MAP_PX, below_lashes
 from realtime.frame import Points
 
-_EYE_RIM, _LIP_RIM = 0.012, 0.004
-"""How far the source's lashes and lips reach into the openings, in widths of the face."""
+_RIM = 0.004
+"""How far lids and lips of the source reach into the openings, in widths of the face."""
+
+_LASHES = 0.008
+"""How much further the lashes of the upper lids do, in the middle of an eye."""
 
 _OUTER_EYES = (33, 263)
 _TURNED = 0.45
@@ -26,8 +29,8 @@ half the size is not seen more finely on small faces."""
 def draw_openings(size: tuple[int, int], points: Points, width_px: float) -> NDArray[np.uint8]:
     """Where openings lie in a crop, whatever stands before them.
 
-    The rim of an opening stays covered, so that lashes and the edge of the lips are the source's,
-    and a lid or a mouth that is all but shut is drawn shut.
+    The rim of an opening stays covered, so that the upper lashes and the edge of the lips are the
+    source's, and a lid or a mouth that is all but shut is drawn shut.
 
     Args:
         size: width and height of the crop.
@@ -38,11 +41,11 @@ def draw_openings(size: tuple[int, int], points: Points, width_px: float) -> NDA
         ``(h, w) u8``, 255 inside.
     """
     mask = np.zeros((size[1], size[0]), np.uint8)
-    fixed_point = np.round(points[:, :2] * 16).astype(np.int32)
-    for ring, rim in ((RIGHT_EYE, _EYE_RIM), (LEFT_EYE, _EYE_RIM), (INNER_LIPS, _LIP_RIM)):
-        corners = [fixed_point[list(ring)]]
+    thickness = max(1, round(2 * _RIM * width_px))
+    eyes = [below_lashes(points[list(ring), :2], _LASHES * width_px) for ring in EYES]
+    for outline in (*eyes, points[list(INNER_LIPS), :2]):
+        corners = [np.round(outline * 16).astype(np.int32)]
         cv2.fillPoly(mask, corners, (255,), cv2.LINE_AA, 4)
-        thickness = max(1, round(2 * rim * width_px))
         cv2.polylines(mask, corners, True, (0,), thickness, cv2.LINE_AA, 4)
     return np.asarray(cv2.blur(mask, (3, 3)), np.uint8)
 

@@ -19,7 +19,7 @@ from realtime.face_zones import MAP_PX, FaceZones, Mask, smoothstep
 from realtime.frame import Image, Points
 from realtime.geometry import fit_similarity
 from realtime.skin_light import GRID, LUMA, SkinLight, Weights, coarse, weighted_blur
-from realtime.texture_fill import mend
+from realtime.texture_fill import mend, without_eyeballs
 
 TONE_OFFSET = 16.0
 """Added to colours before they are divided, so that noise in the dark is not blown up."""
@@ -73,11 +73,14 @@ class FaceTexture:
         cover: ``(512, 512, 3) u8``: how far the texture covers the target; where hair of the
             target may hang in from above, and where from the side.
         shape: ``(468, 3) f32`` landmarks of the person in the frame of the mesh's neutral face.
+        eye_gains: how much brighter the person's right and left eye are than ``detail`` there,
+            which holds lids only.
     """
 
     detail: tuple[NDArray[np.uint16], ...]
     cover: NDArray[np.uint8]
     shape: NDArray[np.float32]
+    eye_gains: tuple[float, float] = (1.0, 1.0)
 
     @cached_property
     def four_details(self) -> tuple[NDArray[np.uint16], ...]:
@@ -125,13 +128,14 @@ class TextureMaker:
         unusable = np.minimum.reduce([sheet.unusable for sheet in sheets])
         frontal = np.array([sheet.worth.sum() for sheet in sheets])
         shape = np.average([sheet.shape for sheet in sheets], axis=0, weights=frontal)
-        factor = mend(np.exp(np.asarray(detail, np.float32)), unusable)
+        mended = mend(np.exp(np.asarray(detail, np.float32)), unusable)
+        factor, eye_gains = without_eyeballs(mended, self._zones.eyeballs)
         units = np.clip(np.round(factor * DETAIL_ONE), 0, 65535).astype(np.uint16)
         levels = tuple(
             np.asarray(cv2.resize(units, (side, side), interpolation=cv2.INTER_AREA), np.uint16)
             for side in (MAP_PX, MAP_PX // 2, MAP_PX // 4)
         )
-        return FaceTexture(levels, self._cover(), shape.astype(np.float32))
+        return FaceTexture(levels, self._cover(), shape.astype(np.float32), eye_gains)
 
     def _unroll(self, image: Image, landmarks: Points) -> _Sheet:
         skin, facing = self._flatten(image, landmarks)

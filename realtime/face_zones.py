@@ -28,6 +28,18 @@ MAP_PX = 512
 
 Mask = NDArray[np.float32]
 
+_LOWER_LID, _UPPER_LID = slice(7, 0, -1), slice(9, 16)
+"""The lids in the ring of an eye, both from the inner corner outwards, without the corners."""
+
+_LASH_SHARES = np.sin(np.arange(1, 8, dtype=np.float32) * np.float32(np.pi / 8))
+"""How far the lashes hang down at each point of the upper lid, of the most."""
+
+_LASHES, _LID_PX = 0.016, 3
+"""The lashes of the upper lid in map widths, and the side of the square by which an eye below them
+is grown, in pixels of the map."""
+
+Outline = NDArray[np.floating]
+
 
 def smoothstep(x: NDArray[np.float32] | Mask, low: float, high: float) -> Mask:
     """0 below ``low``, 1 above ``high``, smooth between."""
@@ -44,6 +56,7 @@ class FaceZones:
         depth: distance from the outline inwards, in map widths; 0 outside.
         brows: the brows and what lies close around them.
         eyes: lids and lashes with a margin.
+        eyeballs: eyes below the upper lashes, down to a little beyond the lower lid.
         sockets: eyes and brows together.
         brow_hair: the brows themselves.
         lips: the lips with a narrow margin.
@@ -60,6 +73,7 @@ class FaceZones:
     depth: Mask
     brows: Mask
     eyes: Mask
+    eyeballs: Mask
     sockets: Mask
     brow_hair: Mask
     lips: Mask
@@ -101,6 +115,7 @@ def draw_zones(mesh: FaceMesh) -> FaceZones:
         depth=np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 5) / MAP_PX, np.float32),
         brows=brows,
         eyes=eyes,
+        eyeballs=np.maximum(pen.eyeball(RIGHT_EYE), pen.eyeball(LEFT_EYE)),
         sockets=np.asarray(cv2.GaussianBlur(_grown(sockets, 31, 17), (0, 0), 3), np.float32),
         brow_hair=_grown(brow_hair, 7, 7),
         lips=lips,
@@ -112,6 +127,21 @@ def draw_zones(mesh: FaceMesh) -> FaceZones:
         flat=flat,
         cheeks=np.asarray(flat * cheeks, np.float32),
     )
+
+
+def below_lashes(outline: Outline, lashes: float) -> Outline:
+    """The outline of an eye with its upper lid lowered.
+
+    Args:
+        outline: ``(16, 2)``, in the order of ``face_mesh.EYES``.
+        lashes: how far in the middle of the eye, in the unit of the outline; less towards the
+            corners, and never below the lower lid.
+    """
+    lowered = outline.copy()
+    down = outline[_LOWER_LID] - outline[_UPPER_LID]
+    length = np.maximum(np.sqrt((down * down).sum(axis=1)), 1e-6)
+    lowered[_UPPER_LID] += down * np.minimum(_LASH_SHARES * lashes / length, 1.0)[:, None]
+    return lowered
 
 
 def _grown(mask: Mask, width_px: int, height_px: int) -> Mask:
@@ -129,6 +159,12 @@ class _Pen:
         corners = self._points_px[list(points)]
         centre = corners.mean(axis=0)
         return self._fill(centre + (corners - centre) * (1 + grow))
+
+    def eyeball(self, ring: Sequence[int]) -> Mask:
+        """An eye below its lashes, grown a little: lids are not placed to the pixel."""
+        outline = below_lashes(self._points_px[list(ring)], _LASHES * MAP_PX)
+        inside = self._fill(np.asarray(outline, np.float64))
+        return np.asarray(cv2.dilate(inside, np.ones((_LID_PX, _LID_PX), np.uint8)), np.float32)
 
     def hull(self, points: Sequence[int]) -> Mask:
         """The convex hull of points."""

@@ -254,7 +254,14 @@ class MeshPainter:
         cv2.addWeighted(shade, 1.0, shade, 0.0, -TONE_OFFSET, out, cv2.CV_8U)
 
     def match_eyes(
-        self, crop: Crop, drawn: Points, face: Image, before: EyeShades, share: float
+        self,
+        crop: Crop,
+        drawn: Points,
+        face: Image,
+        before: EyeShades,
+        share: float,
+        *,
+        gains: EyeShades = (1.0, 1.0),
     ) -> EyeShades:
         """Gives each of the target's eyes some of the brightness the source's eye would have.
 
@@ -264,6 +271,7 @@ class MeshPainter:
             face: ``(h, w, 3) u8``, the drawn face.
             before: what was returned for the frame before; (1, 1) at first.
             share: how far the shades follow this frame, 0..1; 1 for the first.
+            gains: of the texture.
 
         Returns:
             The factors of the right and the left eye.
@@ -272,12 +280,12 @@ class MeshPainter:
         for number, ring in enumerate((RIGHT_EYE, LEFT_EYE)):
             eye = _find_eye(crop, crop.inside(drawn[list(ring)])[:, :2])
             if eye is not None and cv2.countNonZero(eye.inside) >= _MIN_EYE_PX:
-                wanted = self._eye_shade(crop, eye, face)
+                wanted = self._eye_shade(crop, eye, face, gains[number])
                 shades[number] += share * (wanted - shades[number])
                 _shade(crop, eye, shades[number])
         return shades[0], shades[1]
 
-    def _eye_shade(self, crop: Crop, eye: "_Eye", face: Image) -> float:
+    def _eye_shade(self, crop: Crop, eye: "_Eye", face: Image, gain: float) -> float:
         """The factor that one eye of this frame asks for."""
         small = _plane(self._small, crop.size, 3)
         own, wanted = (
@@ -285,7 +293,7 @@ class MeshPainter:
             for image in (small, face)
         )
         least, most = _EYE_SHADE
-        return math.sqrt(min(max((wanted + 10) / (own + 10), least), most))
+        return math.sqrt(min(max((gain * wanted + 10) / (own + 10), least), most))
 
 
 def layer_bytes(crop_px: int) -> int:

@@ -41,6 +41,33 @@ def mend(factor: Map, unusable: Mask) -> Map:
     return np.asarray(np.exp(detail * (1.0 - lost) + fill * lost), np.float32)
 
 
+def without_eyeballs(factor: Map, eyeballs: Mask) -> tuple[Map, tuple[float, float]]:
+    """Lids carried on over the eyes, which are those of the person in front of the camera.
+
+    These show where the lids are open, but lids are not placed to the pixel: the white of another
+    eye would be left beside a glance to the side.
+
+    Args:
+        factor: ``(S, S, 3) f32``, the texture; above 0.
+        eyeballs: ``(S, S) f32`` 0..1, the right one in the left half, as in ``FaceZones``.
+
+    Returns:
+        The texture ``(S, S, 3) f32``, and how much brighter the right and the left eye were than
+        what is there now.
+    """
+    detail = np.log(factor)
+    filled = _continued(detail, np.asarray(eyeballs == 0, np.float32))
+    share = cv2.blur(eyeballs, (3, 3))[..., None]
+    lids = np.asarray(np.exp(detail * (1.0 - share) + filled * share), np.float32)
+    was, now = ((part @ LUMA * eyeballs).sum(axis=0) for part in (factor, lids))
+    middle = len(was) // 2
+    right, left = (
+        float(was[half].sum() / max(now[half].sum(), 1e-6))
+        for half in (slice(middle), slice(middle, None))
+    )
+    return lids, (right, left)
+
+
 def _continued(values: Map, known: Mask) -> Map:
     """Values carried on smoothly to where they are not known: pulled and pushed.
 

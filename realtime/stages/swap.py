@@ -159,7 +159,9 @@ class MeshSwap:
         if covered < _MIN_COVERED:
             return None
         if "eyes" not in self._keeps:
-            track.eyes = painter.match_eyes(crop, drawn, layer.face, track.eyes, share)
+            track.eyes = painter.match_eyes(
+                crop, drawn, layer.face, track.eyes, share, gains=texture.eye_gains
+            )
         return layer
 
     def _kept_steady(

@@ -36,11 +36,25 @@ def test_eyes_that_are_open_are_open_and_shut_lips_are_not(mesh):
     for eye in (RIGHT_EYE, LEFT_EYE):
         middle = cv2.erode(inside(points, eye).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
         assert mask[middle].min() > 200
-        # The rim stays covered.
+        # The upper rim stays covered.
         assert mask[inside(points, eye)].mean() < 200
     assert mask[inside(points, INNER_LIPS)].max() < 140
     outside = ~np.logical_or.reduce([inside(points, ring) for ring in OPENINGS])
     assert mask[outside].mean() < 1
+
+
+def test_lashes_of_the_upper_lid_are_drawn_and_the_white_above_the_lower_one_is_not(mesh):
+    points = head(mesh, lift_px=8.0)
+    mask = draw_openings(SIZE, points, 150.0)
+    for eye in (RIGHT_EYE, LEFT_EYE):
+        across, top, bottom = (
+            int(v) for v in (points[eye[12], 0], points[eye[12], 1], points[eye[4], 1])
+        )
+        column = mask[top:bottom, across] > 127
+        above = int(np.argmax(column))
+        below = int(np.argmax(column[::-1]))
+        assert column.any()
+        assert above >= below + 1
 
 
 def test_lids_that_are_all_but_shut_are_shut(mesh):

@@ -60,16 +60,19 @@ def test_plain_skin_keeps_the_tone_it_is_drawn_on(usual, zones, plain_skin):
     assert factor(usual)[plain_skin].mean(axis=0) == pytest.approx([1, 1, 1], abs=0.02)
 
 
-def test_brows_lips_and_eyes_keep_their_colours(usual, zones):
+def test_brows_and_lips_keep_their_colours(usual, zones):
     brows = factor(usual)[zones.brow_hair > 0.9].mean(axis=0)
     assert brows.max() < 0.5
     blue, green, red = factor(usual)[(zones.lips > 0.9) & (np.abs(ACROSS - 0.5) < 0.03)].mean(
         axis=0
     )
     assert red > blue > green
-    blue, green, red = factor(usual)[(zones.eyes > 0.9) & (np.abs(ACROSS - 0.5) > 0.1)].mean(axis=0)
-    assert blue > green > red
-    assert blue / red > 1.5
+
+
+def test_the_eyes_of_the_picture_do_not_come_along(usual, zones):
+    blue, _, red = factor(usual)[zones.eyeballs > 0.9].mean(axis=0)
+    # The sitter's are blue: 1.97 with them, and some of the lash line is.
+    assert blue / red < 1.6
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from realtime.texture_fill import mend
+from realtime.texture_fill import mend, without_eyeballs
 
 SIDE = 128
 
@@ -46,3 +46,20 @@ def test_hair_at_the_edge_of_what_is_missing_does_not_colour_it():
     unusable = missing(slice(40, 90), slice(8, 40)) + missing(slice(40, 90), slice(88, 120))
     mended = mend(factor, unusable)
     assert mended[45:85, 12:36].min() > 0.9
+
+
+def test_lids_go_on_over_the_eyes_and_how_bright_these_were_is_kept():
+    factor = np.ones((SIDE, SIDE, 3), np.float32)
+    eyeballs = missing(slice(59, 71), slice(19, 51)) + missing(slice(59, 71), slice(79, 111))
+    factor[60:70, 20:50] = 0.5
+    factor[60:70, 80:110] = 2.0
+    lids, gains = without_eyeballs(factor, eyeballs)
+    np.testing.assert_allclose(lids[62:68, 22:108], 1.0, rtol=0.02)
+    # The eyeballs are grown by a pixel, as those of the map are.
+    assert gains == pytest.approx((0.61, 1.78), abs=0.03)
+
+
+def test_skin_beside_the_eyes_stays(factor):
+    eyeballs = missing(slice(60, 70), slice(70, 80)) + missing(slice(60, 70), slice(90, 100))
+    lids, _ = without_eyeballs(factor, eyeballs)
+    np.testing.assert_allclose(lids[:, :68], factor[:, :68], rtol=1e-5)
