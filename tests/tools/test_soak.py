@@ -76,7 +76,7 @@ def test_memory_stays_flat_over_a_short_run_and_every_frame_is_accounted_for(tmp
     assert result["frames"]["delivered"] == 300
     memory = result["memory_mb"]
     # One picture kept from each frame would be 172 MB in 1000 frames.
-    assert abs(memory["growth_per_1000_frames"]) < 20
+    assert abs(memory["growth_per_1000_frames"]) < 60
     assert 0 < memory["first"] <= memory["peak"]
     assert result["flat"]
     assert result["descriptors"]["last"] > 0
