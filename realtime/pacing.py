@@ -31,6 +31,9 @@ NUM_OBSERVED = 32
 
 MIN_OBSERVED = 8
 
+NUM_COLD = 3
+"""Frames at the start that say little of the others: all is done for the first time."""
+
 MOMENT_PART, LONGEST_PART = 6, 2
 """By which part of a period any tick may be late for a frame's sake, and by which a few."""
 
@@ -62,6 +65,8 @@ class Pacer:
         self._margin_ns = margin_ns
         self._tick = 0
         self._observed: deque[tuple[int, int]] = deque(maxlen=NUM_OBSERVED)
+        self._num_cold = 0
+        self._has_settled = False
 
     @property
     def deadline_ns(self) -> int:
@@ -90,18 +95,22 @@ class Pacer:
     def observe(self, ready_ns: int, *, seq: int) -> None:
         """Tells when a frame was ready, at most once for each tick; leans the ticks to come.
 
-        The first frame sets the phase at once, the others pull on it gently.
+        The first frame sets the phase at once, and so do the first that are warm; the others pull
+        on it gently.
 
         Args:
             ready_ns: when the frame could have been sent; not later than now.
             seq: the frame's place in the order of capture, higher than the one before.
         """
+        if self._num_cold < NUM_COLD:
+            self._num_cold += 1
+            if self._num_cold == 1:
+                # The next tick comes earlier, never later: a second frame would be passed over.
+                lag_ns = self._lag_ns(ready_ns)
+                self._origin_ns += lag_ns if lag_ns <= 0 else lag_ns - self._period_ns
+            return
         self._observed.append((seq, ready_ns))
-        if len(self._observed) == 1:
-            # The next tick comes earlier, never later: a second frame would be passed over.
-            lag_ns = self._lag_ns(ready_ns)
-            self._origin_ns += lag_ns if lag_ns <= 0 else lag_ns - self._period_ns
-        elif len(self._observed) >= MIN_OBSERVED and self._follows():
+        if len(self._observed) >= MIN_OBSERVED and self._follows():
             self._lean()
 
     def _lean(self) -> None:
@@ -115,7 +124,9 @@ class Pacer:
             extra_ns = latest - LATENESS_NS - (usual + self._margin_ns)
             usual += max(0, min(MOST_EXTRA_NS, extra_ns))
             lag_ns = self._lag_ns(newest_ns + usual)
-            self._origin_ns += max(-MAX_SLEW_NS, min(MAX_SLEW_NS, lag_ns))
+            most_ns = MAX_SLEW_NS if self._has_settled else self._period_ns
+            self._origin_ns += max(-most_ns, min(most_ns, lag_ns))
+            self._has_settled = True
 
     def _lag_ns(self, ready_ns: int) -> int:
         """How much later a tick would have to be for this frame to have its margin before it.

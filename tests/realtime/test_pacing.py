@@ -10,8 +10,10 @@ from realtime.pacing import (
     LATENESS_NS,
     LONG_WAIT_SHARE,
     MAX_SLEW_NS,
+    MIN_OBSERVED,
     MOMENT_PART,
     MOST_EXTRA_NS,
+    NUM_COLD,
     Pacer,
     Patience,
 )
@@ -114,14 +116,15 @@ def test_the_first_frame_sets_the_phase_so_that_steady_frames_wait_only_the_marg
     assert run.num_passed_over == 0
 
 
-def test_a_phase_set_by_a_slow_first_frame_is_corrected_slowly():
+def test_a_phase_set_by_a_slow_first_frame_is_corrected_by_the_first_warm_ones():
     run = Simulation(input_hz=30, work_ns=9 * MS_NS)
     run._frames[0] = (0, 0, 24 * MS_NS)
     run.run(120)
+    warm = NUM_COLD + MIN_OBSERVED
     assert max(run.latencies_ns[2:]) == pytest.approx(26 * MS_NS, abs=MS_NS)
-    assert run.latencies_ns[-1] == pytest.approx(11 * MS_NS, abs=MS_NS)
-    settled = run.intervals_ns()[3:]
-    assert all(abs(interval - PERIOD_NS) <= MAX_SLEW_NS + 1 for interval in settled)
+    assert max(run.latencies_ns[warm + 1 :]) == pytest.approx(11 * MS_NS, abs=MS_NS)
+    off = [abs(interval - PERIOD_NS) > MAX_SLEW_NS + 1 for interval in run.intervals_ns()[3:]]
+    assert off.count(True) == 1
 
 
 @pytest.mark.parametrize("first_ready_ns", [20 * MS_NS, 25 * MS_NS, 26 * MS_NS, 30 * MS_NS])
@@ -140,7 +143,7 @@ def test_jitter_is_kept_out_of_the_cadence_and_costs_few_frames():
     run.run(900)
     assert max(run.latencies_ns[settling[0] :]) <= 8 * MS_NS + 6 * MS_NS + 2 * MARGIN_NS
     assert run.num_repeated == settling[1] <= 6
-    off = sorted(abs(step - PERIOD_NS) for step in run.intervals_ns()[3:])
+    off = sorted(abs(step - PERIOD_NS) for step in run.intervals_ns()[settling[0] :])
     assert off[len(off) * 95 // 100] <= MS_NS
     assert off[-1] <= 2 * MS_NS
 
