@@ -24,6 +24,9 @@ from cuda_kernels.poisson_levels import (
 )
 from cuda_kernels.poisson_twin import solve
 
+COLD_CYCLES, WARM_CYCLES = 3, 1
+"""Cycles that are enough: without a membrane of the picture before, and with one."""
+
 
 def poisson_scratch_size(height: int, width: int) -> int:
     """Elements of the scratch that ``poisson_blend`` needs for pictures of a size."""
@@ -36,7 +39,7 @@ def poisson_blend(
     mask: NDArray[np.uint8],
     *,
     is_warm: bool = False,
-    num_cycles: int = 3,
+    num_cycles: int = COLD_CYCLES,
     scratch: NDArray[np.float32],
     membrane: NDArray[np.float32],
     out: NDArray[np.uint8],

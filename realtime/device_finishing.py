@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -29,19 +29,21 @@ from cuda_kernels.light import CELLS_SIZE, LIGHT_SHAPE, add_light, follow_light
 from cuda_kernels.memory_blend import blend_scratch_size, memory_blend
 from cuda_kernels.multiband import multiband_blend, multiband_scratch_size
 from cuda_kernels.paste import paste_placed
-from cuda_kernels.poisson import poisson_blend, poisson_scratch_size
+from cuda_kernels.poisson import (
+    COLD_CYCLES,
+    WARM_CYCLES,
+    poisson_blend,
+    poisson_scratch_size,
+)
 from cuda_kernels.warp import warp_placed
 from realtime.device_networks import EnlargeNetwork
 from realtime.device_slots import Slot
 from realtime.graph_book import GraphBook, around_network, tensor_buffer
+from realtime.seam_fit import Rim
 
 _TOLERANCE_PX, _NOISE, _CONTRAST = 1.0, 3.0, 16.0
-"""When a flow is doubted, see ``flow_confidence``; those of the align stage."""
-
-Rim = Literal["feather", "multiband", "poisson"]
-
-_COLD_CYCLES, _WARM_CYCLES = 3, 1
-"""Of the multigrid: without a membrane of the frame before, and with one."""
+"""When a flow is doubted, see ``flow_confidence``; the align stage lets there and back differ
+more."""
 
 _STRETCH = (1.0, 1.2, 1.4)
 _REFERENCE_HZ = 30.0
@@ -312,7 +314,7 @@ class Finish:
                 under,
                 there.alpha,
                 is_warm=is_steady,
-                num_cycles=_WARM_CYCLES if is_steady else _COLD_CYCLES,
+                num_cycles=WARM_CYCLES if is_steady else COLD_CYCLES,
                 scratch=self._scratch,
                 membrane=self._membranes[number],
                 out=laid,

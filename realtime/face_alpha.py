@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.face_texture import TONE_OFFSET, Map
+from realtime.face_texture import TONE_OFFSET
 from realtime.frame import Image, Points
 from realtime.skin_light import LUMA
+from realtime.texture_fill import Map
 
 ALL = 2.0
 """More than any share, for ranges without an upper end."""

@@ -19,7 +19,7 @@ from realtime.face_zones import MAP_PX, FaceZones, Mask, smoothstep
 from realtime.frame import Image, Points
 from realtime.geometry import fit_similarity
 from realtime.skin_light import GRID, LUMA, SkinLight, Weights, coarse, weighted_blur
-from realtime.texture_fill import mend, without_eyeballs
+from realtime.texture_fill import Map, mend, without_eyeballs
 
 TONE_OFFSET = 16.0
 """Added to colours before they are divided, so that noise in the dark is not blown up."""
@@ -59,8 +59,6 @@ _TINT_PX = 3
 _GRAZING, _GRAZING_PX = (0.22, 0.48), 8
 """How far skin looks into the camera up to which a picture shows only its shade, and from which on
 its detail; and the size of the shade, in pixels of the map."""
-
-Map = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ from realtime.face_alpha import ALL, face_alpha
 from realtime.face_mesh import LEFT_EYE, RIGHT_EYE, FaceMesh
 from realtime.face_openings import draw_openings, may_be_hidden, opening_zone
 from realtime.face_parts import face_width_px
-from realtime.face_texture import DETAIL_ONE, TONE_OFFSET, FaceTexture, Map
+from realtime.face_texture import DETAIL_ONE, TONE_OFFSET, FaceTexture
 from realtime.face_zones import MAP_PX
 from realtime.frame import Image, Layer, Points
 from realtime.geometry import bounding_box
 from realtime.memory import Memory
 from realtime.skin_light import GRID, LUMA, Colours, SkinLight, Weights
+from realtime.texture_fill import Map
 
 _MARGIN_PX = 4
 

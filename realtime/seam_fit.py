@@ -15,7 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cuda_kernels.multiband import multiband_blend, multiband_scratch_size
-from cuda_kernels.poisson import poisson_blend, poisson_scratch_size
+from cuda_kernels.poisson import (
+    COLD_CYCLES,
+    WARM_CYCLES,
+    poisson_blend,
+    poisson_scratch_size,
+)
 from realtime.frame import Image
 from realtime.memory import Memory
 
@@ -43,9 +48,10 @@ _FADE, _GIVEN = 0.03, 0.02
 membrane, in sides of the small copy."""
 
 _NUM_BANDS = 2
-_COLD_CYCLES, _WARM_CYCLES = 3, 1
 
 How = Literal["multiband", "poisson"]
+Rim = Literal["multiband", "poisson", "feather"]
+"""How a face is joined to the picture; feathering only lets its coverage fall off softly."""
 
 Plane = NDArray[np.uint8]
 
@@ -120,7 +126,7 @@ class SeamFit:
             back,
             mask,
             is_warm=is_warm,
-            num_cycles=_WARM_CYCLES if is_warm else _COLD_CYCLES,
+            num_cycles=WARM_CYCLES if is_warm else COLD_CYCLES,
             scratch=self._scratch,
             membrane=values,
             out=front,

@@ -16,7 +16,7 @@ from realtime.geometry import apply
 from realtime.kept_parts import Region, kept_parts, without, without_kept
 from realtime.memory import Memory
 from realtime.metrics import MS_NS
-from realtime.seam_fit import NEUTRAL, Membrane, SeamFit, enlarge_into, rim_trust
+from realtime.seam_fit import NEUTRAL, Membrane, Rim, SeamFit, enlarge_into, rim_trust
 from realtime.skin_tone import (
     How,
     OneColour,
@@ -56,7 +56,7 @@ class CompositeConfig(BaseModel, frozen=True, extra="forbid"):
     """
 
     color: Colour = "auto"
-    blend: Literal["multiband", "poisson", "feather"] = "multiband"
+    blend: Rim = "multiband"
     light: bool = True
     settle_ms: float = Field(150.0, ge=0.0, le=10_000.0)
     keep: tuple[Region, ...] = ()
