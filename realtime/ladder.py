@@ -1,4 +1,4 @@
-"""When costly work rests because the machine cannot keep up, and when it is tried again.
+"""When costly work is lessened because the machine cannot keep up, and when it is tried again.
 
 Pure logic; every time is an argument, in nanoseconds of one clock.
 """
@@ -31,8 +31,8 @@ class LadderCounts:
     """What became of the work.
 
     Attributes:
-        switched_off, switched_on: how often.
-        rested: pictures that went without it.
+        switched_off, switched_on: how often it was lessened, and tried again.
+        rested: pictures that went without all or some of it.
     """
 
     switched_off: int = 0
@@ -41,18 +41,25 @@ class LadderCounts:
 
 
 class QualityLadder:
-    """Decides picture by picture whether there is time for the costly work.
+    """Decides picture by picture how much of the costly work there is time for.
 
-    A machine that is late passes pictures over, which shows in their numbers. Then the work rests,
-    and is tried again after two calm seconds; each time that fails the rest is doubled, so that a
-    machine that is too slow for good does not go up and down all the time.
+    A machine that is late passes pictures over, which shows in their numbers. Then the work goes
+    one rung down, and is tried one rung up after two calm seconds; each time that fails the rest
+    is doubled, so that a machine that is too slow for good does not go up and down all the time.
+    The first second of a run says nothing: caches are cold and networks are still being warmed.
     """
 
-    def __init__(self) -> None:
-        """Begins with the work switched on."""
+    def __init__(self, num_rungs: int = 2) -> None:
+        """Begins at the top, with all of the work.
+
+        Args:
+            num_rungs: at least 2, so many amounts of work; 2 for all and none.
+        """
         self.counts = LadderCounts()
-        self._is_on = True
+        self._lowest = num_rungs - 1
+        self._rung = 0
         self._last_seq: int | None = None
+        self._is_warm = False
         self._began_ns = 0
         self._num_seen = 0
         self._num_skipped = 0
@@ -61,15 +68,22 @@ class QualityLadder:
 
     @property
     def is_on(self) -> bool:
-        """Whether the work is done at present."""
-        return self._is_on
+        """Whether all of the work is done at present."""
+        return self._rung == 0
 
     def allows(self, *, seq: int, now_ns: int) -> bool:
-        """Whether this picture gets the work.
+        """Whether this picture gets all of the work; the arguments are those of ``follow``."""
+        return self.follow(seq=seq, now_ns=now_ns) == 0
+
+    def follow(self, *, seq: int, now_ns: int) -> int:
+        """How much work this picture gets.
 
         Args:
             seq: the picture's place in the order of capture, higher than the one before.
             now_ns: when it was captured.
+
+        Returns:
+            The rung, from 0 for all of the work up to the number of rungs less one.
         """
         if self._last_seq is None:
             self._begin(now_ns)
@@ -79,10 +93,12 @@ class QualityLadder:
         self._num_seen += 1
         self._last_seq = seq
         if now_ns - self._began_ns >= PERIOD_NS:
-            self._judge(now_ns)
+            if self._is_warm:
+                self._judge(now_ns)
+            self._is_warm = True
             self._begin(now_ns)
-        self.counts.rested += not self._is_on
-        return self._is_on
+        self.counts.rested += self._rung > 0
+        return self._rung
 
     def _begin(self, now_ns: int) -> None:
         self._began_ns = now_ns
@@ -92,22 +108,23 @@ class QualityLadder:
         """Ends a period."""
         share = self._num_skipped / (self._num_skipped + self._num_seen)
         spent_ns = now_ns - self._since_ns
-        if self._is_on:
-            if spent_ns >= PROVEN_NS:
-                self._rest_ns = FIRST_REST_NS
-            if share > LATE_SHARE:
-                self._switch(now_ns)
-                self.counts.switched_off += 1
+        if self._rung == 0 and spent_ns >= PROVEN_NS:
+            self._rest_ns = FIRST_REST_NS
+        if share > LATE_SHARE and self._rung < self._lowest:
+            self._step(1, now_ns)
+            self.counts.switched_off += 1
+        elif self._rung == 0:
+            return
         elif share > CALM_SHARE:
             # The rest is counted in calm time only.
             self._since_ns = now_ns
         elif spent_ns >= self._rest_ns:
-            self._switch(now_ns)
+            self._step(-1, now_ns)
             self.counts.switched_on += 1
             self._rest_ns = min(2 * self._rest_ns, LONGEST_REST_NS)
 
-    def _switch(self, now_ns: int) -> None:
-        self._is_on = not self._is_on
+    def _step(self, down: int, now_ns: int) -> None:
+        self._rung += down
         self._since_ns = now_ns
 
 

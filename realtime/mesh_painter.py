@@ -26,6 +26,9 @@ _MARGIN_PX = 4
 _STEP_PX = 4
 """Sides of a crop are multiples of this, so that it halves twice without a rest."""
 
+_LEAST_PX = 160
+"""A crop of no more than this is not made smaller where time is short: it takes little."""
+
 _LEAST_COVERAGE = np.float32(1e-3)
 
 _MIN_EYE_PX = 6
@@ -49,8 +52,17 @@ class Crop:
         crop_from_image: ``(2, 3)``, where the crop lies in the picture.
     """
 
-    def __init__(self, image: Image, points: tuple[Points, ...], crop_px: int) -> None:
-        """Cuts out the box around points; empty where the box misses the picture."""
+    def __init__(
+        self, image: Image, points: tuple[Points, ...], crop_px: int, share: float = 1.0
+    ) -> None:
+        """Cuts out the box around points; empty where the box misses the picture.
+
+        Args:
+            image: ``(H, W, 3) u8 BGR``.
+            points: ``(N, 2 or 3)`` image pixels.
+            crop_px: the largest side of the crop.
+            share: of the side it would have, above 0 to 1; small crops stay as they are.
+        """
         height, width = image.shape[:2]
         boxes = (bounding_box(p).tolist() for p in points)
         lefts, tops, rights, bottoms = zip(*boxes, strict=True)
@@ -59,7 +71,9 @@ class Crop:
         top, bottom = _span(low_y - _MARGIN_PX, high_y + _MARGIN_PX, height)
         self.region: Image = image[top:bottom, left:right]
         rows, columns = self.region.shape[:2]
-        self.scale = min(1.0, crop_px / max(rows, columns, 1))
+        side_px = max(rows, columns, 1)
+        worked_px = min(side_px, crop_px)
+        self.scale = max(share * worked_px, min(worked_px, _LEAST_PX)) / side_px
         self.height_px = _whole_steps(rows * self.scale)
         self.width_px = _whole_steps(columns * self.scale)
         across, down = self.width_px / max(columns, 1), self.height_px / max(rows, 1)
@@ -119,9 +133,15 @@ class MeshPainter:
         self._small, self._half = scratch(3, np.uint8), scratch(3, np.uint8)
         self._cover = scratch(4, np.uint8)
 
-    def crop(self, image: Image, landmarks: Points, drawn: Points) -> Crop:
-        """The part of the picture that drawing will touch."""
-        return Crop(image, (landmarks, drawn), self._crop_px)
+    def crop(self, image: Image, landmarks: Points, drawn: Points, share: float = 1.0) -> Crop:
+        """The part of the picture that drawing will touch.
+
+        Args:
+            image: ``(H, W, 3) u8 BGR``.
+            landmarks, drawn: ``(468, 3)`` of the target, and where the texture's go.
+            share: of the side it would have, above 0 to 1; small crops stay as they are.
+        """
+        return Crop(image, (landmarks, drawn), self._crop_px, share)
 
     def look(self, crop: Crop, landmarks: Points) -> tuple[Colours, Weights]:
         """The target's colours and how far they are skin, for ``SkinLight.measure``."""

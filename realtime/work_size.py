@@ -1,10 +1,15 @@
 """At how many pixels a face is worked on: its size in the picture, in steps. Pure."""
 
+import math
 from collections.abc import Sequence
 
 STEPS_PX = (64, 96, 128, 192, 256, 384, 512)
 """Sides of the squares that faces are worked on in, each about a third larger than the one before;
 a step costs about twice what the one before does."""
+
+RUNG_SHARES = (1.0, 0.75, 0.5)
+"""Of the largest size, what a face is worked on at by the rung of a ``QualityLadder``: each step
+down halves the pixels or nearly so."""
 
 _ROOM = 1.15
 """A smaller step is only taken when the face would still fit if it were this much larger."""
@@ -31,11 +36,12 @@ class WorkSize:
         self._steps_px = tuple(steps_px)
         self._current_px = 0
 
-    def follow(self, needed_px: float) -> int:
+    def follow(self, needed_px: float, most_px: float = math.inf) -> int:
         """Takes in one frame.
 
         Args:
             needed_px: side of the square that shows the face pixel for pixel.
+            most_px: what there is time for; the smallest step is taken in any case.
 
         Returns:
             One of the steps.
@@ -43,5 +49,6 @@ class WorkSize:
         wanted_px = step_for(needed_px, self._steps_px)
         if wanted_px < self._current_px:
             wanted_px = min(self._current_px, step_for(_ROOM * needed_px, self._steps_px))
-        self._current_px = wanted_px
-        return wanted_px
+        affordable = [step for step in self._steps_px if step <= most_px]
+        self._current_px = min(wanted_px, affordable[-1] if affordable else self._steps_px[0])
+        return self._current_px

@@ -23,10 +23,11 @@ from realtime.geometry import (
     fit_similarity,
     head_pose,
 )
+from realtime.ladder import QualityLadder
 from realtime.memory import Memory
 from realtime.steady import SteadyConfig, SteadyLandmarks, carried_along, nearness
 from realtime.tracks import GAP_NS, of_present
-from realtime.work_size import STEPS_PX, WorkSize
+from realtime.work_size import RUNG_SHARES, STEPS_PX, WorkSize
 
 _TOLERANCE, _NOISE, _CONTRAST = 1 / 48, 3.0, 16.0
 """When a flow is doubted, see ``flow_confidence``; the tolerance in sides of a view. On smooth
@@ -61,12 +62,15 @@ class AlignConfig(BaseModel, frozen=True, extra="forbid"):
         view_px: largest side of the square on which motion is measured; smaller faces take less,
             but not with a network, whose input is of one size.
         steady: how landmarks are kept steady.
+        ladder: with live input the view is smaller while the machine cannot keep up; not with a
+            network.
     """
 
     flow: Literal["dis", "mesh", "network"] = "dis"
     network: Path | None = None
     view_px: int = Field(288, ge=64, le=512)
     steady: SteadyConfig = SteadyConfig()
+    ladder: bool = True
 
     @model_validator(mode="after")
     def _network_is_named(self) -> Self:
@@ -127,6 +131,8 @@ class Align:
         self._open_flow = open_flow
         self._flow: FlowProvider | None = None
         self._ahead: FlowAhead | None = None
+        self._ladder: QualityLadder | None = None
+        self._most_px = float(config.view_px)
         self._tracks: dict[int, _Track] = {}
 
     @property
@@ -141,6 +147,9 @@ class Align:
             ModelError: its network is missing or unusable.
         """
         self._tracks = {}
+        may_rest = spec.live and self._config.ladder
+        self._ladder = QualityLadder(len(RUNG_SHARES)) if may_rest else None
+        self._most_px = float(self._config.view_px)
         self._flow = self._open_flow()
         # Flow that is read off the landmarks cannot be measured before they are known.
         if self._config.flow != "mesh":
@@ -157,6 +166,9 @@ class Align:
         flow = self._flow
         if flow is None:
             raise RuntimeError("Align.process: the stage must be open, got a closed one.")
+        if self._ladder is not None:
+            rung = self._ladder.follow(seq=frame.seq, now_ns=frame.captured_ns)
+            self._most_px = RUNG_SHARES[rung] * self._config.view_px
         self._tracks = of_present(self._tracks, frame.faces)
         ahead = self._ahead.take() if self._ahead is not None else {}
         for face in frame.faces:
@@ -188,7 +200,7 @@ class Align:
             steady = SteadyLandmarks(self._config.steady, self._near, face.landmarks)
             self._tracks[face.track_id] = _Track(now_ns, view, steady, size)
             return
-        side_px, scale = _view_size(face.landmarks, track, size)
+        side_px, scale = self._view_size(face.landmarks, track, size)
         if ahead is None or not _is_usable(ahead.view, face.box, side_px, scale):
             view = look(image, face.landmarks, side_px, scale)
             ahead = Ahead(view, _measure(flow, track.view, view))
@@ -223,16 +235,17 @@ class Align:
         self, image: Image, landmarks: Points, track: _Track | None, size: WorkSize
     ) -> AlignedView:
         """The view of a face, at the size and scale of its track as long as those fit."""
-        return look(image, landmarks, *_view_size(landmarks, track, size))
+        return look(image, landmarks, *self._view_size(landmarks, track, size))
 
-
-def _view_size(landmarks: Points, track: _Track | None, size: WorkSize) -> tuple[int, float]:
-    """Side and scale of a face's view, those of its track as long as they fit."""
-    extent_px = view_extent_px(landmarks)
-    side_px = size.follow(_ENLARGED * extent_px)
-    is_same = track is not None and len(track.view.grey) == side_px
-    before = track.view.scale if track is not None and is_same else None
-    return side_px, view_scale(extent_px, side_px, before)
+    def _view_size(
+        self, landmarks: Points, track: _Track | None, size: WorkSize
+    ) -> tuple[int, float]:
+        """Side and scale of a face's view, those of its track as long as they fit."""
+        extent_px = view_extent_px(landmarks)
+        side_px = size.follow(_ENLARGED * extent_px, self._most_px)
+        is_same = track is not None and len(track.view.grey) == side_px
+        before = track.view.scale if track is not None and is_same else None
+        return side_px, view_scale(extent_px, side_px, before)
 
 
 def _is_usable(view: AlignedView, box: Box, side_px: int, scale: float) -> bool:

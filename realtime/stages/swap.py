@@ -1,5 +1,6 @@
 """Draws another person's face for every face of the frame, as a textured mesh."""
 
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from realtime.face_mesh import FaceMesh
 from realtime.face_texture import FaceTexture
 from realtime.face_zones import FaceZones
 from realtime.frame import Face, FaceState, Frame, Image, Layer, Motion, PictureSpec, Points
+from realtime.ladder import QualityLadder
 from realtime.likeness import Likeness, ShapeMemory
 from realtime.memory import Memory
 from realtime.mesh_painter import EyeShades, MeshPainter, layer_bytes
@@ -18,6 +20,9 @@ from realtime.openings import carry_openings
 from realtime.skin_light import Colours, SkinLight
 from realtime.steady import SteadyConfig, SteadyLandmarks, carried_along, nearness
 from realtime.tracks import of_recent
+from realtime.work_size import RUNG_SHARES
+
+_LOG = logging.getLogger(__name__)
 
 _MIN_COVERED = 0.35
 """A face of which less is covered does not count as swapped, and is hidden further on."""
@@ -31,11 +36,13 @@ class MeshSwapConfig(BaseModel, frozen=True, extra="forbid"):
             this size and enlarged.
         shape: how much of the source's face shape is taken over, 0..1.
         light_ms: half-life with which the drawn skin follows the light on the target's.
+        ladder: with live input faces are drawn at fewer pixels while the machine cannot keep up.
     """
 
     crop_px: int = Field(384, ge=64, le=1024)
     shape: float = Field(0.9, ge=0.0, le=1.0)
     light_ms: float = Field(60.0, ge=0.0, le=2000.0)
+    ladder: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,8 @@ class MeshSwap:
         self._identity = identity
         self._likeness = Likeness(identity.mesh, identity.zones, config.shape)
         self._painter: MeshPainter | None = None
+        self._ladder: QualityLadder | None = None
+        self._work_share = 1.0
         self._tracks: dict[int, _Track] = {}
 
     @property
@@ -101,15 +110,20 @@ class MeshSwap:
         """The stage's name in the statistics."""
         return "swap"
 
-    def open(self, spec: PictureSpec, memory: Memory) -> None:  # noqa: ARG002
+    def open(self, spec: PictureSpec, memory: Memory) -> None:
         """Takes the scratch for drawing."""
         identity = self._identity
+        may_rest = spec.live and self._config.ladder
+        self._ladder = QualityLadder(len(RUNG_SHARES)) if may_rest else None
+        self._work_share = 1.0
         self._painter = MeshPainter(identity.mesh, identity.light, self._config.crop_px, memory)
 
     def process(self, frame: Frame) -> None:
         """Draws the layer of every face that was seen in this frame, the farthest first."""
         if self._painter is None:
             raise RuntimeError("MeshSwap.process: the stage must be open, got a closed one.")
+        if self._ladder is not None:
+            self._keep_up(self._ladder, frame)
         self._tracks = of_recent(self._tracks, frame.media_ns)
         chosen = [face for face in frame.faces if face.state is FaceState.SEEN and face.chosen]
         present = {face.track_id for face in chosen}
@@ -147,7 +161,7 @@ class MeshSwap:
         shape = track.shape.learn(rest.shape, elapsed_ns / 1e9, rest.trust)
         drawn = self._likeness.place(face.landmarks, rest.fit, shape, texture.shape)
         drawn = self._kept_steady(track, face.motion, drawn, elapsed_ns)
-        crop = painter.crop(image, face.landmarks, drawn)
+        crop = painter.crop(image, face.landmarks, drawn, self._work_share)
         if crop.region.size == 0:
             face.swapped = True
             return None
@@ -163,6 +177,17 @@ class MeshSwap:
                 crop, drawn, layer.face, track.eyes, share, gains=texture.eye_gains
             )
         return layer
+
+    def _keep_up(self, ladder: QualityLadder, frame: Frame) -> None:
+        """Chooses how finely this frame's faces are drawn."""
+        share = RUNG_SHARES[ladder.follow(seq=frame.seq, now_ns=frame.captured_ns)]
+        if share < self._work_share and ladder.counts.switched_off == 1:
+            _LOG.warning(
+                "%s: the machine is late, so faces are drawn with fewer pixels where that helps. "
+                "Smaller pictures cost less: --config speed.",
+                self.name,
+            )
+        self._work_share = share
 
     def _kept_steady(
         self, track: _Track, motion: Motion | None, drawn: Points, elapsed_ns: int

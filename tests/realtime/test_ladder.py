@@ -1,3 +1,5 @@
+import itertools
+
 from realtime.ladder import FIRST_REST_NS, LONGEST_REST_NS, PROVEN_NS, SECOND_NS, QualityLadder
 
 RATE_HZ = 30
@@ -47,10 +49,10 @@ def test_one_hiccup_changes_nothing():
     assert all(camera.run(5))
 
 
-def test_a_late_machine_rests_within_two_seconds_and_tries_again():
+def test_a_late_machine_rests_within_three_seconds_and_tries_again():
     ladder = QualityLadder()
     camera = Camera(ladder)
-    camera.run(2, skips=late_while_working)
+    camera.run(3, skips=late_while_working)
     assert not ladder.is_on
     camera.run(FIRST_REST_NS / SECOND_NS + 1.5)
     assert ladder.is_on
@@ -65,6 +67,34 @@ def test_a_machine_that_is_too_slow_for_good_is_tried_ever_more_seldom():
     assert 5 <= ladder.counts.switched_on <= 16
     assert sum(answers[-120 * RATE_HZ :]) <= 6 * RATE_HZ
     assert ladder.counts.rested == answers.count(False)
+
+
+def test_the_first_second_of_a_run_says_nothing():
+    ladder = QualityLadder()
+    camera = Camera(ladder)
+    camera.run(1, skips=late_while_working)
+    assert all(camera.run(20))
+
+
+def test_each_late_second_takes_one_rung_and_each_calm_rest_gives_one_back():
+    ladder = QualityLadder(num_rungs=3)
+    camera = Camera(ladder)
+    rungs = [0]
+
+    def run(seconds, skips):
+        for _ in range(round(seconds * RATE_HZ)):
+            if not skips or camera.seq % 3:
+                rungs.append(ladder.follow(seq=camera.seq, now_ns=camera.now_ns))
+            camera.seq += 1
+
+    run(10, skips=True)
+    assert rungs[-1] == 2
+    run(10 * FIRST_REST_NS / SECOND_NS, skips=False)
+    assert rungs[-1] == 0
+    steps = [now - before for before, now in itertools.pairwise(rungs) if now != before]
+    assert steps == [1, 1, -1, -1]
+    assert (ladder.counts.switched_off, ladder.counts.switched_on) == (2, 2)
+    assert ladder.counts.rested == sum(rung > 0 for rung in rungs)
 
 
 def test_it_rests_for_as_long_as_the_machine_is_late_without_it():

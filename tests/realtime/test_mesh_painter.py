@@ -350,3 +350,14 @@ def test_looking_changes_nothing(painter, sitter):
     landmarks = sitter.landmarks()
     painter.look(painter.crop(image, landmarks, landmarks), landmarks)
     np.testing.assert_array_equal(image, before)
+
+
+def test_a_crop_is_smaller_where_less_is_asked_for_but_not_a_small_one(painter, sitter):
+    image = np.zeros((600, 600, 3), np.uint8)
+
+    def side(width_px, share):
+        landmarks = sitter.landmarks(width_px=width_px, centre=(300, 300))
+        return max(painter.crop(image, landmarks, landmarks, share).size)
+
+    assert [side(300, share) for share in (1.0, 0.75, 0.5)] == [CROP_PX, 192, 160]
+    assert side(90, 0.5) == side(90, 1.0)

@@ -33,3 +33,8 @@ def test_a_face_that_trembles_between_two_steps_stays_in_one():
 def test_steps_of_ones_own_are_kept_to():
     size = WorkSize((128, 256))
     assert [size.follow(px) for px in (30, 129, 900, 120, 100)] == [128, 256, 256, 256, 128]
+
+
+def test_where_time_is_short_a_face_gets_the_largest_step_there_is_time_for():
+    size = WorkSize()
+    assert [size.follow(250, most_px) for most_px in (300, 200, 1, 300)] == [256, 192, 64, 256]

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.models
 SIDE_PX = 320
 PERIOD_NS = 33_333_333
 SPEC = PictureSpec(SIDE_PX, SIDE_PX, Fraction(30), live=False)
+LIVE = PictureSpec(SIDE_PX, SIDE_PX, Fraction(30), live=True)
 FACE_PX = 120.0
 
 
@@ -59,9 +60,9 @@ class Closing(DisFlow):
 def opened(mesh):
     """Gives a function that opens a stage with settings."""
 
-    def open_stage(**settings):
+    def open_stage(spec=SPEC, **settings):
         stage = Align(AlignConfig(**settings), mesh.neutral, DisFlow)
-        stage.open(SPEC, Memory())
+        stage.open(spec, Memory())
         return stage
 
     return open_stage
@@ -446,3 +447,29 @@ def test_motion_is_right_where_a_face_comes_near_and_its_view_grows(opened, sitt
 def test_with_a_flow_network_views_keep_their_one_size(mesh):
     config = AlignConfig(flow="network", network=Path("flow.onnx"))
     assert Align(config, mesh.neutral, DisFlow)._sizes_px == (config.view_px,)
+
+
+def late(stage, start, seconds):
+    """A camera two of three of whose pictures are passed over, before a moving face."""
+    sides = []
+    for number in range(10 * seconds):
+        step = shifted(0.7 * number, 0)
+        frame = Frame(picture(step), seq=3 * number, media_ns=number * 100_000_000)
+        frame.captured_ns = frame.media_ns
+        frame.faces = [face_at(moved(start, step))]
+        stage.process(frame)
+        if number:
+            motion = frame.faces[0].motion
+            sides.append(len(motion.flow))
+            assert np.median(misses_px(motion, shifted(0.7 * (number - 1), 0), step)) < 0.4
+    return sides
+
+
+def test_with_a_camera_views_become_smaller_while_the_machine_is_late(opened, start):
+    sides = late(opened(spec=LIVE), start, 4)
+    assert list(dict.fromkeys(sides)) == [AlignConfig().view_px, 192, 128]
+
+
+@pytest.mark.parametrize(("spec", "ladder"), [(SPEC, True), (LIVE, False)])
+def test_views_keep_their_size_with_a_file_or_where_that_is_wanted(opened, start, spec, ladder):
+    assert set(late(opened(spec=spec, ladder=ladder), start, 4)) == {AlignConfig().view_px}

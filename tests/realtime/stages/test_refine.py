@@ -297,7 +297,7 @@ def test_it_rests_while_the_machine_is_late_and_works_again_after_it(open_stage,
     (layer,) = film.see(face_at(head))
     assert layer.joined
     with caplog.at_level(logging.WARNING):
-        layer = late(film, head, 2)
+        layer = late(film, head, 3)
     assert not layer.joined
     np.testing.assert_array_equal(layer.face, drawn(head).face)
     for _ in range(50):

@@ -20,6 +20,7 @@ from realtime.steady import SteadyConfig
 pytestmark = pytest.mark.models
 
 SPEC = PictureSpec(320, 320, Fraction(30), live=False)
+LIVE = PictureSpec(320, 320, Fraction(30), live=True)
 MS = 1_000_000
 SKINS = {
     "dark": (45.0, 60.0, 95.0),
@@ -53,9 +54,9 @@ def target(sitter):
 def opened(identity):
     """Gives a function that opens a stage with settings."""
 
-    def open_stage(identity=identity, **settings):
+    def open_stage(identity=identity, spec=SPEC, **settings):
         stage = MeshSwap(MeshSwapConfig(**settings), identity)
-        stage.open(SPEC, Memory())
+        stage.open(spec, Memory())
         return stage
 
     return open_stage
@@ -525,3 +526,33 @@ def test_a_face_that_was_lost_is_drawn_anew_where_it_is_found(identity, target):
         covered = np.argwhere(faces[2].layer.alpha > 127)[:, ::-1]
         shapes.append(apply(invert(faces[2].layer.crop_from_image), covered).mean(axis=0)[0])
     assert shapes[1] - shapes[0] > 2
+
+
+def late(stage, image, landmarks, seconds, skipped=2):
+    """A camera some of whose pictures are passed over; at how many pixels each face was drawn."""
+    sides = []
+    for number in range(10 * seconds):
+        frame = Frame(image.copy(), seq=(1 + skipped) * number, faces=[face_at(landmarks)])
+        frame.media_ns = frame.captured_ns = number * 100 * MS
+        sides.append(finish(stage, frame).faces[0].worked_px)
+    return sides
+
+
+def test_with_a_camera_faces_are_drawn_smaller_while_the_machine_is_late(opened, target, caplog):
+    image, landmarks = target(width_px=240)
+    sides = late(opened(spec=LIVE), image, landmarks, 4)
+    full = sides[0]
+    assert list(dict.fromkeys(sides)) == [full, pytest.approx(0.75 * full, abs=4), 160]
+    (message,) = (record.message for record in caplog.records)
+    assert message.startswith("swap: the machine is late")
+
+
+@pytest.mark.parametrize(
+    ("spec", "ladder", "skipped"), [(SPEC, True, 2), (LIVE, False, 2), (LIVE, True, 0)]
+)
+def test_faces_keep_their_size_with_a_file_in_time_or_where_that_is_wanted(
+    opened, target, spec, ladder, skipped
+):
+    image, landmarks = target(width_px=240)
+    stage = opened(spec=spec, ladder=ladder)
+    assert len(set(late(stage, image, landmarks, 4, skipped))) == 1
