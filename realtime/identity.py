@@ -152,21 +152,12 @@ def find_faces(image: Image, finder: FaceFinder) -> list[Points]:
     A picture that lies on its side or its head is looked at in all four directions. Faces far
     smaller than the largest one are left out.
     """
-    readings = [
-        finder.search(
-            image,
-            known=np.empty((0, 4), np.float32),
-            max_faces=_MAX_FACES,
-            min_detection=0.5,
-            min_score=0.5,
-            quarter_turns=quarter_turns,
-        )
-        for quarter_turns in range(4)
-    ]
-    first = next((faces for faces in readings if faces), [])
-    found = [
-        _right_way_up(face, [other for faces in readings for other in faces]) for face in first
-    ]
+    readings = [_search(finder.search, image, turns) for turns in range(4)]
+    # Small heads are looked for as the others lie, or upright.
+    likely = next((turns for turns, faces in enumerate(readings) if faces), 0)
+    readings[likely] = _search(finder.search_closely, image, likely)
+    every = [other for faces in readings for other in faces]
+    found = [_right_way_up(face, every) for face in readings[likely]]
     widths = [float(np.ptp(face.landmarks[:, 0])) for face in found]
     faces = [
         face.landmarks
@@ -174,6 +165,20 @@ def find_faces(image: Image, finder: FaceFinder) -> list[Points]:
         if width >= _BYSTANDER * max(widths)
     ]
     return sorted(faces, key=lambda points: float(points[:, 0].mean()))
+
+
+def _search(
+    look: Callable[..., list[LocatedFace]], image: Image, quarter_turns: int
+) -> list[LocatedFace]:
+    """What one of a finder's searches finds that are sure."""
+    return look(
+        image,
+        known=np.empty((0, 4), np.float32),
+        max_faces=_MAX_FACES,
+        min_detection=0.5,
+        min_score=0.5,
+        quarter_turns=quarter_turns,
+    )
 
 
 def _right_way_up(face: LocatedFace, readings: list[LocatedFace]) -> LocatedFace:

@@ -271,13 +271,13 @@ class Track:
         if in_turn and self._is_far_turn:
             glances.begin(image)
             return False
-        faces = finder.search(
+        look = finder.search_closely if self._is_alone else partial(finder.search, far=not in_turn)
+        faces = look(
             image,
             known=known,
             max_faces=self._config.max_faces + _NUM_HIDDEN,
             min_detection=self._config.min_detection,
             min_score=self._config.min_score,
-            far=not in_turn,
         )
         if not num_known and not faces:
             # The last use of the finder in this frame: the detectors are left to the glance.

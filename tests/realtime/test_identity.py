@@ -162,6 +162,15 @@ def test_of_several_faces_one_is_chosen_by_its_place_from_the_left(
     assert shapes_apart(left, packaged) > 0.02
 
 
+def test_a_person_far_away_in_a_large_picture_is_found(prepare, write, nobody, packaged):
+    large = np.full((1500, 4000, 3), 150, np.uint8)
+    small = cv2.resize(nobody, (300, 300), interpolation=cv2.INTER_AREA)
+    large[700:1000, 2800:3100] = small
+    assert shapes_apart(prepare(write(large)), packaged) < 0.03
+    large[200:500, 500:800] = small
+    assert "got 2" in refused(prepare, write(large))
+
+
 def test_people_far_behind_do_not_count(prepare, write, nobody, packaged):
     picture = np.full((720, 1100, 3), 170, np.uint8)
     picture[:, :720] = nobody

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from fractions import Fraction
 
 import cv2
@@ -87,14 +88,14 @@ def landmark_network(break_with=None):
 class World:
     """A track stage before pictures of red squares; green is the scene behind them."""
 
-    def __init__(self, **settings):
+    def __init__(self, spec=SPEC, **settings):
         self.sessions = {
             "face_detection_short_range": detector(128),
             "face_detection_full_range": detector(192),
             "face_landmark": landmark_network(settings.pop("break_with", None)),
         }
         self.stage = Track(TrackConfig(**settings), self.sessions.__getitem__)
-        self.stage.open(SPEC, Memory())
+        self.stage.open(spec, Memory())
         self.seq = 0
         self.now_ns = 0
 
@@ -362,3 +363,10 @@ def test_numbers_are_not_used_again_after_the_stage_was_opened_anew():
     assert seen(world.show((300, 180, 80))) == [0]
     world.stage.open(SPEC, Memory())
     assert seen(world.show((300, 180, 80))) == [1]
+
+
+def test_far_faces_of_a_picture_that_comes_alone_are_found_in_its_parts():
+    far = ((130, 90, 24), (500, 250, 22))
+    assert World().show(*far) == []
+    faces = World(spec=replace(SPEC, num_frames=1)).show(*far)
+    assert [tuple(np.round(middle(face), -1)) for face in faces] == [(130, 90), (500, 250)]
