@@ -22,6 +22,7 @@ from engines.build import Recipe
 from engines.errors import ModelError
 from engines.graphs import inputs_of
 from engines.half import convert
+from engines.narrow import narrowed
 from engines.plan import build_plan
 from engines.profiles import Profile, profile_of, samples_of, within_memory
 from engines.reference import Reference
@@ -55,6 +56,7 @@ def prepare(model: bytes, crops: Sequence[Array], recipe: Recipe, name: str) -> 
         ModelError: the network cannot be read, or computes something else when simplified.
     """
     tell("simplify", 0)
+    model = narrowed(model, name=name)
     published = inputs_of(model, name)
     samples = samples_of(published, crops, recipe.limits, ranges=recipe.pixels)
     known = samples[:1]

@@ -22,6 +22,9 @@ from engines.profiles import Limits
 FORMAT = 1
 """Raised whenever the way from network to plan changes, so that no older plan is taken."""
 
+_DIGEST_BYTES = 32
+"""In front of kernels, which are code as plans are: their SHA-256."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlanKey:
@@ -154,12 +157,17 @@ class PlanCache:
                 path.unlink(missing_ok=True)
 
     def load_kernels(self, key: PlanKey) -> bytes:
-        """What the module kept from earlier runs or builds; empty for nothing.
+        """What the module kept from earlier runs or builds.
+
+        Returns:
+            Empty where there is nothing, or it is not what was written.
 
         Raises:
             ModelError: the folder cannot be read.
         """
-        return read_if_present(self._path(key, "kernels")) or b""
+        data = read_if_present(self._path(key, "kernels")) or b""
+        digest, kernels = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+        return kernels if hashlib.sha256(kernels).digest() == digest else b""
 
     def store_kernels(self, key: PlanKey, kernels: bytes) -> None:
         """Keeps compiled or measured kernels for the next time.
@@ -167,7 +175,8 @@ class PlanCache:
         Raises:
             ModelError: the disk is full or the folder cannot be written.
         """
-        write_atomically(self._path(key, "kernels"), kernels)
+        digest = hashlib.sha256(kernels).digest()
+        write_atomically(self._path(key, "kernels"), digest + kernels)
 
     def path(self, key: PlanKey) -> Path:
         """Where the plan of this key lies, or would."""

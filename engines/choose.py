@@ -105,7 +105,8 @@ class Seat:
         stream: handle of the CUDA stream that it runs on, with its buffers on the GPU; None for
             buffers in main memory, which are copied on a stream of the network's own.
         meanwhile: opens what runs until a plan is built, where ONNX Runtime has no CUDA here; its
-            buffers lie in the same place. None: the plan is waited for.
+            buffers lie in the same place, and it takes and gives what a plan does, see
+            ``engines.narrow``. None: the plan is waited for.
     """
 
     stream: int | None = None
@@ -250,9 +251,13 @@ def _keep(cache: PlanCache, key: PlanKey, kernels: bytes) -> None:
 
 
 def _in_onnx_runtime(model: bytes, name: str, stream: int) -> Session:
+    """The network; takes what a plan of it will take."""
+    # onnx is slow to import, and only a GPU needs this.
+    from engines.narrow import open_narrow
     from engines.onnxruntime import OnnxRuntimeSession
 
-    return OnnxRuntimeSession(model, name=name, place="cuda", stream=stream)
+    on_stream = partial(OnnxRuntimeSession, name=name, place="cuda", stream=stream)
+    return open_narrow(on_stream, model, name=name)
 
 
 def _target(module: ModuleName) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, Protocol
 
 from engines.build import OnProgress
@@ -102,17 +103,18 @@ class BestOpener:
         return session
 
     def _on_best(self, model: bytes, threads: int, name: str, pixels: Sequence[Range]) -> Session:
-        def on_cpu() -> Session:
-            return open_on_cpu(model, threads=threads, name=name)
-
+        on_cpu = partial(open_on_cpu, threads=threads, name=name)
         if self.device == "cpu" or (self.device == "auto" and compute_capability() is None):
-            return on_cpu()
+            return on_cpu(model)
+        # onnx is slow to import, and only a GPU needs this.
+        from engines.narrow import open_narrow
+
         try:
             return open_on_gpu(
                 model,
                 self.crops(),
                 self.cache,
-                Seat(meanwhile=on_cpu),
+                Seat(meanwhile=partial(open_narrow, on_cpu, model, name=name)),
                 name=name,
                 pixels=pixels,
                 on_progress=self.on_progress,
@@ -122,7 +124,7 @@ class BestOpener:
             if self.device == "cuda":
                 raise
             self.say(f"{name}: not on the GPU. {error}")
-            return on_cpu()
+            return on_cpu(model)
 
 
 @dataclass

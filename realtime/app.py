@@ -181,7 +181,7 @@ def build_plan(
     """
     open_session = partial(library.session, threads=config.device.threads)
     open_finder = finder_opener(config, library, open_session)
-    connections = library.path(CONNECTIONS).read_text(encoding="utf-8")
+    connections = library.text(CONNECTIONS)
     fault = device_fault(config, library)
     retreating = RetreatingOpener(library.open_network, BestOpener("cpu", face_crops, say=say))
     # Where the GPU does all of it, what takes its place must not need it any more.

@@ -17,8 +17,7 @@ from engines.choose import Seat, open_on_gpu
 from engines.families.crops import feathered_box
 from engines.families.enlarger import bind_enlarger
 from engines.families.specs import SwapperFamily
-from engines.families.swapper import bind_swapper
-from engines.families.templates import template_points
+from engines.families.swapper import bind_swapper, swapper_templates
 from engines.gpu import compute_capability
 from engines.models.library import ModelLibrary
 from engines.session import Session
@@ -149,7 +148,7 @@ def device_opener(config: Config, library: ModelLibrary, say: Say) -> OpenDevice
                 config,
                 stack,
                 enlarger=enlarger,
-                mesh=load_face_mesh(library.path(CONNECTIONS).read_text(encoding="utf-8")),
+                mesh=load_face_mesh(library.text(CONNECTIONS)),
             )
 
     return opened
@@ -188,7 +187,7 @@ def open_pipeline(
     session = stack.enter_context(closing(open_session(device.handle(stream))))
     tensors = bind_swapper(session.inputs, session.outputs, family, family.role)
     mean, std = (family.mean, family.std) if family.denormalise else ((0.0,) * 3, (1.0,) * 3)
-    side = family.size_px
+    side, template = family.size_px, swapper_templates(family)[0]
     streams, enlarge = {"swap": stream}, None
     if enlarger is not None:
         streams["enlarge"] = device.new_stream()
@@ -207,7 +206,7 @@ def open_pipeline(
             side,
             scale_in(family.mean, family.std),
             scale_out((mean[0], mean[1], mean[2]), (std[0], std[1], std[2])),
-            template_points(family.template, side).astype(np.float32),
+            template.astype(np.float32),
         ),
         feathered_box(drawn_px),
         enlarge=enlarge,
@@ -225,7 +224,7 @@ def open_pipeline(
     )
     seating = Seating(
         config.track.max_faces,
-        template_points(family.template, side),
+        template,
         networks.swap.size_px,
         networks.drawn_px,
         keep=config.composite.keep,

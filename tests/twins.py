@@ -70,6 +70,7 @@ def swapper(
     source_first=False,
     seed=0,
     strength=1.0,
+    is_shape_stated=True,
 ):
     """picture = 0.5 * target + tint(source); see ``swapped``. The mask is all ones.
 
@@ -82,7 +83,8 @@ def swapper(
     tint = g.node("MatMul", flat, g.constant(weights))
     tint = g.node("Reshape", tint, g.constant(np.array([-1, 3, 1, 1])))
     half = g.node("Mul", target, g.constant(np.array(0.5)))
-    outputs = [(result, [batch, 3, size_px, size_px])]
+    stated = [batch, 3, size_px, size_px] if is_shape_stated else ["n", "c", "h", "w"]
+    outputs = [(result, stated)]
     g.node("Add", half, tint, name=result)
     if mask:
         channel = g.node("ReduceMean", target, axes=[1], keepdims=1)
@@ -350,3 +352,38 @@ def _colours(g, memory):
     """The first three channels."""
     ends = (g.constant(np.array([0])), g.constant(np.array([3])))
     return g.node("Slice", memory, *ends, g.constant(np.array([1])))
+
+
+BY_FAMILY = {
+    "inswapper": lambda: swapper(128, emap=True),
+    "reswapper_128": lambda: swapper(128, emap=True, seed=1),
+    # As its exports are: what comes out has a size of its own name.
+    "reswapper_256": lambda: swapper(256, emap=True, is_shape_stated=False),
+    "hyperswap": lambda: swapper(256, mask=True),
+    "simswap_256": lambda: swapper(256, names=("input", "onnx::Gemm_1", "output")),
+    "simswap_512": lambda: swapper(512, names=("input", "onnx::Gemm_1", "output")),
+    "ghost": lambda: swapper(256, names=("target", "source", "781"), source_first=True),
+    "hififace": lambda: swapper(256, mask=True, seed=2),
+    "uniface": lambda: swapper(256, source=(3, 256, 256)),
+    "blendswap": lambda: swapper(256, source=(3, 112, 112)),
+    "dfm": lambda: deepface(256),
+    "scrfd": scrfd,
+    "yunet": yunet,
+    "yolo_face": yolo,
+    "arcface": recogniser,
+    "mobilefacenet": lambda: recogniser(dimensions=128),
+    "fan_68": lambda: landmarks(256, 68, heatmap_px=64),
+    "regressed_106": lambda: landmarks(192, 106),
+    "pfld_68": lambda: landmarks(112, 68),
+    "xseg": occlusion,
+    "bisenet": regions,
+    "restorer_512": lambda: restorer(weighted=True),
+    "gpen_256": lambda: restorer(256),
+    "gpen_1024": lambda: restorer(1024),
+    "gpen_2048": lambda: restorer(2048),
+    "enlarger_x2": lambda: enlarger(2),
+    "enlarger_x4": lambda: enlarger(4),
+    "fusenet": fuser,
+    "crossface": converter,
+}
+"""A network for each family of the catalogue, made when it is called."""

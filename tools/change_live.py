@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from engines.errors import ModelError
@@ -63,13 +63,26 @@ def joined(spans: Sequence[Span]) -> Span:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was seen of a run.
+
+    Attributes:
+        quiet: the spans without a change, one after the other.
+        changed: those that began with one.
+    """
+
+    quiet: tuple[Span, ...]
+    changed: tuple[Span, ...]
+
+
 def watch(
     pipeline: Pipeline,
     change: Callable[[], None],
     seconds: float,
     stop: threading.Event,
     num_changes: int = 1,
-) -> tuple[Span, Span]:
+) -> Outcome:
     """Counts without a change, then with one, so often, and ends the run.
 
     Args:
@@ -78,9 +91,6 @@ def watch(
         seconds: least length of each span.
         stop: ends the run.
         num_changes: how often.
-
-    Returns:
-        The time without, and that with changes.
     """
     try:
         stop.wait(SETTLE_S)
@@ -93,15 +103,15 @@ def watch(
             times.append(time.monotonic())
     finally:
         stop.set()
-    spans = [
+    spans = tuple(
         span(counts[n], counts[n + 1], times[n + 1] - times[n]) for n in range(2 * num_changes)
-    ]
-    return joined(spans[::2]), joined(spans[1::2])
+    )
+    return Outcome(spans[::2], spans[1::2])
 
 
 def measure(
     config: Config, library: ModelLibrary, to: str | None, seconds: float, num_changes: int
-) -> tuple[Span, Span]:
+) -> Outcome:
     """Runs the engine and makes changes.
 
     Args:
@@ -118,7 +128,7 @@ def measure(
     controls: list[SwapControl] = []
     job = replace(synthetic_job(1.0), seconds=None, unpaced=False)
     pipeline = Pipeline(build_plan(job, config, library, on_control=controls.append))
-    spans: list[tuple[Span, Span]] = []
+    outcomes: list[Outcome] = []
     errors: list[Exception] = []
     stop = threading.Event()
 
@@ -131,7 +141,7 @@ def measure(
 
     def work() -> None:
         try:
-            spans.append(watch(pipeline, change, seconds, stop, num_changes))
+            outcomes.append(watch(pipeline, change, seconds, stop, num_changes))
         except Exception as error:  # the root of a thread
             errors.append(error)
 
@@ -144,15 +154,17 @@ def measure(
         worker.join()
     if errors:
         raise errors[0]
-    return spans[0]
+    return outcomes[0]
 
 
-def describe(quiet: Span, changed: Span) -> str:
-    """Both spans, a line each."""
+def describe(outcome: Outcome) -> str:
+    """Both kinds of spans, a line each, with what was lost in each span at the end."""
+    kinds = (("no change", outcome.quiet), ("with changes", outcome.changed))
     return "\n".join(
         f"{name:14} {one.seconds:6.2f} s  {one.captured:4} captured  {one.lost:3} lost"
-        f"  {one.lost / max(one.captured, 1):6.1%}"
-        for name, one in (("no change", quiet), ("with changes", changed))
+        f"  {one.lost / max(one.captured, 1):6.1%}  in turn: {' '.join(str(s.lost) for s in spans)}"
+        for name, spans in kinds
+        for one in (joined(spans),)
     )
 
 
@@ -165,26 +177,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rate", default="30", help="of the camera, pictures a second")
     parser.add_argument("--seconds", type=float, default=6.0, help="least length of each span")
     parser.add_argument("--changes", type=int, default=1, help="how many")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="settings",
+        help="a value of the configuration, like neural.recogniser=NAME; any number of times",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args(arguments)
     try:
         if options.changes < 1:
             raise UsageError(f"--changes: must be at least 1, got {options.changes}.")
-        settings = [f"camera.size={options.size}", f"camera.rate_hz={options.rate}"]
+        settings = [
+            f"camera.size={options.size}",
+            f"camera.rate_hz={options.rate}",
+            *options.settings,
+        ]
         config = load_config(settings=settings, flags={"swapper": options.swapper})
         library = ModelLibrary()
         for name in (options.swapper, options.to or options.swapper):
             chosen = config.model_copy(update={"swapper": name})
             library.pull(needed_models(chosen, library))
-        quiet, changed = measure(config, library, options.to, options.seconds, options.changes)
+        outcome = measure(config, library, options.to, options.seconds, options.changes)
     except (RtSwapError, ModelError) as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    print(describe(quiet, changed))
+    print(describe(outcome))
     if options.json is not None:
         figures = {
-            name: {"seconds": one.seconds, "captured": one.captured, "lost": one.lost}
-            for name, one in (("no_change", quiet), ("change", changed))
+            name: asdict(joined(spans)) | {"lost_in_turn": [one.lost for one in spans]}
+            for name, spans in (("no_change", outcome.quiet), ("change", outcome.changed))
         }
         write_json(figures, options.json)
     return 0

@@ -85,7 +85,7 @@ def read_person(path: Path, library: ModelLibrary, judge: Judge) -> Person | Non
     image = np.asarray(
         cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8
     )
-    connections = library.path(CONNECTIONS).read_text(encoding="utf-8")
+    connections = library.text(CONNECTIONS)
     try:
         identity = prepare_identity(
             [FaceChoice(path)], connections, open_session, landmark=config.track.landmarks

@@ -266,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         library = ModelLibrary()
-        mesh = load_face_mesh(library.path("face_mesh_connections").read_text(encoding="utf-8"))
+        mesh = load_face_mesh(library.text("face_mesh_connections"))
         with open_face_finder(library.session) as finder:
             paths = [options.portraits / f"{name}.jpg" for name in PORTRAITS]
             pictures = [load_picture(path) for path in paths]

@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     threadpool_limits(1, user_api="blas")
     try:
         recipe = load_recipe(options.network)
-        mesh = load_face_mesh(ModelLibrary().path(CONNECTIONS).read_text(encoding="utf-8"))
+        mesh = load_face_mesh(ModelLibrary().text(CONNECTIONS))
         pairs = Pairs.read(options.data / "train.npz")
         source = ShotSource(pairs, mesh.mirror, SHAPES[recipe.kind].size_px, options.seed)
         options.out.mkdir(parents=True, exist_ok=True)

@@ -61,6 +61,8 @@ class SwapperFamily(BaseModel):
     Attributes:
         size_px: side of the crop.
         template: how the crop is aligned.
+        template_px: side of the crop that the template stands for, where the network's own is that
+            one enlarged, so that a pixel becomes the middle of a block; None: the network's own.
         yaw_templates: whether it was trained on five alignments, one for each of five yaws; the
             one for the front is then arcface_112_v1.
         mean, std: RGB normalisation of the crop.
@@ -73,6 +75,7 @@ class SwapperFamily(BaseModel):
     role: Literal["swapper"]
     size_px: Pixels
     template: TemplateName
+    template_px: Pixels | None = None
     yaw_templates: bool = False
     mean: Triple = _ZERO
     std: Spread = _ONE
@@ -83,6 +86,12 @@ class SwapperFamily(BaseModel):
     def _front_is_the_template(self) -> Self:
         if self.yaw_templates and self.template != "arcface_112_v1":
             raise ValueError("yaw_templates need template: arcface_112_v1")
+        return self
+
+    @model_validator(mode="after")
+    def _blocks_are_whole(self) -> Self:
+        if self.template_px is not None and (self.size_px % self.template_px or self.yaw_templates):
+            raise ValueError("template_px must divide size_px, and goes with one template only")
         return self
 
 

@@ -73,6 +73,23 @@ def bind_swapper(
     return SwapperTensors(target, source, picture)
 
 
+def swapper_templates(family: SwapperFamily, *, boost: int = 1) -> Templates:
+    """Where five points of a face may lie in a swapper's crop.
+
+    Args:
+        family: what the network expects.
+        boost: as for ``Swapper``.
+
+    Returns:
+        ``(1, 5, 2) f64``, or ``(5, 5, 2)`` for a network trained on five yaws.
+    """
+    if family.yaw_templates:
+        return yaw_template_points(family.size_px, boost=boost)
+    small_px = family.template_px or family.size_px
+    times = boost * (family.size_px // small_px)
+    return template_points(family.template, small_px, boost=times)[None]
+
+
 class Swapper:
     """One swapping network. One thread at a time: the buffers belong to the object."""
 
@@ -118,11 +135,7 @@ class Swapper:
         mean, std = (family.mean, family.std) if family.denormalise else ((0.0,) * 3, (1.0,) * 3)
         self._reader = PictureReader(mean, std, size_px)
         self._alpha = feathered_box(self.crop_px)
-        self._templates = (
-            yaw_template_points(family.size_px, boost=boost)
-            if family.yaw_templates
-            else template_points(family.template, family.size_px, boost=boost)[None]
-        )
+        self._templates = swapper_templates(family, boost=boost)
         tiles = [
             (slice(row, None, boost), slice(column, None, boost))
             for row in range(boost)

@@ -4,7 +4,7 @@ What cannot be a plain ONNX graph is refused with what it is instead; what is on
 operators that nobody knows and for data in other files. Nothing of the file is executed.
 """
 
-import ntpath
+import pickletools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +16,19 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from engines.errors import ModelError
+from engines.models.external_data import MAX_BYTES, take_in, too_large
 from engines.session import TensorSpec
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _PAGE_STARTS = (b"<!doctype", b"<html", b"<?xml")
 _ZIP = b"PK\x03\x04"
-_PICKLE_PROTOCOLS = range(1, 6)
+_PICKLE_PROTOCOLS = range(2, 6)
+_OLD_PICKLE_STARTS = frozenset(b"()]}FGIJKLMNSTUVXc")
+_MOST_PICKLE_OPS = 64
+"""How many are looked at; no other kind of file has so many of them one after the other."""
+
 _STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 _RUNTIME_DOMAIN = "com.microsoft"
-_MAX_PROTO_BYTES = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ def inspect_model(data: bytes, *, where: str, folder: Path) -> Inspected:
     refuse_other_kinds(data, where=where)
     model = _parse(data, where)
     _check_operators(model, where)
-    if _take_in_external_data(model, where, folder):
+    if take_in(_all_tensors(model), where=where, folder=folder, room=MAX_BYTES - model.ByteSize()):
         data = _serialised(model, where)
     graph = model.graph
     constants = {tensor.name for tensor in graph.initializer}
@@ -121,7 +125,7 @@ def _other_kind(data: bytes) -> tuple[str, str] | None:
         is_torch = b"data.pkl" in data[:4096]
         what = "a PyTorch checkpoint, which is a pickle and can run code" if is_torch else "a ZIP"
         return what, convert if is_torch else "Unpack it first."
-    if data[0] == 0x80 and len(data) > 1 and data[1] in _PICKLE_PROTOCOLS:
+    if _is_pickle(data):
         return "a pickle, which can run code", convert
     if data[4:8] == b"TFL3":
         return "a TensorFlow Lite file", convert
@@ -130,8 +134,24 @@ def _other_kind(data: bytes) -> tuple[str, str] | None:
     return None
 
 
+def _is_pickle(data: bytes) -> bool:
+    """Whether it is one by its header or, of the old protocols that have none, by its beginning."""
+    if data[0] == 0x80 and len(data) > 1 and data[1] in _PICKLE_PROTOCOLS:
+        return True
+    if data[0] not in _OLD_PICKLE_STARTS:
+        return False
+    try:
+        # Reads only; nothing is made of what it reads.
+        for number, (operation, _, _) in enumerate(pickletools.genops(data)):
+            if number == _MOST_PICKLE_OPS or operation.name == "STOP":
+                return number > 0
+    except (ValueError, IndexError, OverflowError):
+        pass
+    return False
+
+
 def _parse(data: bytes, where: str) -> onnx.ModelProto:
-    if len(data) > _MAX_PROTO_BYTES:
+    if len(data) > MAX_BYTES:
         raise ModelError(f"{where}: must be smaller than 2 GiB, got {len(data)} bytes.")
     try:
         model = onnx.load_model_from_string(data)
@@ -201,68 +221,11 @@ def _graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
         yield from (sparse.values, sparse.indices)
 
 
-def _take_in_external_data(model: onnx.ModelProto, where: str, folder: Path) -> bool:
-    """Reads what lies in other files into the model, so that one hash covers it all."""
-    found = False
-    for tensor in _all_tensors(model):
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
-            continue
-        found = True
-        facts = {entry.key: entry.value for entry in tensor.external_data}
-        tensor.raw_data = _external_bytes(facts, where, folder)
-        tensor.ClearField("external_data")
-        tensor.data_location = onnx.TensorProto.DEFAULT
-    return found
-
-
-def _external_bytes(facts: dict[str, str], where: str, folder: Path) -> bytes:
-    location = facts.get("location", "")
-    path = folder / location
-    root = folder.resolve()
-    # Windows spells some of the ways out differently; a file made there may be read here.
-    leaves = ".." in Path(location.replace("\\", "/")).parts or ntpath.splitdrive(location)[0]
-    # A name with a zero byte in it cannot be looked up at all.
-    if (
-        not location
-        or leaves
-        or not location.isprintable()
-        or not path.resolve().is_relative_to(root)
-    ):
-        raise ModelError(
-            f"{where}: data kept in other files must lie in the model's folder, got {location!r}. "
-            "Use a file that holds everything itself."
-        )
-    try:
-        if not path.is_file():
-            raise FileNotFoundError(f"no file {location!r}")
-        offset = int(facts.get("offset", "0"))
-        if offset < 0:
-            raise ValueError(f"an offset of {offset}")
-        rest = path.stat().st_size - offset
-        length = int(facts.get("length", rest))
-        if not 0 <= length <= rest:
-            raise ModelError(
-                f"{where}: {location!r} must hold {length} bytes from {offset} on, "
-                f"got {max(rest, 0)}. Download it again."
-            )
-        with path.open("rb") as file:
-            file.seek(offset)
-            return file.read(length)
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{where}: the data file {location!r} must lie beside it, got {error}. "
-            "Copy it there too."
-        ) from error
-
-
 def _serialised(model: onnx.ModelProto, where: str) -> bytes:
     try:
         return bytes(model.SerializeToString())
     except ValueError as error:
-        raise ModelError(
-            f"{where}: must be smaller than 2 GiB with all its data, got more. "
-            "Use a smaller export."
-        ) from error
+        raise too_large(where) from error
 
 
 def _spec(value: onnx.ValueInfoProto, where: str) -> TensorSpec:

@@ -275,6 +275,14 @@ class ModelLibrary:
         self._store.original(name)
         return self._store.path(name)
 
+    def text(self, name: str) -> str:
+        """What a text file of the catalogue says; exactly the bytes whose hash was checked.
+
+        Raises:
+            ModelError: it is unknown or cannot be fetched.
+        """
+        return self._store.original(name).data.decode("utf-8")
+
     def sha256(self, name: str) -> str:
         """Hash of the original file in use, one of those known.
 

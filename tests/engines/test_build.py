@@ -10,6 +10,7 @@ from engines.build import BuildProgress, Recipe, build, key_of
 from engines.build_worker import prepare
 from engines.cache import PlanCache
 from engines.errors import ModelError
+from engines.graphs import inputs_of
 from engines.onnxruntime import OnnxRuntimeSession
 from engines.profiles import Extents, Limits
 from engines.reference import Reference, hold_to
@@ -46,6 +47,17 @@ def test_a_network_is_prepared_in_checked_steps(crops, capsys):
     assert 0 < prepared.facts["fp16_error"] < 0.01
     assert prepared.profile["picture"][2] == (2, 3, 64, 64)
     assert '"fraction": 0.3' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_what_a_plan_is_held_to_is_what_a_plan_takes(crops, twins, precision):
+    """TensorRT knows no float64, in which CodeFormer has its weight."""
+    model = twins.restorer(256, weighted=True)
+    recipe = Recipe(precision=precision, pixels=((-1.0, 1.0),))
+    prepared = prepare(model, crops, recipe, "codeformer")
+    taken = {one.name: one.dtype for one in inputs_of(prepared.model, "codeformer")}
+    given = {name: array.dtype for name, array in prepared.reference.samples[0].items()}
+    assert given == taken == {"input": np.float32, "weight": np.float32}
 
 
 def test_float32_asked_for_is_float32_got(crops):

@@ -69,6 +69,16 @@ def test_kernels_lie_beside_their_plan(cache):
     assert cache.load_kernels(replace(KEY, target="sm_89")) == b""
 
 
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-1], lambda data: data + b"x", lambda _: b""]
+)
+def test_kernels_that_were_changed_on_disk_are_not_used(cache, damage):
+    cache.store_kernels(KEY, b"kernels")
+    path = cache.path(KEY).with_suffix(".kernels")
+    path.write_bytes(damage(path.read_bytes()))
+    assert cache.load_kernels(KEY) == b""
+
+
 def test_the_folder_is_in_the_users_cache_unless_the_environment_names_another(monkeypatch):
     monkeypatch.setenv("RT_SWAP_CACHE", "/somewhere")
     assert default_plan_dir() == Path("/somewhere/plans")

@@ -14,7 +14,7 @@ from engines.choose import Seat, open_on_cpu, open_on_gpu, runtimes
 from engines.errors import ModelError
 from engines.fake import FakeMemory, FakeSession
 from engines.hosted import open_hosted as open_on_memory
-from engines.onnxruntime import cuda_fault
+from engines.onnxruntime import OnnxRuntimeSession, cuda_fault
 from engines.profiles import Limits
 from engines.reference import Reference
 from engines.session import TensorSpec
@@ -343,6 +343,17 @@ def test_without_onnx_runtime_on_the_gpu_it_waits_for_the_plan(machine, cache, m
     machine("tensorrt")
     built_as(monkeypatch, b"new")
     assert open_on_gpu(b"model", [], cache, Seat(STREAM)).provider == "plan new"
+
+
+def test_onnx_runtime_on_the_gpu_takes_what_a_plan_will(twins, monkeypatch):
+    def on_cpu(model, *, name, place, stream):
+        assert (place, stream) == ("cuda", STREAM)
+        return OnnxRuntimeSession(model, name=name)
+
+    monkeypatch.setattr(ort_adapter, "OnnxRuntimeSession", on_cpu)
+    session = choose._in_onnx_runtime(twins.restorer(256, weighted=True), "codeformer", STREAM)
+    assert [spec.dtype for spec in session.inputs] == [np.float32, np.float32]
+    session.close()
 
 
 def test_without_tensorrt_it_is_onnx_runtime(machine, cache):

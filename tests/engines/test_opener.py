@@ -179,6 +179,21 @@ def test_until_the_plan_is_built_the_next_best_runs_at_once(
     session.close()
 
 
+def test_what_runs_until_a_plan_is_built_takes_what_the_plan_will(
+    open_best, twins, gpu, monkeypatch
+):
+    """TensorRT knows no float64, so a session that asks for it could never be replaced."""
+    model = twins.restorer(256, weighted=True)
+    alone = open_best("cpu")(model, threads=1, name="codeformer", exact=False)
+    assert [spec.dtype for spec in alone.inputs] == [np.float32, np.float64]
+    gpu("tensorrt_rtx")
+    built(monkeypatch, ModelError("codeformer: not today."))
+    meanwhile = open_best("cuda")(model, threads=1, name="codeformer", exact=False)
+    assert [spec.dtype for spec in meanwhile.inputs] == [np.float32, np.float32]
+    for session in (alone, meanwhile):
+        session.close()
+
+
 def test_a_plan_that_cannot_be_built_leaves_the_first_and_warns(
     told, one_output, gpu, monkeypatch, caplog, tmp_path
 ):

@@ -10,6 +10,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from engines.errors import ModelError
+from engines.models.external_data import take_in
 from engines.models.inspection import inspect_model, last_initializer
 
 
@@ -65,6 +66,13 @@ def torch_checkpoint():
     return buffer.getvalue()
 
 
+class Calling:
+    """Would call something when it is unpickled."""
+
+    def __reduce__(self):
+        return pytest.fail, ("a pickle was executed",)
+
+
 @pytest.mark.parametrize(
     ("data", "kind"),
     [
@@ -78,6 +86,10 @@ def torch_checkpoint():
         (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "a web page"),
         (pickle.dumps({"weights": [1.0]}), "a pickle, which can run code"),
         (pickle.dumps([1], protocol=2), "a pickle, which can run code"),
+        (pickle.dumps(Calling(), protocol=0), "a pickle, which can run code"),
+        (pickle.dumps(Calling(), protocol=1), "a pickle, which can run code"),
+        (pickle.dumps({"w": [1.5] * 99}, protocol=0), "a pickle, which can run code"),
+        (pickle.dumps({"w": [1.5] * 99}, protocol=1), "a pickle, which can run code"),
         (torch_checkpoint(), "a PyTorch checkpoint, which is a pickle"),
         (b"PK\x03\x04" + b"\0" * 40, "a ZIP"),
         (b"\x1c\0\0\0TFL3" + b"\0" * 40, "a TensorFlow Lite file"),
@@ -86,6 +98,11 @@ def torch_checkpoint():
 )
 def test_other_kinds_of_file_are_named(data, kind, tmp_path):
     assert f"must be an ONNX file, got {kind}" in refused(data, tmp_path)
+
+
+@pytest.mark.parametrize("text", [b"hello.", b"Is this it?", b"(a model)", b"(\x01"])
+def test_not_everything_that_begins_like_an_old_pickle_is_called_one(text, tmp_path):
+    assert "pickle" not in refused(text, tmp_path)
 
 
 def test_a_cut_off_file_is_refused_wherever_it_ends(tmp_path):
@@ -163,7 +180,10 @@ def test_data_beside_the_model_are_taken_into_it(tmp_path):
 
 @pytest.mark.parametrize(
     "location",
-    ["../secret.bin", "/etc/hostname", "a/../../secret.bin", "C:\\secret.bin", "", "out"],
+    [
+        *("../secret.bin", "/etc/hostname", "a/../../secret.bin", "C:\\secret.bin", "", "out"),
+        *("folder/secret.bin", "circle"),
+    ],
 )
 def test_data_outside_the_folder_are_refused(location, tmp_path):
     folder = tmp_path / "models"
@@ -171,6 +191,8 @@ def test_data_outside_the_folder_are_refused(location, tmp_path):
     secret = tmp_path / "secret.bin"
     secret.write_bytes(b"\0" * 16)
     (folder / "out").symlink_to(secret)
+    (folder / "folder").symlink_to(tmp_path)
+    (folder / "circle").symlink_to("circle")
     message = refused(adding(external(location, length=16)).SerializeToString(), folder)
     assert f"must lie in the model's folder, got {location!r}" in message
 
@@ -190,6 +212,28 @@ def test_data_outside_the_folder_are_refused(location, tmp_path):
 def test_data_that_are_missing_or_too_short_are_refused(facts, message, tmp_path):
     (tmp_path / "short.bin").write_bytes(b"\0" * 8)
     assert message in refused(adding(external(**facts)).SerializeToString(), tmp_path)
+
+
+def test_more_data_than_an_onnx_file_can_hold_are_refused_unread(tmp_path):
+    with (tmp_path / "huge.bin").open("wb") as file:
+        file.truncate(3 << 30)
+    assert "must be smaller than 2 GiB" in refused(
+        adding(external("huge.bin")).SerializeToString(), tmp_path
+    )
+
+
+def test_constants_that_share_a_file_count_each_for_itself(tmp_path):
+    (tmp_path / "shared.bin").write_bytes(b"\0" * 16)
+    tensors = [external("shared.bin"), external("shared.bin"), external("shared.bin")]
+    assert take_in(tensors[:2], where="the file", folder=tmp_path, room=32)
+    with pytest.raises(ModelError, match="the file: must be smaller than 2 GiB"):
+        take_in([*tensors[2:], external("shared.bin")], where="the file", folder=tmp_path, room=31)
+
+
+def test_a_long_name_of_a_data_file_is_cut_in_the_message(tmp_path):
+    message = refused(adding(external("a" * 5000)).SerializeToString(), tmp_path)
+    assert "must lie beside it, got " in message
+    assert len(message) < 300
 
 
 def test_data_of_a_constant_inside_a_node_are_found_too(tmp_path):

@@ -187,6 +187,13 @@ def test_a_picture_has_a_path_and_is_no_model(offline, cache):
         offline.load("picture")
 
 
+def test_a_text_is_what_was_checked_and_not_what_lies_there_afterwards(offline, cache):
+    assert offline.text("picture") == (cache / "picture.png").read_bytes().decode()
+    (cache / "picture.png").write_bytes(b"another one")
+    with pytest.raises(ModelError, match="damaged or was changed"):
+        offline.text("picture")
+
+
 def test_the_list_says_what_is_cached(offline, cache):
     (cache / "picture.png").unlink()
     assert [(item.name, item.is_cached) for item in offline.list()] == [
