@@ -53,6 +53,10 @@ _STRAND, _STRAND_PX = (0.4, 0.55), 61
 """Log shade by which a spot of the forehead is darker than the skin around when it begins to be
 hair and when it surely is, and the width up to which hair is bridged, in pixels of the map."""
 
+_LIT = 0.5
+"""How much of the shading of a cheek is taken for light. The rest is taken for its hollows and
+bulges, which make up a person as a nose does; of its tint all is light."""
+
 _TINT_PX = 3
 """Size of the finest differences in colour that plain skin has, in pixels of the map."""
 
@@ -140,7 +144,8 @@ class TextureMaker:
         foreign, painted, weights, small = self._find_skin(skin, facing)
         bare_chin = self._is_bare(skin, small, weights)
         unusable = self._unusable(foreign, painted, facing, bare_chin=bare_chin)
-        light = np.maximum(_finer(self._light.measure(small, weights)), np.float32(4.0))
+        measured = self._light.measure(small, weights, fine_shade=_LIT)
+        light = np.maximum(_finer(measured), np.float32(4.0))
         detail = self._detail(skin, light, unusable)
         usable = coarse(np.asarray(1.0 - unusable, np.float32))
         detail -= self._one_sided(detail, usable * smoothstep(coarse(facing), 0.1, 0.35))
@@ -341,9 +346,13 @@ class TextureMaker:
         return bridged, np.asarray(bare * cv2.GaussianBlur(hair, (0, 0), 1.5), np.float32)
 
     def _tone_error(self, detail: Map, weights: Weights) -> Map:
-        """The mean detail of plain skin; without it the skin keeps the target's tone."""
+        """The mean detail of plain skin; without it the skin keeps the target's tone.
+
+        Of its shade what is not taken for light stays.
+        """
         above, below = weighted_blur(coarse(detail), np.asarray(weights, np.float32), 0.04)
         error = 0.95 * above / (below + 0.02)[..., None] * self._light.flat[..., None]
+        error -= np.float32(1.0 - _LIT) * (error @ LUMA)[..., None]
         return _finer(np.asarray(error, np.float32))
 
     def _one_sided(self, detail: Map, weights: Weights) -> Map:

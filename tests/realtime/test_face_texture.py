@@ -94,6 +94,24 @@ def test_the_light_of_the_picture_is_taken_out(
     assert np.percentile(apart, 99) < most
 
 
+def test_hollow_cheeks_stay_but_red_ones_do_not(make, sitter, zones, usual):
+    spots = sum(
+        np.exp(-(((ACROSS - at) / 0.07) ** 2) - ((DOWN - 0.5) / 0.07) ** 2) for at in (0.28, 0.72)
+    )
+
+    def change(bgr):
+        """Log of what the texture has more than usual, in brightness and in red over blue."""
+        looks = sitter.looks(spots=0.08, light=1.0 + spots[..., None] * np.float32(bgr))
+        more = np.log(factor(make((looks, sitter.landmarks())))) - np.log(factor(usual))
+        blue, green, red = more[(spots > 0.8) & (zones.cheeks > 0.5)].mean(axis=0)
+        return (blue + green + red) / 3, red - blue
+
+    shade, _ = change((-0.25, -0.25, -0.25))
+    assert -0.2 < shade < -0.06
+    _, tint = change((-0.2, 0.0, 0.1))
+    assert abs(tint) < 0.1
+
+
 def test_two_tones_of_skin_give_one_texture(make, sitter, plain_skin):
     light_skin = make((sitter.looks(skin=(150, 180, 220), spots=0.08), sitter.landmarks()))
     dark_skin = make((sitter.looks(skin=(45, 60, 90), spots=0.08), sitter.landmarks()))
