@@ -57,6 +57,13 @@ _LIT = 0.5
 """How much of the shading of a cheek is taken for light. The rest is taken for its hollows and
 bulges, which make up a person as a nose does; of its tint all is light."""
 
+_BARE_PX = 21
+"""How much further than a strand over one brow the other must be bare, both sides together, in
+pixels of the map: it is to take the place of that one."""
+
+_STRAND_END_PX = 41
+"""Side of the neighbourhood of a strand over a brow within which what is as dark goes with it."""
+
 _TINT_PX = 3
 """Size of the finest differences in colour that plain skin has, in pixels of the map."""
 
@@ -235,12 +242,28 @@ class TextureMaker:
         # Fringes that reach down to the brows are hair up to the brows' own outline.
         fringe = foreign * zones.sockets * (1 - zones.eyes) * (1 - zones.brow_hair)
         found = np.maximum(found, fringe * cv2.dilate(found, np.ones((31, 31), np.uint8)))
+        found = np.maximum(found, self._over_brow(foreign, found))
         found = self._from_outside(np.asarray(found, np.float32), facing)
         beside = smoothstep(zones.aside, 0.2, 0.26)
         found = np.maximum(_grown(found, 9), _grown(found * beside, 11 if bare_chin else 9))
         found = cv2.GaussianBlur(found, (0, 0), 2.5)
         hidden = 1.0 - smoothstep(facing, 0.1, 0.22)
         return np.asarray(np.maximum(found, hidden), np.float32)
+
+    def _over_brow(self, foreign: Mask, found: Mask) -> Mask:
+        """Hair that hangs down over one brow without a gap, where the other brow is bare.
+
+        A brow is as dark as hair is. It is told by the skin above it, and the brow on the other
+        side takes its place.
+        """
+        hair = np.asarray(np.maximum(foreign, found), np.float32)
+        hanging = np.minimum.accumulate(np.where(self._zones.face < 0.5, 1.0, hair), axis=0)
+        beside = np.ones((1, _BARE_PX), np.uint8)
+        bare = 1.0 - cv2.dilate(np.asarray(hanging, np.float32), beside)[:, ::-1]
+        over = np.asarray(hanging * bare * self._zones.brows, np.float32)
+        # The strand's fringes leave gaps, and its end lies over the brow alone.
+        around = cv2.dilate(over, np.ones((_STRAND_END_PX, _STRAND_END_PX), np.uint8))
+        return np.asarray(foreign * around * self._zones.brows, np.float32)
 
     def _from_outside(self, found: Mask, facing: Mask) -> Mask:
         """What hangs together with the rim; wrinkles and the ends of brows do not."""

@@ -226,6 +226,25 @@ def test_hair_on_one_side_is_filled_from_the_other(make, sitter):
     assert texture[mark[:, ::-1]].mean() < 0.9
 
 
+def test_a_strand_over_one_brow_gives_way_to_the_other_brow(make, sitter, zones):
+    looks = sitter.looks(spots=0.08, brows=(70, 90, 125))
+    strand = (np.abs(ACROSS - 0.28) < 0.05) & (DOWN < 0.42) & (zones.eyes < 0.01)
+    looks[strand] = HAIR
+    texture = factor(make((looks, sitter.landmarks())))
+    over_brow = strand & (zones.brows > 0.9)
+    assert over_brow.sum() > 500
+    other = texture[:, ::-1]
+    assert texture[over_brow].mean() == pytest.approx(other[over_brow].mean(), abs=0.03)
+
+
+def test_brows_stay_where_hair_hangs_over_both(make, sitter, zones, usual):
+    looks = sitter.looks(spots=0.08)
+    looks[(zones.forehead > 0.5) & (zones.brow_hair < 0.5)] = HAIR
+    inside = zones.brow_hair > 0.9
+    texture = factor(make((looks, sitter.landmarks())))
+    assert texture[inside].mean() < factor(usual)[inside].mean() + 0.1
+
+
 def test_what_is_filled_in_has_no_edges(make, sitter, zones):
     # Hair over one half of a mottled forehead, and a strand of it over the other half.
     looks = sitter.looks()
