@@ -53,6 +53,17 @@ _STRAND, _STRAND_PX = (0.4, 0.55), 61
 """Log shade by which a spot of the forehead is darker than the skin around when it begins to be
 hair and when it surely is, and the width up to which hair is bridged, in pixels of the map."""
 
+_LIT = 0.5
+"""How much of the shading of a cheek is taken for light. The rest is taken for its hollows and
+bulges, which make up a person as a nose does; of its tint all is light."""
+
+_BARE_PX = 21
+"""How much further than a strand over one brow the other must be bare, both sides together, in
+pixels of the map: it is to take the place of that one."""
+
+_STRAND_END_PX = 41
+"""Side of the neighbourhood of a strand over a brow within which what is as dark goes with it."""
+
 _TINT_PX = 3
 """Size of the finest differences in colour that plain skin has, in pixels of the map."""
 
@@ -140,7 +151,8 @@ class TextureMaker:
         foreign, painted, weights, small = self._find_skin(skin, facing)
         bare_chin = self._is_bare(skin, small, weights)
         unusable = self._unusable(foreign, painted, facing, bare_chin=bare_chin)
-        light = np.maximum(_finer(self._light.measure(small, weights)), np.float32(4.0))
+        measured = self._light.measure(small, weights, fine_shade=_LIT)
+        light = np.maximum(_finer(measured), np.float32(4.0))
         detail = self._detail(skin, light, unusable)
         usable = coarse(np.asarray(1.0 - unusable, np.float32))
         detail -= self._one_sided(detail, usable * smoothstep(coarse(facing), 0.1, 0.35))
@@ -230,12 +242,28 @@ class TextureMaker:
         # Fringes that reach down to the brows are hair up to the brows' own outline.
         fringe = foreign * zones.sockets * (1 - zones.eyes) * (1 - zones.brow_hair)
         found = np.maximum(found, fringe * cv2.dilate(found, np.ones((31, 31), np.uint8)))
+        found = np.maximum(found, self._over_brow(foreign, found))
         found = self._from_outside(np.asarray(found, np.float32), facing)
         beside = smoothstep(zones.aside, 0.2, 0.26)
         found = np.maximum(_grown(found, 9), _grown(found * beside, 11 if bare_chin else 9))
         found = cv2.GaussianBlur(found, (0, 0), 2.5)
         hidden = 1.0 - smoothstep(facing, 0.1, 0.22)
         return np.asarray(np.maximum(found, hidden), np.float32)
+
+    def _over_brow(self, foreign: Mask, found: Mask) -> Mask:
+        """Hair that hangs down over one brow without a gap, where the other brow is bare.
+
+        A brow is as dark as hair is. It is told by the skin above it, and the brow on the other
+        side takes its place.
+        """
+        hair = np.asarray(np.maximum(foreign, found), np.float32)
+        hanging = np.minimum.accumulate(np.where(self._zones.face < 0.5, 1.0, hair), axis=0)
+        beside = np.ones((1, _BARE_PX), np.uint8)
+        bare = 1.0 - cv2.dilate(np.asarray(hanging, np.float32), beside)[:, ::-1]
+        over = np.asarray(hanging * bare * self._zones.brows, np.float32)
+        # The strand's fringes leave gaps, and its end lies over the brow alone.
+        around = cv2.dilate(over, np.ones((_STRAND_END_PX, _STRAND_END_PX), np.uint8))
+        return np.asarray(foreign * around * self._zones.brows, np.float32)
 
     def _from_outside(self, found: Mask, facing: Mask) -> Mask:
         """What hangs together with the rim; wrinkles and the ends of brows do not."""
@@ -341,9 +369,13 @@ class TextureMaker:
         return bridged, np.asarray(bare * cv2.GaussianBlur(hair, (0, 0), 1.5), np.float32)
 
     def _tone_error(self, detail: Map, weights: Weights) -> Map:
-        """The mean detail of plain skin; without it the skin keeps the target's tone."""
+        """The mean detail of plain skin; without it the skin keeps the target's tone.
+
+        Of its shade what is not taken for light stays.
+        """
         above, below = weighted_blur(coarse(detail), np.asarray(weights, np.float32), 0.04)
         error = 0.95 * above / (below + 0.02)[..., None] * self._light.flat[..., None]
+        error -= np.float32(1.0 - _LIT) * (error @ LUMA)[..., None]
         return _finer(np.asarray(error, np.float32))
 
     def _one_sided(self, detail: Map, weights: Weights) -> Map:

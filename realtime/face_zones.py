@@ -109,7 +109,8 @@ def draw_zones(mesh: FaceMesh) -> FaceZones:
     forehead = np.clip((brow_height[None] - down) * MAP_PX / 10 + 0.5, 0, 1).astype(np.float32)
     aside = np.abs(across - np.float32(0.5))
     flat = smoothstep(np.asarray(away, np.float32), 0.0, 0.045)
-    cheeks = np.exp(-((((aside - 0.22) / 0.13) ** 2 + ((down - 0.5) / 0.13) ** 2) ** 2))
+    # Flat, not high: what lies lower, the hollow and the fold beside the mouth, is form.
+    cheeks = np.exp(-((((aside - 0.22) / 0.13) ** 2 + ((down - 0.5) / 0.09) ** 2) ** 2))
     return FaceZones(
         face=face,
         depth=np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 5) / MAP_PX, np.float32),

@@ -151,12 +151,14 @@ class SkinLight:
         """Values ``(468,) f32`` at the landmarks, interpolated over the cells of skin."""
         return np.asarray((values.take(self._skin_corners) * self._skin_shares).sum(axis=0))
 
-    def measure(self, colours: Colours, weights: Weights) -> Colours:
+    def measure(self, colours: Colours, weights: Weights, *, fine_shade: float = 1.0) -> Colours:
         """The light on the whole face, carried on smoothly where no skin is seen.
 
         Args:
             colours: from ``sample``.
             weights: how far each colour is skin.
+            fine_shade: how much of the fine brightness of flat skin is light, 0..1; its colour
+                is so in full.
 
         Returns:
             Colours of skin without detail, at least 1.
@@ -178,6 +180,8 @@ class SkinLight:
         light = fine_tones[1]
         light[:, 0] = fine_tones[0, :, 0]
         light -= coarse_tones
+        if fine_shade != 1.0:
+            light[:, 0] *= np.float32(fine_shade)
         light *= self.flat[:, None]
         light += coarse_tones
         upright = np.ascontiguousarray(light.transpose(0, 2, 1), np.float32)

@@ -94,6 +94,24 @@ def test_the_light_of_the_picture_is_taken_out(
     assert np.percentile(apart, 99) < most
 
 
+def test_hollow_cheeks_stay_but_red_ones_do_not(make, sitter, zones, usual):
+    spots = sum(
+        np.exp(-(((ACROSS - at) / 0.07) ** 2) - ((DOWN - 0.5) / 0.07) ** 2) for at in (0.28, 0.72)
+    )
+
+    def change(bgr):
+        """Log of what the texture has more than usual, in brightness and in red over blue."""
+        looks = sitter.looks(spots=0.08, light=1.0 + spots[..., None] * np.float32(bgr))
+        more = np.log(factor(make((looks, sitter.landmarks())))) - np.log(factor(usual))
+        blue, green, red = more[(spots > 0.8) & (zones.cheeks > 0.5)].mean(axis=0)
+        return (blue + green + red) / 3, red - blue
+
+    shade, _ = change((-0.25, -0.25, -0.25))
+    assert -0.2 < shade < -0.06
+    _, tint = change((-0.2, 0.0, 0.1))
+    assert abs(tint) < 0.1
+
+
 def test_two_tones_of_skin_give_one_texture(make, sitter, plain_skin):
     light_skin = make((sitter.looks(skin=(150, 180, 220), spots=0.08), sitter.landmarks()))
     dark_skin = make((sitter.looks(skin=(45, 60, 90), spots=0.08), sitter.landmarks()))
@@ -206,6 +224,25 @@ def test_hair_on_one_side_is_filled_from_the_other(make, sitter):
     texture = factor(make((looks, sitter.landmarks())))
     assert texture[mark].mean() < 0.9
     assert texture[mark[:, ::-1]].mean() < 0.9
+
+
+def test_a_strand_over_one_brow_gives_way_to_the_other_brow(make, sitter, zones):
+    looks = sitter.looks(spots=0.08, brows=(70, 90, 125))
+    strand = (np.abs(ACROSS - 0.28) < 0.05) & (DOWN < 0.42) & (zones.eyes < 0.01)
+    looks[strand] = HAIR
+    texture = factor(make((looks, sitter.landmarks())))
+    over_brow = strand & (zones.brows > 0.9)
+    assert over_brow.sum() > 500
+    other = texture[:, ::-1]
+    assert texture[over_brow].mean() == pytest.approx(other[over_brow].mean(), abs=0.03)
+
+
+def test_brows_stay_where_hair_hangs_over_both(make, sitter, zones, usual):
+    looks = sitter.looks(spots=0.08)
+    looks[(zones.forehead > 0.5) & (zones.brow_hair < 0.5)] = HAIR
+    inside = zones.brow_hair > 0.9
+    texture = factor(make((looks, sitter.landmarks())))
+    assert texture[inside].mean() < factor(usual)[inside].mean() + 0.1
 
 
 def test_what_is_filled_in_has_no_edges(make, sitter, zones):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from realtime.face_mesh import LEFT_EYE, RIGHT_EYE
-from realtime.skin_light import GRID, LightScale, SkinLight, coarse, weighted_blur
+from realtime.skin_light import GRID, LUMA, LightScale, SkinLight, coarse, weighted_blur
 
 pytestmark = pytest.mark.models
 
@@ -77,6 +77,19 @@ def test_shading_of_features_is_coarser_than_shading_of_cheeks(mesh, zones):
     spot = (slice(22, 26), slice(33, 37))
     assert fine[spot].mean() < broad[spot].mean() - 8
     np.testing.assert_allclose(fine[:8, :8], broad[:8, :8], rtol=0.02)
+
+
+def test_shading_that_is_not_taken_for_light_is_left_out_and_tint_is_not(light):
+    spot = _with_spot(0.72, 0.5)
+    tinted = np.asarray(spot * (plain((90, 140, 210)) / plain()), np.float32)
+    tinted[:, : GRID // 2] = plain()[:, : GRID // 2]
+    shares = {share: light.measure(tinted, light.skin, fine_shade=share) for share in (0, 0.5, 1)}
+    there = (slice(22, 26), slice(33, 37))
+    luma = {share: (values @ LUMA)[there].mean() for share, values in shares.items()}
+    assert luma[1] < luma[0] - 5
+    assert luma[0.5] == pytest.approx((luma[0] + luma[1]) / 2, abs=0.2)
+    blue, red = (np.subtract(shares[0], shares[1])[there][..., at].mean() for at in (0, 2))
+    assert blue == pytest.approx(red, abs=0.2)
 
 
 def _with_spot(across, down):
