@@ -424,12 +424,12 @@ def test_a_network_must_be_named_where_one_is_asked_for():
 
 def test_far_faces_are_measured_on_smaller_views(opened, sitter):
     sides = {}
-    for width_px in (24.0, 40.0, 120.0):
+    for width_px in (40.0, 80.0, 160.0):
         start = sitter.landmarks(width_px=width_px, centre=(160.3, 160.4))
         _, face = follow(opened(), start, [STILL, shifted(1.3, -0.6)])
         sides[width_px] = len(face.motion.flow)
         assert np.median(misses_px(face.motion, STILL, shifted(1.3, -0.6))) < 0.2
-    assert sides[24.0] < sides[40.0] < sides[120.0] == AlignConfig().view_px
+    assert sides[40.0] < sides[80.0] < sides[160.0] == AlignConfig().view_px
 
 
 def test_motion_is_right_where_a_face_comes_near_and_its_view_grows(opened, sitter):
