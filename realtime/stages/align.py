@@ -65,7 +65,7 @@ class AlignConfig(BaseModel, frozen=True, extra="forbid"):
 
     flow: Literal["dis", "mesh", "network"] = "dis"
     network: Path | None = None
-    view_px: int = Field(192, ge=64, le=512)
+    view_px: int = Field(160, ge=64, le=512)
     steady: SteadyConfig = SteadyConfig()
 
     @model_validator(mode="after")
