@@ -55,6 +55,15 @@ class Closing(DisFlow):
         self.num_closed += 1
 
 
+class Leaning(DisFlow):
+    """Is off to the same side there and back."""
+
+    def measure(self, before, now):
+        off = np.float32([0.8, -0.4])
+        backward, forward = super().measure(before, now)
+        return backward + off, forward + off
+
+
 @pytest.fixture
 def opened(mesh):
     """Gives a function that opens a stage with settings."""
@@ -187,6 +196,14 @@ def test_motion_says_where_each_pixel_was(opened, start, step, view_px):
     assert np.median(away) < 0.4
     assert np.percentile(away, 95) < 1.0
     assert np.median(face.motion.confidence) > 0.6
+
+
+def test_what_the_flow_is_off_alike_there_and_back_is_no_motion(mesh, start):
+    stage = Align(AlignConfig(), mesh.neutral, Leaning)
+    stage.open(SPEC, Memory())
+    step = shifted(3.3, -1.6)
+    _, face = follow(stage, start, [STILL, step])
+    assert np.median(misses_px(face.motion, STILL, step)) < 0.2
 
 
 def test_motion_is_right_where_the_view_changes_its_scale(opened, start):
