@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from cuda_kernels.flow_confidence import flow_confidence
 from realtime.aligned_view import AlignedView, look, rescaled, view_extent_px, view_scale
-from realtime.flow import Flow, FlowProvider, calm_motion
+from realtime.flow import Flow, FlowProvider, calm_motion, settled_flow
 from realtime.flow_ahead import Ahead, Expected, FlowAhead
 from realtime.frame import Face, FaceState, Frame, Image, Motion, PictureSpec, Points
 from realtime.geometry import (
@@ -34,14 +34,14 @@ _TOLERANCE, _NOISE, _CONTRAST = 1 / 48, 3.0, 16.0
 skin there and back never quite meet, and to doubt the flow there would let the drawn face tremble
 on it: what comes into sight is told by how it looks."""
 
-_DOUBT_PX = 128
+_DOUBT_PX = 64
 """Side of the view on which a flow is doubted at least; larger ones are halved down to it."""
 
 _CHANCE, _KNOWN = 0.3, 0.5
 """Mean confidence on a face up to which none of its flow is believed, for after a cut parts of it
 fit by chance; and from which each part is believed for itself."""
 
-_ENLARGED = 1.75
+_ENLARGED = 0.875
 """Pixels of a view for each pixel of the picture, with which the motion of small faces is still
 measured as well as with more; with fewer, lids and lips trail behind."""
 
@@ -60,7 +60,7 @@ class AlignConfig(BaseModel, frozen=True, extra="forbid"):
         flow: ``dis`` looks at the picture, ``mesh`` only at the landmarks, ``network`` asks one.
         network: file of a two-picture flow network in ONNX, for ``flow: network``.
         view_px: largest side of the square on which motion is measured; smaller faces take less,
-            but not with a network, whose input is of one size.
+            but not with a network, whose input is of one size: this should be its side.
         steady: how landmarks are kept steady.
         ladder: with live input the view is smaller while the machine cannot keep up; not with a
             network.
@@ -68,7 +68,7 @@ class AlignConfig(BaseModel, frozen=True, extra="forbid"):
 
     flow: Literal["dis", "mesh", "network"] = "dis"
     network: Path | None = None
-    view_px: int = Field(288, ge=64, le=512)
+    view_px: int = Field(160, ge=64, le=512)
     steady: SteadyConfig = SteadyConfig()
     ladder: bool = True
 
@@ -273,7 +273,8 @@ def _measure(flow: FlowProvider, before: AlignedView, now: AlignedView) -> Motio
     mean = float(confidence[low[1] : high[1] + 1, low[0] : high[0] + 1].mean())
     if mean < _KNOWN:
         confidence *= np.float32(max(mean - _CHANCE, 0.0) / (_KNOWN - _CHANCE))
-    return Motion(now.crop_from_image, before.crop_from_image, backward, confidence)
+    flow = settled_flow(backward, forward)
+    return Motion(now.crop_from_image, before.crop_from_image, flow, confidence)
 
 
 def _doubted(
