@@ -16,3 +16,9 @@ def twins() -> ModuleType:
     module = util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the kernels that were compiled for the host, once for all tests."""
+    return tmp_path_factory.mktemp("compiled")

@@ -3,13 +3,12 @@
 The whole engine runs from the synthetic camera to nowhere, as fast as it goes. Memory, open files
 and threads are read with every tick of the engine, beside the number of frames done; a line
 through what comes after the warm-up says how much memory grows. ``--starts 100`` builds, runs and
-closes the engine so often instead, and reads them after each; there the memory is what is in use,
-as glibc's allocator tells, for what it keeps beyond that differs by more than a leak would take.
-Returns 1 where something grows.
+closes the engine so often instead, and reads them after each; there the memory that is judged is
+what is in use (``tools.memory_in_use``), for what the allocator keeps beyond that differs by more
+than a leak would take. Resident memory stands beside it. Returns 1 where something grows.
 """
 
 import argparse
-import ctypes
 import gc
 import sys
 import threading
@@ -33,6 +32,7 @@ from realtime.machine import num_threads, open_descriptors, resident_bytes
 from realtime.metrics import Json, Snapshot
 from realtime.pipeline import Pipeline, Report
 from tools.json_file import write_json
+from tools.memory_in_use import settle_names, used_bytes
 
 WARM_UP_SHARE = 0.2
 """The first part of a run, in which buffers and code are touched for the first time."""
@@ -204,19 +204,23 @@ def start_often(config: Config, library: ModelLibrary, num_starts: int) -> Json:
         num_starts: how often.
 
     Returns:
-        As ``soak``, without the statistics; ``growth_per_100_starts`` in the memory.
+        As ``soak``, without the statistics; ``memory_mb`` is what is in use, with
+        ``growth_per_100_starts``, and ``resident_mb`` what is resident.
 
     Raises:
         EngineError, ModelError: a run failed.
     """
-    meter = Meter()
+    settle_names()
+    meter, resident = Meter(), Meter()
     for number in range(num_starts):
         _run(config, library, FRAMES_EACH, threading.Event(), None)
         _wait_for_threads()
         gc.collect()
+        resident.read(number + 1)
         meter.read(number + 1, used_bytes())
     steady = meter.samples.after(WARM_UP_SHARE * num_starts)
     figures = _figures(steady)
+    figures["resident_mb"] = _course(resident.samples.after(steady.num_done[0]).memory_mb)
     growth_mb = steady.slope_mb() / 10
     figures["memory_mb"]["growth_per_100_starts"] = round(growth_mb, 3)
     is_flat = keeps_handles(steady) and growth_mb < MOST_MB
@@ -239,28 +243,6 @@ def _wait_for_threads() -> None:
     for thread in threading.enumerate():
         if thread is not threading.current_thread():
             thread.join(THREAD_END_S)
-
-
-class MallInfo(ctypes.Structure):
-    """``struct mallinfo2`` of glibc 2.33 and newer; bytes but for the counts."""
-
-    _fields_ = tuple(
-        (name, ctypes.c_size_t)
-        for name in (
-            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
-            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
-        )
-    )
-
-
-def used_bytes() -> int:
-    """Memory that is allocated and not free; resident memory where the allocator does not tell."""
-    tell = getattr(ctypes.CDLL(None), "mallinfo2", None) if sys.platform == "linux" else None
-    if tell is None:
-        return resident_bytes()
-    tell.restype = MallInfo
-    told = tell()
-    return int(told.uordblks + told.hblkhd)
 
 
 def _figures(steady: Samples) -> Json:
@@ -311,6 +293,12 @@ def describe(result: Json) -> str:
         f"memory {memory['first']:.1f} MB after the warm-up, {memory['last']:.1f} MB at the end, "
         f"peak {memory['peak']:.1f} MB, {growth}",
     ]
+    if "resident_mb" in result:
+        resident = result["resident_mb"]
+        lines.append(
+            f"resident {resident['first']:.1f} MB after the warm-up, {resident['last']:.1f} MB at "
+            f"the end, peak {resident['peak']:.1f} MB"
+        )
     lines += [
         f"{name} {result[name]['first']} after the warm-up, {result[name]['last']} at the end, "
         f"peak {result[name]['peak']}"

@@ -130,8 +130,12 @@ def _round_box(
     ]
     for x, y in corners:
         cv2.circle(mask, (round(x), round(y)), round(radius), 255, cv2.FILLED)
-    hull = cv2.convexHull(np.argwhere(mask)[:, ::-1].astype(np.int32))
-    cv2.fillConvexPoly(mask, hull, 255)
+    # The first and the last pixel of each row span the same hull as all of them.
+    rows = np.flatnonzero(mask.any(axis=1))
+    painted = mask[rows] != 0
+    lefts, rights = painted.argmax(axis=1), mask.shape[1] - 1 - painted[:, ::-1].argmax(axis=1)
+    ends = np.stack([np.append(lefts, rights), np.append(rows, rows)], axis=1)
+    cv2.fillConvexPoly(mask, cv2.convexHull(ends.astype(np.int32)), 255)
 
 
 def _write(mask: Image, text: str, origin: tuple[float, float], cap_px: float) -> None:

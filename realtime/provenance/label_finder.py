@@ -49,16 +49,17 @@ def find_label(pictures: Sequence[Grey]) -> LabelReading:
     """
     if not pictures:
         return LabelReading(0.0, mirrored=False)
-    # What moves behind the label averages out; a single picture helps where the label moved.
-    mean = np.mean(np.stack(pictures), axis=0).astype(np.uint8)
+    greys = [_scaled(pictures[len(pictures) // 2])]
+    if len(pictures) > 1:
+        # What moves behind the label averages out; a single picture helps where the label moved.
+        greys.append(_scaled(np.mean(np.stack(pictures), axis=0).astype(np.uint8)))
     best = LabelReading(0.0, mirrored=False)
-    for grey in (_scaled(mean), _scaled(pictures[len(pictures) // 2])):
-        for cap_px in _CAP_PX:
-            badge = _badge(cap_px)
-            for mirrored in (False, True):
-                match = _match(grey, badge[:, ::-1] if mirrored else badge)
-                if match > best.match:
-                    best = LabelReading(match, mirrored)
+    for badge in map(_badge, _CAP_PX):
+        for mirrored in (False, True):
+            seen = badge[:, ::-1] if mirrored else badge
+            match = max(_match(grey, seen) for grey in greys)
+            if match > best.match:
+                best = LabelReading(match, mirrored)
     return best
 
 

@@ -64,12 +64,12 @@ class Device:
 
 
 @pytest.fixture(scope="session")
-def shim(tmp_path_factory):
+def shim(compiled):
     """A stream that runs CUDA sources on the host."""
     if not host_stream.is_possible():
         missing = pytest.fail if os.environ.get("CI") else pytest.skip
         missing("the kernels' sources run on the host with g++ on x86-64 only")
-    return host_stream.HostStream(tmp_path_factory.mktemp("shim"))
+    return host_stream.HostStream(compiled)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """A stream that runs the kernels' unmodified sources on the processor, compiled with g++."""
 
 import ctypes
+import hashlib
 import os
 import platform
 import shutil
@@ -46,7 +47,7 @@ def is_possible() -> bool:
 
 
 class HostStream:
-    """Launches at once. Sources are compiled into a folder at first use."""
+    """Launches at once. Sources are compiled into a folder at first use, unless they lie there."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -94,9 +95,17 @@ class HostStream:
                 f"  shim::launch(dim3(s[0], s[1], s[2]), dim3(s[3], s[4], s[5]), {has_barriers},"
                 f" [&] {{ {kernel}({given}); }});\n}}"
             )
-        host, library = self._folder / f"{name}.cpp", self._folder / f"{name}.so"
-        host.write_text("\n".join(lines) + "\n")
+        content = "\n".join(lines) + "\n"
         flags = [*_FLAGS, *_MAY_BE_UNUSED, *(_SANITIZERS if os.environ.get(SANITIZE) else _QUICK)]
+        key = hashlib.sha256("\0".join([text, content, *flags]).encode()).hexdigest()[:16]
+        library = self._folder / f"{name}-{key}.so"
+        if not library.exists():
+            self._build(library, content, flags)
+        self._sources[name] = ctypes.CDLL(str(library)), kernels
+
+    def _build(self, library: Path, content: str, flags: Sequence[str]) -> None:
+        host = library.with_suffix(".cpp")
+        host.write_text(content)
         done = subprocess.run(
             ["g++", *flags, f"-I{_HERE}", "-o", library, host],
             capture_output=True,
@@ -106,7 +115,6 @@ class HostStream:
             env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"},
         )
         assert done.returncode == 0, done.stderr
-        self._sources[name] = ctypes.CDLL(str(library)), kernels
 
 
 def _c_type(parameter: Parameter) -> str:

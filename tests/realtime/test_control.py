@@ -75,7 +75,7 @@ class Watch:
 class Run:
     """A film of the synthetic camera, every picture of which goes through."""
 
-    def __init__(self, library, seconds=1.0, swapper="one", network="fuse_twin"):
+    def __init__(self, library, seconds=0.6, swapper="one", network="fuse_twin"):
         config = load_config(
             settings=[
                 "neural.recogniser=arc_twin",
@@ -123,7 +123,7 @@ def test_another_face_goes_in_without_a_lost_picture(library, other_face):
     run = Run(library)
     faces = [[FaceChoice(other_face)]]
     frames = run.go(lambda c: c.change_faces(faces, consent=ConsentKind.LICENSED))
-    assert frames["captured"] == frames["delivered"] == 30
+    assert frames["captured"] == frames["delivered"] == 18
     assert all(layer is not None for layer in run.watch.layers)
     # The twin tints the crop by the identity, so the mean colours tell the faces apart.
     tints = np.array([face.mean(axis=(0, 1)) for _, face in run.watch.layers])
@@ -155,7 +155,7 @@ def test_faces_are_read_where_no_picture_waits_for_it(library, other_face, swapp
 def test_another_network_goes_in_without_a_lost_picture(library):
     run = Run(library)
     frames = run.go(lambda control: control.change_swapper("two"))
-    assert frames["captured"] == frames["delivered"] == 30
+    assert frames["captured"] == frames["delivered"] == 18
     sizes = [size for size, _ in run.watch.layers]
     assert sizes == sorted(sizes)
     assert set(sizes) == {128, 256}
@@ -163,7 +163,7 @@ def test_another_network_goes_in_without_a_lost_picture(library):
 
 
 def test_the_mesh_and_a_network_take_turns(library):
-    run = Run(library, seconds=0.6)
+    run = Run(library)
 
     def there_and_back(control):
         control.change_swapper("mesh")
@@ -175,7 +175,7 @@ def test_the_mesh_and_a_network_take_turns(library):
 
 
 def test_fusenet_comes_and_goes_without_a_lost_picture(library):
-    run = Run(library, seconds=0.6, swapper="mesh")
+    run = Run(library, swapper="mesh")
 
     def there_and_back(control):
         control.change_swapper("fusenet")
@@ -189,13 +189,13 @@ def test_fusenet_comes_and_goes_without_a_lost_picture(library):
 def test_fusenet_works_from_the_frame_on_in_which_it_was_asked_for(library):
     run = Run(library, swapper="mesh")
     frames = run.go(lambda control: control.change_swapper("fusenet"))
-    assert frames["captured"] == frames["delivered"] == 30
+    assert frames["captured"] == frames["delivered"] == 18
     assert run.watch.refined == sorted(run.watch.refined)
     assert set(run.watch.refined) == {False, True}
 
 
 def test_a_missing_fusenet_leaves_all_as_it_was(library):
-    run = Run(library, seconds=0.6, swapper="mesh", network="fuse_twim")
+    run = Run(library, swapper="mesh", network="fuse_twim")
     with pytest.raises(ConfigError, match=r"refine\.network"):
         run.go(lambda control: control.change_swapper("fusenet"))
     assert run.control.swapper == "mesh"

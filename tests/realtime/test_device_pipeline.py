@@ -31,10 +31,10 @@ def cupy(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory):
+def host(compiled):
     if not parts.host_stream.is_possible():
         pytest.skip("the kernels' sources run on the host with g++ on x86-64 only")
-    return parts.host_stream.HostStream(tmp_path_factory.mktemp("shim"))
+    return parts.host_stream.HostStream(compiled)
 
 
 def on_gpu(cupy, *, provider="tensorrt:CUDA", num_slots=2, max_faces=1, settings=None, **kinds):

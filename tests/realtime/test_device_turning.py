@@ -124,10 +124,10 @@ def test_what_the_network_leaves_as_it_is_comes_back_to_where_it_was(mesh):
 
 
 @pytest.mark.parametrize("yaws", [[55.0] * 6, [10.0, 30.0, 50.0, 60.0, 20.0, 5.0]])
-def test_the_kernels_give_what_the_processor_gives(mesh, monkeypatch, tmp_path, yaws):
+def test_the_kernels_give_what_the_processor_gives(mesh, monkeypatch, compiled, yaws):
     if not parts.host_stream.is_possible():
         pytest.skip("the kernels' sources run on the host with g++ on x86-64 only")
-    cupy = parts.fake_cupy.FakeCupy(parts.host_stream.HostStream(tmp_path))
+    cupy = parts.fake_cupy.FakeCupy(parts.host_stream.HostStream(compiled))
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     faces = seated(mesh, yaws)
     gpu = networks(mesh, lambda one: parts.GpuSession(one, cupy))

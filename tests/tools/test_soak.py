@@ -1,10 +1,13 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 
+from engines.models.library import ModelLibrary
+from realtime.config import load_config
 from realtime.errors import UsageError
-from tools.soak import Samples, keeps_handles, main, used_bytes
+from tools.soak import Samples, keeps_handles, main, start_often
 
 
 def samples_of(pairs):
@@ -51,13 +54,35 @@ def test_files_and_threads_that_stay_open_are_no_flat_run(grows):
     assert not keeps_handles(leaking)
 
 
+def start_ten_times(monkeypatch, run):
+    """The verdict over ten starts of something that stands for the engine."""
+    monkeypatch.setattr("tools.soak._run", lambda *_: run())
+    return start_often(load_config(), ModelLibrary(), 10)
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc tells")
-def test_memory_in_use_grows_by_what_is_kept_and_falls_when_it_is_let_go():
-    before = used_bytes()
-    kept = [bytearray(5_000_000) for _ in range(4)]
-    assert used_bytes() - before >= 20_000_000
-    kept.clear()
-    assert used_bytes() - before < 1_000_000
+def test_starts_that_keep_small_arrays_are_not_flat(monkeypatch):
+    kept = []
+    # 70 kB each time; 10 are allowed.
+    result = start_ten_times(
+        monkeypatch, lambda: kept.extend(np.empty(700, np.uint8) for _ in range(100))
+    )
+    assert not result["flat"]
+    assert result["memory_mb"]["growth_per_100_starts"] == pytest.approx(7.2, abs=0.8)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc tells")
+def test_starts_that_let_small_arrays_go_are_flat_whatever_numpy_holds_of_them(monkeypatch):
+    sizes = iter(range(24, 1024, 100))
+
+    def run():
+        size = next(sizes)
+        tuple(np.empty(size + n, np.uint8) for n in range(100) for _ in range(7))
+
+    result = start_ten_times(monkeypatch, run)
+    assert result["flat"]
+    assert result["memory_mb"]["growth_per_100_starts"] < 1
+    assert result["resident_mb"]["peak"] > result["memory_mb"]["peak"]
 
 
 def test_a_number_of_frames_that_says_nothing_is_refused(capsys):
@@ -86,7 +111,12 @@ def test_memory_stays_flat_over_a_short_run_and_every_frame_is_accounted_for(tmp
 def test_starts_and_stops_of_the_whole_engine_leave_nothing_behind(tmp_path, capsys):
     path = tmp_path / "starts.json"
     main(["--starts", "6", "--size", "320x180", "--json", str(path)])
-    assert "6 starts and stops" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "6 starts and stops" in told
+    assert "MB after the warm-up" in told.split("resident")[1]
     result = json.loads(path.read_text())
     for name in ("descriptors", "threads"):
         assert result[name]["last"] <= result[name]["first"]
+    if sys.platform.startswith("linux"):
+        # One picture kept from each start would be 0.7 MB.
+        assert result["memory_mb"]["last"] - result["memory_mb"]["first"] < 0.5
