@@ -53,8 +53,8 @@ _STRAND, _STRAND_PX = (0.4, 0.55), 61
 """Log shade by which a spot of the forehead is darker than the skin around when it begins to be
 hair and when it surely is, and the width up to which hair is bridged, in pixels of the map."""
 
-_LIT = 0.5
-"""How much of the shading of a cheek is taken for light. The rest is taken for its hollows and
+_LIT = 0.65
+"""How much of the fine shading of a cheek is taken for light. The rest is taken for its hollows and
 bulges, which make up a person as a nose does; of its tint all is light."""
 
 _BARE_PX = 21
