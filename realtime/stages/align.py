@@ -260,8 +260,8 @@ def _measure(flow: FlowProvider, before: AlignedView, now: AlignedView) -> Motio
     mean = float(confidence[low[1] : high[1] + 1, low[0] : high[0] + 1].mean())
     if mean < _KNOWN:
         confidence *= np.float32(max(mean - _CHANCE, 0.0) / (_KNOWN - _CHANCE))
-    flow = settled_flow(backward, forward)
-    return Motion(now.crop_from_image, before.crop_from_image, flow, confidence)
+    settled = settled_flow(backward, forward)
+    return Motion(now.crop_from_image, before.crop_from_image, settled, confidence)
 
 
 def _doubted(
