@@ -38,6 +38,7 @@ GRAPH_TOOLS = tuple(
         "graphs",
         "half",
         "half_graph",
+        "narrow",
         "quantise",
         "split",
     )
