@@ -39,6 +39,7 @@ from realtime.marking import (
     open_record,
     open_seal,
 )
+from realtime.memory import give_back_freed
 from realtime.metrics import Json
 from realtime.pipeline import Pipeline, Plan, Report
 from realtime.provenance.run_record import RunRecord, draw_session
@@ -124,6 +125,21 @@ def run(
         RtSwapError, ModelError: the job cannot be done, or failed on the way.
         KeyboardInterrupt: a signal came before the engine ran, or a second one after.
     """
+    try:
+        return _run(job, config, terminal, signals, moments, on_control)
+    finally:
+        # All that the run was made of is gone only now; another one may never come.
+        give_back_freed()
+
+
+def _run(
+    job: Job,
+    config: Config,
+    terminal: Terminal,
+    signals: StopSignals,
+    moments: Moments | None,
+    on_control: OnControl | None,
+) -> Outcome:
     with StatsFile(job.stats, terminal.line) as stats_file:
         device = choose_device(config.device.kind, has_networks=has_picture_networks(config))
         limit_threads(config.device.threads)

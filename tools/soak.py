@@ -29,6 +29,7 @@ from realtime.errors import RtSwapError, UsageError
 from realtime.job import synthetic_job
 from realtime.job_models import CONNECTIONS, PORTRAIT
 from realtime.machine import num_threads, open_descriptors, resident_bytes
+from realtime.memory import give_back_freed
 from realtime.metrics import Json, Snapshot
 from realtime.pipeline import Pipeline, Report
 from tools.json_file import write_json
@@ -216,6 +217,8 @@ def start_often(config: Config, library: ModelLibrary, num_starts: int) -> Json:
         _run(config, library, FRAMES_EACH, threading.Event(), None)
         _wait_for_threads()
         gc.collect()
+        # As the program does when a run is over; what stays resident is what a host is left with.
+        give_back_freed()
         resident.read(number + 1)
         meter.read(number + 1, used_bytes())
     steady = meter.samples.after(WARM_UP_SHARE * num_starts)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ import cv2
 import numpy as np
 import pytest
 
+import realtime.app
 from engines.models.library import ModelLibrary
 from realtime.cli import main
 from realtime.frame import Image
+from realtime.pipeline import Pipeline, Plan
 
 pytestmark = pytest.mark.models
 
@@ -384,3 +387,20 @@ def test_a_missing_file_cannot_be_verified(fails: Fails):
     code, line = fails("verify", "none.mp4")
     assert code == 7
     assert "none.mp4" in line
+
+
+def test_memory_is_given_back_when_nothing_of_a_run_is_left(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    made, left = [], []
+
+    def make(plan: Plan) -> Pipeline:
+        pipeline = Pipeline(plan)
+        made.append(weakref.ref(pipeline))
+        return pipeline
+
+    monkeypatch.setattr(realtime.app, "Pipeline", make)
+    monkeypatch.setattr(realtime.app, "give_back_freed", lambda: left.append(made[-1]()))
+    line = "--camera synthetic --face synthetic --output null --seconds 0.2 --size 320x180"
+    assert main(line.split()) == 0
+    assert left == [None]
