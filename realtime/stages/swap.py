@@ -182,7 +182,7 @@ class MeshSwap:
         """Chooses how finely this frame's faces are drawn."""
         share = RUNG_SHARES[ladder.follow(seq=frame.seq, now_ns=frame.captured_ns)]
         if share < self._work_share and ladder.counts.switched_off == 1:
-            _LOG.warning(
+            _LOG.info(
                 "%s: the machine is late, so faces are drawn with fewer pixels where that helps. "
                 "Smaller pictures cost less: --config speed.",
                 self.name,
