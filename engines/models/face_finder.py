@@ -234,7 +234,8 @@ class FaceFinder:
         for _ in range(_NUM_CLOSER):
             boxes = np.stack([_box(face.landmarks) for face in faces]) if faces else _NO_BOXES
             widest_px = float((boxes[:, 2] - boxes[:, 0]).max(initial=0.0))
-            if widest_px > _LARGE * side_px or side_px < 2 * _LEAST_PART_PX:
+            is_all = len(faces) >= max_faces or widest_px > _LARGE * side_px
+            if is_all or side_px < 2 * _LEAST_PART_PX:
                 break
             side_px //= 2
             faces += self.confirm(
