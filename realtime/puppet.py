@@ -16,6 +16,9 @@ from realtime.puppet_rig import build_rig
 _COARSE = 4
 """The surroundings of the face move smoothly, so their movement is drawn this much smaller."""
 
+_FAR = 20.0
+"""How far behind the head what stands still is, in its units."""
+
 _ASPECTS = (9 / 16, 16 / 9)
 """Narrowest and widest picture, width over height; beyond that there are black bars."""
 
@@ -53,8 +56,7 @@ class GroundTruth:
     """What a drawn picture shows.
 
     Attributes:
-        landmarks: ``(468, 3) f32`` image pixels, z away from the camera; heads are as deep as they
-            must be to look turned, which is deeper than the landmark network says.
+        landmarks: ``(468, 3) f32`` image pixels, z away from the camera.
         pose: of the head, as ``realtime.geometry.head_pose`` reads it from the landmarks.
         mouth_open: 0..1.
         eyes_closed: 0..1.
@@ -83,7 +85,7 @@ class Puppet:
         self._left, self._top, width, height = inner_box(size)
         picture, points = _frame_portrait(portrait, landmarks, (width, height))
         self._rig = build_rig(mesh, points)
-        texture, texture_points = _add_mouth(picture, self._rig.rest, self._rig.mouth_rows)
+        texture, texture_points = _add_mouth(picture, self._rig.source, self._rig.mouth_rows)
         self._texture = cv2.subtract(texture, np.full_like(texture, _GRAIN_MEAN))
         self._texture_points = texture_points.astype(np.float32)
         self._picture = cv2.GaussianBlur(self._texture[:height], (3, 3), 0)
@@ -141,9 +143,10 @@ class Puppet:
     def _draw_surroundings(self, points: NDArray[np.float64]) -> None:
         """Fills ``_at`` with where each pixel comes from, as far as it moves smoothly."""
         moves = np.zeros((len(points), 3), np.float32)
-        moves[:, :2] = self._rig.rest[:, :2] - points[:, :2]
+        moves[:, :2] = self._rig.source - points[:, :2]
         place = (points[:, :2] - (self._columns.start, self._rows.start) + 0.5) / _COARSE - 0.5
         depth = points[:, 2] - self._rig.rest[:NUM_POINTS, 2].mean()
+        depth += _FAR * self._rig.unit_px * (1.0 - self._rig.carried)
         rasterize(
             place.astype(np.float32),
             depth.astype(np.float32),
@@ -235,14 +238,14 @@ def _frame_portrait(
 
 
 def _add_mouth(
-    picture: Image, rest: NDArray[np.float64], rows: NDArray[np.int64]
+    picture: Image, source: NDArray[np.float64], rows: NDArray[np.int64]
 ) -> tuple[Image, NDArray[np.float64]]:
     """Paints the inside of the mouth below the picture.
 
     Returns:
         The picture with the painting below it, and where the points lie on it: ``(V, 2)``.
     """
-    points = rest[:, :2].copy()
+    points = source.copy()
     mouth = points[rows]
     low = np.floor(mouth.min(axis=(0, 1))).astype(int) - _MARGIN_PX
     high = np.ceil(mouth.max(axis=(0, 1))).astype(int) + _MARGIN_PX + 1
