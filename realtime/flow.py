@@ -85,33 +85,6 @@ def calm_motion(before: AlignedView, now: AlignedView, backward: Flow, forward: 
         forward += share * (-apart.astype(np.float32) - forward)
 
 
-def settled_flow(backward: Flow, forward: Flow) -> Flow:
-    """The mean of a flow and of the opposite one turned around.
-
-    Patches are compared as if they only shifted. Where a head turns or comes nearer the way there
-    errs to one side and the way back to the other, and the mean by about a third less than either.
-
-    Args:
-        backward, forward: the flow between two views, from ``FlowProvider.measure``.
-
-    Returns:
-        ``(S, S, 2) f32``, for each pixel of the view now where it was before.
-    """
-    height, width = backward.shape[:2]
-    across, down = cv2.split(backward)
-    columns = across + np.arange(width, dtype=np.float32)
-    rows = down + np.arange(height, dtype=np.float32)[:, None]
-    border = cv2.BORDER_REPLICATE
-    # Plane by plane: of two channels that lie side by side OpenCV's loops are the slow ones.
-    means = [
-        cv2.addWeighted(
-            back, 0.5, cv2.remap(ahead, columns, rows, cv2.INTER_LINEAR, borderMode=border), -0.5, 0
-        )
-        for back, ahead in zip((across, down), cv2.split(forward), strict=True)
-    ]
-    return np.asarray(cv2.merge(means), np.float32)
-
-
 def _at(
     grey: NDArray[np.uint8],
     columns: NDArray[np.float32],

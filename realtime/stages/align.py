@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, model_validator
 
+from cuda_kernels.carry import settle_flow
 from cuda_kernels.flow_confidence import flow_confidence
 from realtime.aligned_view import AlignedView, look, rescaled, view_extent_px, view_scale
-from realtime.flow import Flow, FlowProvider, calm_motion, settled_flow
+from realtime.flow import Flow, FlowProvider, calm_motion
 from realtime.flow_ahead import Ahead, Expected, FlowAhead
 from realtime.frame import Face, FaceState, Frame, Image, Motion, PictureSpec, Points
 from realtime.geometry import (
@@ -273,7 +274,8 @@ def _measure(flow: FlowProvider, before: AlignedView, now: AlignedView) -> Motio
     mean = float(confidence[low[1] : high[1] + 1, low[0] : high[0] + 1].mean())
     if mean < _KNOWN:
         confidence *= np.float32(max(mean - _CHANCE, 0.0) / (_KNOWN - _CHANCE))
-    settled = settled_flow(backward, forward)
+    settled = np.empty_like(backward)
+    settle_flow(backward, forward, out=settled)
     return Motion(now.crop_from_image, before.crop_from_image, settled, confidence)
 
 
