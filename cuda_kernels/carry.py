@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cuda_kernels.launch import LINE, Stream, dense, expect_shape
+from cuda_kernels.launch import LINE, Argument, Stream, dense, expect_shape
 
 
 def settle_flow(
@@ -37,7 +37,7 @@ def settle_flow(
             for name, array in (("backward", backward), ("forward", forward), ("out", out))
         ]
         size = [np.int32(width), np.int32(height)]
-        arguments = [*given[:2], *size, given[2]]
+        arguments: list[Argument] = [*given[:2], *size, given[2]]
         stream.launch("carry", "settle_flow", arguments, extent=(width, height, 1))
         return
     across, down = cv2.split(backward)
@@ -84,7 +84,7 @@ def hold_still(
     expect_shape("hold_still: out", out, (height, width))
     if stream is not None:
         num = height * width
-        arguments = [
+        arguments: list[Argument] = [
             dense("hold_still: flow", flow, (height, width, 2)),
             dense("hold_still: apart", apart, (2,)),
             np.int32(num),
@@ -126,7 +126,7 @@ def enlarge_places(
     expect_shape("enlarge_places: flow", flow, (height, width, 2))
     expect_shape("enlarge_places: out", where, (rows, columns, 2))
     if stream is not None:
-        arguments = [
+        arguments: list[Argument] = [
             dense("enlarge_places: flow", flow, (height, width, 2)),
             dense("enlarge_places: weight", weight, (height, width)),
             np.int32(width),

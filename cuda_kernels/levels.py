@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cuda_kernels.launch import LINE, Stream, dense
+from cuda_kernels.launch import LINE, Argument, Stream, dense
 
 _LEVELS_PER_THREAD = 4
 
@@ -131,5 +131,5 @@ def mix_levels(
         cv2.addWeighted(fine, strength, larger, 1.0 - strength, 0.0, dst=out)
         return
     small, large = ([np.int32(n) for n in size] for size in ((width, height), (columns, rows)))
-    arguments = [fine, plain, *small, np.float32(strength), out, *large]
+    arguments: list[Argument] = [fine, plain, *small, np.float32(strength), out, *large]
     stream.launch("levels", "mix_levels", arguments, extent=(columns, rows, 1))

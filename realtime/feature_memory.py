@@ -13,17 +13,7 @@ from cuda_kernels.carry import hold_still
 from cuda_kernels.memory_blend import blend_scratch_size, memory_blend, memory_warp
 from realtime.frame import Motion
 from realtime.geometry import Matrix, apply, compose, invert
-
-_REFERENCE_HZ = 30.0
-"""Frame rate at which ``weight`` is meant."""
-
-_STRETCH = (1.0, 1.2, 1.4)
-"""How much longer half and quarter size are remembered than full size. Light that is remembered
-for much longer trails behind the head that turns in it."""
-
-STILL_PX = 0.5
-"""Movement since the frame before, in pixels of the memory, at which what hardly moves has become
-something that moves for all but 1/e."""
+from realtime.memory_strength import REFERENCE_HZ, STILL_PX, band_strengths, still_gain
 
 _SAME, _ANOTHER = 15.0, 40.0
 """Grey levels between memory and picture up to which they show the same, and from which not."""
@@ -134,12 +124,10 @@ class FeatureMemory:
             np.copyto(fused, current)
             self._keep(fused, crop_from_image, reliability)
             return fused
-        frames = elapsed_ns / 1e9 * _REFERENCE_HZ
-        strengths = [self._config.weight ** (frames / stretch) for stretch in _STRETCH]
+        frames = elapsed_ns / 1e9 * REFERENCE_HZ
+        strengths = band_strengths(self._config.weight, frames)
         doubt = (1.0 - reliability) * state.trust
-        most = max(self._config.still_weight, self._config.weight) ** frames
-        # No band may be held for longer: one that never lets go would keep a light that is gone.
-        gain = max(most / strengths[-1], 1.0) if strengths[-1] > 0.0 else 1.0
+        gain = still_gain(self._config.weight, self._config.still_weight, frames)
         where, weight = _origins(
             current.shape, crop_from_image, motion, state, still_gain=gain + (1.0 - gain) * doubt
         )

@@ -15,6 +15,10 @@ from realtime.aligned_view import AlignedView
 Flow = NDArray[np.float32]
 """``(S, S, 2) f32`` view pixels: what is at ``p`` in the one view was at ``p + flow[p]`` before."""
 
+TOLERANCE, NOISE, CONTRAST = 1 / 48, 3.0, 16.0
+"""When a flow is doubted, see ``flow_confidence``; the tolerance in sides of a view. On smooth
+skin there and back never quite meet, and to doubt the flow there would let the drawn face tremble
+on it: what comes into sight is told by how it looks."""
 
 _STILL, _MOVES = 1.025, 1.06
 """A face stands still when leaving it where it was explains the new picture about as well as its
