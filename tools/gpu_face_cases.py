@@ -17,6 +17,7 @@ from cuda_kernels.flow import (
     grey_pyramid,
     grey_pyramid_size,
     measure_flow,
+    places_from_flow,
 )
 from cuda_kernels.flow_confidence import flow_confidence
 from cuda_kernels.frontal import cut_turned, turn_back
@@ -25,9 +26,13 @@ from cuda_kernels.levels import mix_levels
 from cuda_kernels.light import CELLS_SIZE, LIGHT_SHAPE, add_light, follow_light
 from cuda_kernels.memory_blend import blend_scratch_size, memory_blend
 from cuda_kernels.multiband import multiband_blend, multiband_scratch_size
+from cuda_kernels.paste import PASTE_PLACE
+from cuda_kernels.pick import FOUND_SIZE, DetectorLevel, pick_face
+from cuda_kernels.place import place_face
 from cuda_kernels.poisson import poisson_blend, poisson_scratch_size
 from cuda_kernels.rasterize import rasterize
 from cuda_kernels.sharpness import NUM_SUMS, follow_detail, soften
+from cuda_kernels.warp import CROP_PLACE
 from tools.gpu_cases import Case, Room, Size
 
 
@@ -52,6 +57,13 @@ def face_cases(room: Room, size: Size, stream: Stream | None) -> Iterator[Case]:
         False,
         lambda: measure_flow(old, now, scratch=scratch, out=flow, stream=stream),
     )
+    places = room.zeros((rows, columns, 2), np.float32)
+    yield Case(
+        "places_from_flow",
+        2 * flow.nbytes,
+        False,
+        lambda: places_from_flow(flow, out=places, stream=stream),
+    )
     trust = room.zeros((rows, columns), np.float32)
     before, after = (one[: rows * columns].reshape(rows, columns) for one in (old, now))
     yield Case(
@@ -71,6 +83,7 @@ def face_cases(room: Room, size: Size, stream: Stream | None) -> Iterator[Case]:
         ),
     )
     yield from _carry_cases(room, size, stream)
+    yield from _finding_cases(room, stream)
     memory, current = (room.floats(rows, columns, 3, scale=255.0) for _ in range(2))
     fused, where = room.zeros((rows, columns, 3), np.float32), room.floats(rows, columns, 2)
     work = room.zeros((blend_scratch_size(rows, columns, 3),), np.float32)
@@ -203,6 +216,43 @@ def _carry_cases(room: Room, size: Size, stream: Stream | None) -> Iterator[Case
         2 * face.nbytes,
         False,
         lambda: soften(face, gain, 1.0, out=mixed, stream=stream),
+    )
+
+
+def _finding_cases(room: Room, stream: Stream | None) -> Iterator[Case]:
+    """The likeliest face of a detector of 640 pixels, and its place in a picture of 1080p."""
+    levels = []
+    for stride in (8, 16, 32):
+        num = 2 * (640 // stride) ** 2
+        values = (room.floats(num), room.floats(num, 4), room.floats(num, 10))
+        levels.append(DetectorLevel(*values, stride))
+    key, found = room.zeros((1,), np.uint64), room.zeros((FOUND_SIZE,), np.float32)
+    scores = sum(level.scores.nbytes for level in levels)
+    yield Case(
+        "pick_face",
+        scores + found.nbytes,
+        False,
+        lambda: pick_face(levels, 640, 0.5, key=key, out=found, stream=stream),
+    )
+    wanted = room.put(np.float32([[38, 52], [74, 52], [56, 72], [42, 92], [71, 92]]))
+    crop, under = (room.zeros((CROP_PLACE,), np.float32) for _ in range(2))
+    place = room.zeros((PASTE_PLACE,), np.float32)
+    yield Case(
+        "place_face",
+        found.nbytes + wanted.nbytes + crop.nbytes + under.nbytes + place.nbytes,
+        False,
+        lambda: place_face(
+            found,
+            3.0,
+            wanted,
+            128,
+            128,
+            (1920, 1080),
+            crop=crop,
+            under=under,
+            paste=place,
+            stream=stream,
+        ),
     )
 
 
