@@ -22,6 +22,7 @@ from cuda_kernels.flow import (
     places_from_flow,
 )
 from cuda_kernels.flow_confidence import flow_confidence
+from cuda_kernels.layers import lay_over
 from cuda_kernels.levels import picture_from_levels
 from cuda_kernels.light import CELLS_SIZE, LIGHT_SHAPE, add_light, follow_light
 from cuda_kernels.memory_blend import blend_scratch_size, memory_blend
@@ -179,6 +180,8 @@ class Finish:
     def _finish(self, frame: Slot, number: int, stream: Any, *, is_steady: bool) -> None:
         seat, launcher = frame.seats[number], self._device.launcher(stream)
         there, drawn, under = seat.there, self._drawn, self._under
+        # It is written for good only later.
+        lit = self._blended
         picture_from_levels(seat.enlarged, out=drawn, stream=launcher)
         warp_placed(frame.image, there.under_place, out=under, stream=launcher)
         rate = self._settings.colour_rate if is_steady else 1.0
@@ -187,7 +190,7 @@ class Finish:
             find_colour_shift(
                 drawn,
                 under,
-                there.alpha,
+                there.skin,
                 how=self._settings.colours,
                 rate=rate,
                 counts=self._counts,
@@ -195,19 +198,21 @@ class Finish:
                 stream=launcher,
             )
             gentle_shift(shift, self._counts, out=self._gentle, stream=launcher)
-            shift_colours(drawn, self._gentle, out=drawn, stream=launcher)
+            shift_colours(drawn, self._gentle, out=lit, stream=launcher)
+            lay_over(lit, drawn, there.bare, out=drawn, stream=launcher)
         if self._settings.light:
             light = self._lights[number]
             follow_light(
                 drawn,
                 under,
-                there.alpha,
+                there.skin,
                 rate=rate,
                 cells=self._cells,
                 light=light,
                 stream=launcher,
             )
-            add_light(drawn, light, out=drawn, stream=launcher)
+            add_light(drawn, light, out=lit, stream=launcher)
+            lay_over(lit, drawn, there.bare, out=drawn, stream=launcher)
         laid, cover = self._blended, there.cover
         if self._settings.rim == "feather":
             laid, cover = drawn, there.alpha

@@ -18,6 +18,10 @@ _FLOATS = (CROP_PLACE, CROP_PLACE, PASTE_PLACE, 2)
 _HEAD_BYTES = 128
 """Room for the numbers of a block, and for the counter behind them, in whole lines of a cache."""
 
+_NUM_PLANES = 4
+"""How far the face covers the picture, how far it is laid on, where it is skin, and where skin of
+it covers the picture."""
+
 _FAR_PX = 1e4
 """Of a crop whose movement is not known: nothing in it stands still."""
 
@@ -37,6 +41,8 @@ class DeviceFace:
         is_new: whether what is remembered of the seat is of another face, or of another scene.
         alpha: ``(P, P) u8``, how far the drawn face covers the picture, P being ``drawn_px``; None
             for all of the crop but its edge.
+        bare: ``(P, P) u8``, 255 on skin and 0 on eyes, teeth and brows, which keep the colours they
+            were drawn with; None for skin all over.
         turned: how the head is turned to the camera before the network and back after it; None
             where it is left as it is.
     """
@@ -46,6 +52,7 @@ class DeviceFace:
     person: int = 0
     is_new: bool = False
     alpha: NDArray[np.uint8] | None = None
+    bare: NDArray[np.uint8] | None = None
     turned: TurnedFace | None = None
 
 
@@ -61,8 +68,10 @@ class _Block:
         self.num_bad = block[ends[-1] : ends[-1] + 4].view(np.uint32)
         area = drawn_px * drawn_px
         shape = (drawn_px, drawn_px)
-        self.alpha = block[_HEAD_BYTES : _HEAD_BYTES + area].reshape(shape)
-        self.cover = block[_HEAD_BYTES + area : _HEAD_BYTES + 2 * area].reshape(shape)
+        planes = block[_HEAD_BYTES : _HEAD_BYTES + _NUM_PLANES * area]
+        self.alpha, self.cover, self.bare, self.skin = (
+            planes[n * area : (n + 1) * area].reshape(shape) for n in range(_NUM_PLANES)
+        )
 
 
 class Seat:
@@ -82,7 +91,7 @@ class Seat:
     """
 
     def __init__(self, device: Device, crop_px: int, drawn_px: int, num_corners: int = 0) -> None:
-        num_bytes = _HEAD_BYTES + 2 * drawn_px * drawn_px
+        num_bytes = _HEAD_BYTES + _NUM_PLANES * drawn_px * drawn_px
         self._here = _Block(device.pinned((num_bytes,), np.uint8), drawn_px)
         self.there = _Block(device.zeros((num_bytes,), np.uint8), drawn_px)
         self.crop = device.zeros((crop_px, crop_px, 3), np.uint8)
@@ -133,6 +142,8 @@ class Seat:
         np.copyto(here.alpha, alpha)
         np.minimum(alpha, 255 // _COVER_GAIN, out=here.cover)
         here.cover *= _COVER_GAIN
+        np.copyto(here.bare, 255 if face.bare is None else face.bare)
+        np.minimum(alpha, here.bare, out=here.skin)
 
     def _apart(self, crop: Matrix | None, before: Matrix | None) -> NDArray[np.float64]:
         """How far the crop's own movement carries its middle away from what is under it."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from engines.families.templates import Templates, fit_points
 from realtime.device_slots import DeviceFace
 from realtime.device_turning import TurnedFace
-from realtime.face_parts import face_outline
+from realtime.face_parts import face_outline, without_skin
 from realtime.five_points import five_points
 from realtime.frame import Face, FaceState, Layer, Points
 from realtime.frontal_mesh import FrontalMesh, Turn, turn_to_camera
@@ -124,21 +124,24 @@ class Seating:
         moved = face.motion is not None and bool(face.motion.confidence.any())
         is_new = not (is_known and moved and 0 < elapsed_ns <= GAP_NS)
         turn = None if self._frontal is None else self._frontal.turn(face)
-        points = five_points(face.landmarks if turn is None else turn.landmarks)
-        crop_from_image = fit_points(points, guest.choice.follow(points, max(0, elapsed_ns)))
+        five = five_points(face.landmarks if turn is None else turn.landmarks)
+        crop_from_image = fit_points(five, guest.choice.follow(five, max(0, elapsed_ns)))
         turned = None
         if self._frontal is not None and turn is not None:
             views = self._frontal.mesh.views(face.landmarks, turn, crop_from_image)
             turned = TurnedFace(views, crop_from_image, turn.share)
             crop_from_image = views.crop_from_image
-        alpha = self._alpha(face, crop_from_image)
-        return DeviceFace(seat, crop_from_image, face.person, is_new, alpha, turned)
-
-    def _alpha(self, face: Face, crop_from_image: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """What of the drawn face is to be seen: the face, less what stands in front of it."""
         drawn_from_image = self._times * crop_from_image
         drawn_from_image[:, 2] += (self._times - 1.0) / 2.0
         points: Points = np.asarray(apply(drawn_from_image, face.landmarks[:, :2]), np.float32)
+        alpha = self._alpha(face, points, drawn_from_image)
+        bare = 255 - without_skin(points, (self._drawn_px, self._drawn_px))
+        return DeviceFace(seat, crop_from_image, face.person, is_new, alpha, bare, turned)
+
+    def _alpha(
+        self, face: Face, points: Points, drawn_from_image: NDArray[np.float64]
+    ) -> NDArray[np.uint8]:
+        """What of the drawn face is to be seen: the face, less what stands in front of it."""
         alpha = face_outline(points, (self._drawn_px, self._drawn_px))
         alpha = without_kept(alpha, self._keep, face, points, drawn_from_image)
         if face.occluder is None:

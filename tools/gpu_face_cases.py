@@ -22,6 +22,7 @@ from cuda_kernels.flow import (
 from cuda_kernels.flow_confidence import flow_confidence
 from cuda_kernels.frontal import cut_turned, turn_back
 from cuda_kernels.launch import Stream
+from cuda_kernels.layers import lay_over
 from cuda_kernels.levels import mix_levels
 from cuda_kernels.light import CELLS_SIZE, LIGHT_SHAPE, add_light, follow_light
 from cuda_kernels.memory_blend import blend_scratch_size, memory_blend
@@ -161,6 +162,12 @@ def face_cases(room: Room, size: Size, stream: Stream | None) -> Iterator[Case]:
         False,
         lambda: add_light(front, light, out=out, stream=stream),
     )
+    yield Case(
+        "lay_over",
+        3 * front.nbytes + mask.nbytes,
+        False,
+        lambda: lay_over(front, back, mask, out=out, stream=stream),
+    )
     sums, soft = room.zeros((rows, columns), np.int32), room.zeros((rows, columns), np.uint8)
     yield Case(
         "feather",
@@ -234,7 +241,7 @@ def _finding_cases(room: Room, stream: Stream | None) -> Iterator[Case]:
         False,
         lambda: pick_face(levels, 640, 0.5, key=key, out=found, stream=stream),
     )
-    wanted = room.put(np.float32([[38, 52], [74, 52], [56, 72], [42, 92], [71, 92]]))
+    wanted = room.put(np.array([[38, 52], [74, 52], [56, 72], [42, 92], [71, 92]], np.float32))
     crop, under = (room.zeros((CROP_PLACE,), np.float32) for _ in range(2))
     place = room.zeros((PASTE_PLACE,), np.float32)
     yield Case(

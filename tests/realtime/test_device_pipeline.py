@@ -187,6 +187,32 @@ def test_a_face_takes_the_light_of_the_picture_by_itself_or_with_poisson_around_
     assert abs(middle("feather", light=True) - 40) <= 2
 
 
+def test_eyes_and_mouth_keep_the_colours_they_were_drawn_with():
+    def tinted(arrays):
+        return {"output": arrays["target"] * np.float32([0.5, 0.8, 1.0]).reshape(1, 3, 1, 1)}
+
+    bare = np.full((parts.CROP_PX, parts.CROP_PX), 255, np.uint8)
+    bare[10:30] = 0
+
+    def apart(**how):
+        """How far the picture is from its own red, above in the crop and below."""
+        pipeline = DevicePipeline(
+            CpuDevice(),
+            parts.networks(compute=tinted),
+            [parts.person()],
+            parts.SIZE,
+            settings=DeviceSettings(rim="feather", sharpness=False),
+        )
+        pipeline.enqueue(parts.picture(0), [DeviceFace(0, parts.crop_at(0), **how)])
+        image = pipeline.wait_oldest().image.astype(int)
+        off = np.abs(image - parts.picture(0))[..., 2]
+        return off[40:56, 50:75].mean(), off[70:78, 50:75].mean()
+
+    (above, below), (all_above, all_below) = apart(bare=bare), apart()
+    assert above > 3 * all_above
+    assert below == pytest.approx(all_below, abs=4)
+
+
 def test_what_was_seen_before_steadies_what_a_network_draws():
     flicker = iter(range(1000))
 

@@ -67,3 +67,16 @@ def test_nothing_stands_still_in_a_crop_whose_movement_is_not_known(crop, before
     seat.place(DeviceFace(0, crop), np.zeros((32, 32), np.uint8), SIZE, before)
     device.upload(seat.block, out=seat.there.whole, stream=None)
     assert seat.there.apart.min() > 1000
+
+
+def test_what_is_no_skin_is_left_out_of_what_is_compared():
+    alpha, bare = np.zeros((32, 32), np.uint8), np.full((32, 32), 255, np.uint8)
+    alpha[:, 8:], bare[10:20] = 200, 30
+    device, seat = CpuDevice(), Seat(CpuDevice(), 32, 32)
+    for given, wanted in ((bare, bare), (None, np.full_like(bare, 255))):
+        face = DeviceFace(0, MATRIX, alpha=alpha, bare=given)
+        seat.place(face, np.full((32, 32), 255, np.uint8), SIZE)
+        device.upload(seat.block, out=seat.there.whole, stream=None)
+        np.testing.assert_array_equal(seat.there.bare, wanted)
+        np.testing.assert_array_equal(seat.there.skin, np.minimum(alpha, wanted))
+        np.testing.assert_array_equal(seat.there.alpha, alpha)

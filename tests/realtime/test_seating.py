@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from engines.families.templates import fit_points, template_points, yaw_template_points
+from realtime.face_parts import without_skin
 from realtime.five_points import five_points
 from realtime.frame import Face, FaceState, Motion, Occluder, Pose
 from realtime.geometry import apply, bounding_box
@@ -116,6 +117,15 @@ def test_a_larger_drawn_face_has_its_coverage_at_its_own_size():
     assert there.alpha.shape == (512, 512)
     shrunk = there.alpha.reshape(128, 4, 128, 4).mean(axis=(1, 3))
     assert np.abs(shrunk - here.alpha).mean() < 4
+
+
+def test_eyes_and_mouth_are_no_skin(seating):
+    one = face(1)
+    there = placed(seating, 0, one)[0]
+    points = apply(there.crop_from_image, one.landmarks[:, :2]).astype(np.float32)
+    wanted = 255 - without_skin(points, (128, 128))
+    np.testing.assert_array_equal(there.bare, wanted)
+    assert there.bare.min() < 128 < there.bare.max()
 
 
 def test_what_is_to_stay_of_the_person_is_not_covered():
