@@ -55,6 +55,11 @@ class RestoreConfig(BaseModel, frozen=True, extra="forbid"):
     steady: float = Field(0.6, ge=0.0, lt=1.0)
     ladder: bool = True
 
+    @property
+    def steady_still(self) -> float:
+        """What it counts for where it stands still."""
+        return float(self.steady ** (1.0 / _STILL_LONGER))
+
     @field_validator("model", mode="before")
     @classmethod
     def _bare_off(cls, value: Any) -> Any:
@@ -223,8 +228,8 @@ class Restore:
         track = self._tracks.get(face.track_id)
         # The motion is known from the last frame only, so that must be the one remembered.
         if track is None or track.whose != whose or track.turn != self._turn - 1:
-            still_weight = weight ** (1 / _STILL_LONGER)
-            memory = FeatureMemory(MemoryConfig(weight=weight, still_weight=still_weight))
+            still = self._config.steady_still
+            memory = FeatureMemory(MemoryConfig(weight=weight, still_weight=still))
             track = self._tracks[face.track_id] = _Track(memory, whose, self._turn, now_ns)
         fused = track.memory.fuse(
             layer.face.astype(np.float32),
