@@ -148,6 +148,20 @@ def test_jitter_is_kept_out_of_the_cadence_and_costs_few_frames():
     assert off[-1] <= 2 * MS_NS
 
 
+@pytest.mark.parametrize("first_ready_ns", [1 * MS_NS, 9 * MS_NS, 17 * MS_NS, 25 * MS_NS])
+def test_frames_spread_over_more_than_half_a_period_are_met_where_none_of_them_come(
+    first_ready_ns,
+):
+    run = Simulation(
+        input_hz=30, work_ns=8 * MS_NS, jitter_ns=23 * MS_NS, patience_ns=PERIOD_NS // MOMENT_PART
+    )
+    run._frames[0] = (0, 0, first_ready_ns)
+    run.run(100)
+    settling = run.num_repeated, run.num_passed_over
+    run.run(900)
+    assert (run.num_repeated, run.num_passed_over) == settling
+
+
 @pytest.mark.parametrize("input_hz", [29.97, 30.03, 29.9, 30.1])
 def test_a_camera_of_nearly_the_same_rate_is_followed_without_repeats_or_drops(input_hz):
     run = Simulation(input_hz=input_hz, work_ns=9 * MS_NS).run(1500)
