@@ -37,6 +37,10 @@ MIN_OBSERVED = 8
 NUM_COLD = 3
 """Frames at the start that say little of the others: all is done for the first time."""
 
+SETTLES_AT = (MIN_OBSERVED, MIN_OBSERVED + NUM_OBSERVED)
+"""Warm frames after which the ticks go at once to where they should be. The first of them are
+often slower than those to come, and leaning alone takes seconds to make up for that."""
+
 MOMENT_PART, LONGEST_PART = 6, 2
 """By which part of a period any tick may be late for a frame's sake, and by which a few."""
 
@@ -69,7 +73,8 @@ class Pacer:
         self._tick = 0
         self._observed: deque[tuple[int, int]] = deque(maxlen=NUM_OBSERVED)
         self._num_cold = 0
-        self._has_settled = False
+        self._num_warm = 0
+        self._settles_at = deque(SETTLES_AT)
 
     @property
     def deadline_ns(self) -> int:
@@ -98,8 +103,8 @@ class Pacer:
     def observe(self, ready_ns: int, *, seq: int) -> None:
         """Tells when a frame was ready, at most once for each tick; leans the ticks to come.
 
-        The first frame sets the phase at once, and so do the first that are warm; the others pull
-        on it gently.
+        The first frame sets the phase at once, the first that are warm set it anew, and those of
+        the second second once more; all others pull on it gently.
 
         Args:
             ready_ns: when the frame could have been sent; not later than now.
@@ -112,6 +117,7 @@ class Pacer:
                 lag_ns = self._lag_ns(ready_ns)
                 self._origin_ns += lag_ns if lag_ns <= 0 else lag_ns - self._period_ns
             return
+        self._num_warm += 1
         self._observed.append((seq, ready_ns))
         if len(self._observed) >= MIN_OBSERVED and self._follows():
             self._lean()
@@ -125,9 +131,11 @@ class Pacer:
             extra_ns = latest - LATENESS_NS - (usual + self._margin_ns)
             usual += max(0, min(MOST_EXTRA_NS, extra_ns))
             lag_ns = self._lag_ns(first_ns + usual)
-            most_ns = MAX_SLEW_NS if self._has_settled else self._period_ns
+            settles = bool(self._settles_at) and self._num_warm >= self._settles_at[0]
+            if settles:
+                self._settles_at.popleft()
+            most_ns = self._period_ns if settles else MAX_SLEW_NS
             self._origin_ns += max(-most_ns, min(most_ns, lag_ns))
-            self._has_settled = True
 
     def _unrolled(self) -> tuple[int, list[int]]:
         """One arrival, and how much later than it within a period each one comes, rising.

@@ -14,6 +14,7 @@ from realtime.pacing import (
     MOMENT_PART,
     MOST_EXTRA_NS,
     NUM_COLD,
+    SETTLES_AT,
     Pacer,
     Patience,
 )
@@ -125,6 +126,15 @@ def test_a_phase_set_by_a_slow_first_frame_is_corrected_by_the_first_warm_ones()
     assert max(run.latencies_ns[warm + 1 :]) == pytest.approx(11 * MS_NS, abs=MS_NS)
     off = [abs(interval - PERIOD_NS) > MAX_SLEW_NS + 1 for interval in run.intervals_ns()[3:]]
     assert off.count(True) == 1
+
+
+def test_a_phase_set_by_a_slow_start_is_corrected_at_once_when_frames_have_become_quick():
+    run = Simulation(input_hz=30, work_ns=9 * MS_NS)
+    for seq in range(NUM_COLD + MIN_OBSERVED):
+        run._frames[seq] = (seq, run._frames[seq][1], run._frames[seq][1] + 24 * MS_NS)
+    run.run(120)
+    settled = NUM_COLD + SETTLES_AT[-1]
+    assert max(run.latencies_ns[settled + 1 :]) == pytest.approx(11 * MS_NS, abs=MS_NS)
 
 
 @pytest.mark.parametrize("first_ready_ns", [20 * MS_NS, 25 * MS_NS, 26 * MS_NS, 30 * MS_NS])
