@@ -24,7 +24,7 @@ from realtime.geometry import (
     fit_similarity,
     head_pose,
 )
-from realtime.ladder import QualityLadder
+from realtime.ladder import QualityLadder, ladder_for
 from realtime.memory import Memory
 from realtime.steady import SteadyConfig, SteadyLandmarks, carried_along, nearness
 from realtime.tracks import GAP_NS, of_present
@@ -143,8 +143,7 @@ class Align:
             ModelError: its network is missing or unusable.
         """
         self._tracks = {}
-        may_rest = spec.live and self._config.ladder
-        self._ladder = QualityLadder(len(RUNG_SHARES)) if may_rest else None
+        self._ladder = ladder_for(spec, allowed=self._config.ladder, num_rungs=len(RUNG_SHARES))
         self._most_px = float(self._config.view_px)
         self._flow = self._open_flow()
         # Flow that is read off the landmarks cannot be measured before they are known.

@@ -17,7 +17,7 @@ from realtime.feature_memory import FeatureMemory, MemoryConfig
 from realtime.five_points import five_points
 from realtime.frame import Face, Frame, Image, Layer, PictureSpec
 from realtime.geometry import Matrix, compose, invert
-from realtime.ladder import QualityLadder, work_counts
+from realtime.ladder import QualityLadder, ladder_for, work_counts
 from realtime.layer_size import covering, scale_for, shown_factor, sized
 from realtime.memory import Memory
 from realtime.metrics import Json
@@ -128,7 +128,7 @@ class Restore:
         with ExitStack() as opening:
             self._restorers = opening.enter_context(self._open_restorers())
             self._opened = opening.pop_all()
-        self._ladder = QualityLadder() if spec.live and self._config.ladder else None
+        self._ladder = ladder_for(spec, allowed=self._config.ladder)
         self._faces = dict.fromkeys(_COUNTED, 0)
         self._tracks = {}
 
