@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cuda_kernels.launch import LINE, Stream, dense
+from cuda_kernels.launch import LINE, Argument, Stream, dense
 
 _LEVELS_PER_THREAD = 4
 
@@ -98,3 +98,38 @@ def picture_from_levels(
         extent=(-(-num // _LEVELS_PER_THREAD), 1, 1),
         block=LINE,
     )
+
+
+def mix_levels(
+    fine: NDArray[np.float32],
+    plain: NDArray[np.float32],
+    strength: float,
+    *,
+    out: NDArray[np.float32],
+    stream: Stream | None = None,
+) -> None:
+    """A finer picture at less than all of its strength, over the same one enlarged.
+
+    Args:
+        fine: ``(H, W, 3) f32`` C-contiguous.
+        plain: ``(h, w, 3) f32`` C-contiguous; enlarged by cubic interpolation, its edge going on
+            beyond it.
+        strength: 0..1, of the finer one.
+        out: ``(H, W, 3) f32`` C-contiguous is written; may be ``fine``.
+        stream: the GPU's; None computes on the processor.
+
+    Raises:
+        ValueError: the arrays are not of these kinds.
+    """
+    rows, columns = fine.shape[:2]
+    height, width = plain.shape[:2]
+    dense("mix_levels: fine", fine, (rows, columns, 3))
+    dense("mix_levels: plain", plain, (height, width, 3))
+    dense("mix_levels: out", out, (rows, columns, 3))
+    if stream is None:
+        larger = cv2.resize(plain, (columns, rows), interpolation=cv2.INTER_CUBIC)
+        cv2.addWeighted(fine, strength, larger, 1.0 - strength, 0.0, dst=out)
+        return
+    small, large = ([np.int32(n) for n in size] for size in ((width, height), (columns, rows)))
+    arguments: list[Argument] = [fine, plain, *small, np.float32(strength), out, *large]
+    stream.launch("levels", "mix_levels", arguments, extent=(columns, rows, 1))

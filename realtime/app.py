@@ -96,10 +96,12 @@ class Outcome:
     Attributes:
         exit_code: of the program.
         stats: the figures of the run.
+        seal: says what made them in further files of the run.
     """
 
     exit_code: int
     stats: Json
+    seal: Seal
 
 
 def run(
@@ -164,7 +166,7 @@ def _run(
         stats_file.reason = report.reason
     terminal.line(summary(report, live=job.mode == "live"))
     terminal.line(describe_marks(record, seal))
-    return Outcome(signals.exit_code, report.stats)
+    return Outcome(signals.exit_code, report.stats, seal)
 
 
 def build_plan(

@@ -1,5 +1,7 @@
 """Tells a cut to another scene from movement, light and noise."""
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -58,8 +60,8 @@ def _thumbnail(image: Image) -> _Thumbnail:
 
 def _correlation(a: _Thumbnail, b: _Thumbnail) -> float:
     """Normalised correlation -1..1; 1 where one of them is flat, for nothing can be said then."""
-    a, b = a - a.mean(), b - b.mean()
-    norm = float(np.linalg.norm(a) * np.linalg.norm(b))
+    a, b = (values - np.float32(values.sum() / values.size) for values in (a, b))
+    norm = math.sqrt(float(np.vdot(a, a)) * float(np.vdot(b, b)))
     return float(np.vdot(a, b)) / norm if norm > 1e-3 else 1.0
 
 

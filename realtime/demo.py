@@ -1,15 +1,20 @@
 """``rt-swap demo``: the whole engine on the built-in camera and face, and a sheet to look at."""
 
 from collections.abc import Collection
+from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
 
 from realtime.app import Outcome, run
 from realtime.config import load_config
-from realtime.contact_sheet import Moments, draw_sheet, write_picture
+from realtime.contact_sheet import Moments, draw_sheet
 from realtime.errors import EngineError, SinkError
+from realtime.frame import Image, PictureSpec
 from realtime.job import synthetic_job
 from realtime.metrics import Json
+from realtime.provenance.seal import Seal
 from realtime.signals import StopSignals
+from realtime.sinks.picture import PictureFile
 from realtime.terminal import Terminal
 
 VIDEO_NAME = "demo.mp4"
@@ -44,12 +49,20 @@ def run_demo(
     moments = Moments([span_ns * (2 * n + 1) // (2 * NUM_PAIRS) for n in range(NUM_PAIRS)])
     outcome = run(job, load_config(), terminal, signals, moments=moments)
     if moments.pairs:
-        write_picture(draw_sheet(moments.pairs), folder / SHEET_NAME)
+        _write_sheet(draw_sheet(moments.pairs), folder / SHEET_NAME, outcome.seal)
         terminal.line(describe_work(outcome.stats, {moments.before.name, moments.after.name}))
         terminal.line(f"look at {folder / VIDEO_NAME} and {folder / SHEET_NAME}")
     elif outcome.exit_code == 0:
         raise EngineError("demo: a face must be swapped in the synthetic camera, got none.")
     return outcome
+
+
+def _write_sheet(sheet: Image, path: Path, seal: Seal) -> None:
+    """Writes the sheet, which says what made it as every other picture does."""
+    height, width = sheet.shape[:2]
+    with closing(PictureFile(path, force=True, seal=seal)) as file:
+        file.open(PictureSpec(width, height, Fraction(1), live=False))
+        file.send(sheet, 0)
 
 
 def describe_work(stats: Json, besides: Collection[str]) -> str:

@@ -1,5 +1,6 @@
 """Whether a run's swap can be done on a GPU as a whole, and how that is opened."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -8,10 +9,12 @@ from importlib.util import find_spec
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cuda_kernels.colour_match import How
 from cuda_kernels.cupy_stream import CudaDevice
 from cuda_kernels.device import Device
+from cuda_kernels.sharpness import finest_sigma_px
 from engines.cache import PlanCache
 from engines.choose import Seat, open_on_gpu
 from engines.families.crops import feathered_box
@@ -23,7 +26,6 @@ from engines.models.library import ModelLibrary
 from engines.session import Session
 from engines.switching import Say
 from realtime.config import Config
-from realtime.device_finishing import DeviceSettings
 from realtime.device_networks import (
     DeviceNetworks,
     EnlargeNetwork,
@@ -32,6 +34,7 @@ from realtime.device_networks import (
     scale_out,
 )
 from realtime.device_pipeline import DevicePipeline
+from realtime.device_settings import DeviceSettings
 from realtime.face_crops import face_crops
 from realtime.face_mesh import FaceMesh, load_face_mesh
 from realtime.frame import PictureSpec
@@ -53,6 +56,9 @@ _COLOURS: Mapping[str, How | None] = MappingProxyType(
 
 OpenSession = Callable[[int], Session]
 """Opens a network for a stream, its buffers on the device."""
+
+_WIDTH_IN_EYES = 2.2
+"""Width of the box around a face's landmarks, in distances of its pupils."""
 
 _USUAL_FACE = 0.4
 """Of the picture's shorter side, that a swapper's crop spans with a face before a camera."""
@@ -92,13 +98,11 @@ def device_fault(config: Config, library: ModelLibrary) -> str | None:
     neural = config.neural
     unfit = {
         f"a swapper of the kind {family.role}": not isinstance(family, SwapperFamily),
-        "a swapper with several templates": getattr(family, "yaw_templates", False),
         "neural.boost": neural.boost != 1,
         "neural.mask": neural.mask is not None,
         "neural.landmarks": neural.landmarks is not None,
         "neural.fuse_features": neural.fuse_features != "never",
         "restore.model of this kind": config.restore.model not in (OFF, *OWN),
-        "restore.strength": config.restore.model != OFF and config.restore.strength < 1.0,
         "refine": config.refine.enabled,
     }
     found = [name for name, is_so in unfit.items() if is_so]
@@ -187,7 +191,7 @@ def open_pipeline(
     session = stack.enter_context(closing(open_session(device.handle(stream))))
     tensors = bind_swapper(session.inputs, session.outputs, family, family.role)
     mean, std = (family.mean, family.std) if family.denormalise else ((0.0,) * 3, (1.0,) * 3)
-    side, template = family.size_px, swapper_templates(family)[0]
+    side, templates = family.size_px, swapper_templates(family)
     streams, enlarge = {"swap": stream}, None
     if enlarger is not None:
         streams["enlarge"] = device.new_stream()
@@ -206,7 +210,7 @@ def open_pipeline(
             side,
             scale_in(family.mean, family.std),
             scale_out((mean[0], mean[1], mean[2]), (std[0], std[1], std[2])),
-            template.astype(np.float32),
+            templates[0].astype(np.float32),
         ),
         feathered_box(drawn_px),
         enlarge=enlarge,
@@ -219,12 +223,12 @@ def open_pipeline(
         (spec.width, spec.height),
         num_slots=_LIVE_SLOTS if spec.live else _FILE_SLOTS,
         max_faces=config.track.max_faces,
-        settings=_settings(config, spec),
+        settings=_settings(config, spec, templates[0]),
         streams=streams,
     )
     seating = Seating(
         config.track.max_faces,
-        template,
+        templates,
         networks.swap.size_px,
         networks.drawn_px,
         keep=config.composite.keep,
@@ -257,12 +261,20 @@ def _open_enlarger(
     )
 
 
-def _settings(config: Config, spec: PictureSpec) -> DeviceSettings:
-    memory = config.fuse.memory
-    is_remembered = config.fuse.enabled and memory.enabled
+def _settings(config: Config, spec: PictureSpec, template: NDArray[np.float64]) -> DeviceSettings:
+    memory, restore = config.fuse.memory, config.restore
+    # As the fuse stage does: what has no motion is remembered by nobody.
+    is_remembered = config.fuse.enabled
     return DeviceSettings(
-        fuse_weight=memory.weight if is_remembered else 0.0,
+        sharpness=config.match.sharpness,
+        sharpness_ms=config.match.sharpness_ms,
+        sigma_px=finest_sigma_px(_WIDTH_IN_EYES * math.dist(*template[:2])),
+        fuse_weight=memory.weight if is_remembered and memory.enabled else 0.0,
+        still_weight=memory.still_weight,
         fuse_limit=memory.limit,
+        restore_strength=restore.strength,
+        restore_weight=restore.steady if is_remembered else 0.0,
+        restore_still_weight=restore.steady_still,
         settle_ms=config.composite.settle_ms,
         colours=_COLOURS[config.composite.color],
         light=config.composite.light,

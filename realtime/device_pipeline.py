@@ -15,16 +15,34 @@ from numpy.typing import NDArray
 
 from cuda_kernels.device import Device
 from cuda_kernels.launch import Array
-from realtime.device_finishing import DeviceSettings, Enlarge, Finish, Fuse
+from realtime.device_enlarging import Enlarge
+from realtime.device_finishing import Finish, Fuse
 from realtime.device_networks import DeviceNetworks
+from realtime.device_settings import DeviceSettings
 from realtime.device_slots import DeviceFace, Slot
 from realtime.device_stages import Detect, Download, Swap, Upload
 from realtime.frame import Image
+from realtime.geometry import Matrix
 from realtime.graph_book import GraphBook
 from realtime.stream_lane import MAX_SLOTS, StreamLane, StreamStage, Watch, unwatched
 
 MIN_SLOTS = 2
 """What is remembered of a frame lies in its slot, so the next frame needs another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What lay in a seat last.
+
+    Attributes:
+        number: of the frame, as they were enqueued.
+        person: whom it became.
+        crop_from_image: the crop; None where the detector had placed it.
+    """
+
+    number: int
+    person: int
+    crop_from_image: Matrix | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +110,19 @@ class DevicePipeline:
             for index in range(num_slots)
         )
         settings = settings or DeviceSettings()
-        self._swap = Swap(device, self._slots, self._graphs, networks, people)
+        self._swap = Swap(device, self._slots, self._graphs, networks, people, settings)
         stages: list[StreamStage] = [Upload(device, self._slots)]
         if networks.detect is not None:
             stages.append(Detect(device, self._slots, self._graphs, networks.detect, networks))
         stages += [self._swap, Fuse(device, self._slots, self._graphs, settings, crop_px)]
         if networks.enlarge is not None:
-            stages.append(Enlarge(device, self._slots, self._graphs, networks.enlarge, crop_px))
+            grow = networks.enlarge
+            stages.append(Enlarge(device, self._slots, self._graphs, grow, settings, crop_px))
         stages.append(Finish(device, self._slots, self._graphs, settings, drawn_px))
         stages.append(Download(device, self._slots))
         self._stage_names = tuple(stage.name for stage in stages)
         self._lane = StreamLane(stages, device, num_slots, streams, watch)
-        self._last: dict[int, tuple[int, int]] = {}
+        self._last: dict[int, _Seen] = {}
         self._num_enqueued = 0
         device.settle()
 
@@ -200,8 +219,10 @@ class DevicePipeline:
         slot.outside = given if is_there or self._device.pin(given) else self._staged(slot, given)
         slot.is_steady = tuple(self._is_steady(face) for face in faces)
         for face in faces:
-            slot.seats[face.seat].place(face, self._networks.edge, self._size)
-            self._last[face.seat] = (self._num_enqueued, face.person)
+            before = self._last.get(face.seat)
+            seen_from_image = None if before is None else before.crop_from_image
+            slot.seats[face.seat].place(face, self._networks.edge, self._size, seen_from_image)
+            self._last[face.seat] = _Seen(self._num_enqueued, face.person, face.crop_from_image)
         self._num_enqueued += 1
         self._lane.enqueue()
 
@@ -249,9 +270,11 @@ class DevicePipeline:
 
     def _is_steady(self, face: DeviceFace) -> bool:
         """Whether what lies in the slot before is of the same face."""
-        return not face.is_new and self._last.get(face.seat) == (
-            self._num_enqueued - 1,
-            face.person,
+        before = self._last.get(face.seat)
+        return (
+            not face.is_new
+            and before is not None
+            and (before.number, before.person) == (self._num_enqueued - 1, face.person)
         )
 
     def _in_image(self, found: Any) -> NDArray[np.float32]:

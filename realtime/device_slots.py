@@ -12,12 +12,18 @@ from cuda_kernels.paste import PASTE_PLACE, paste_place
 from cuda_kernels.pick import FOUND_SIZE
 from cuda_kernels.warp import CROP_PLACE, crop_place
 from realtime.device_turning import TurnBlock, TurnedFace
+from realtime.geometry import Matrix, apply, compose, invert
 
-Matrix = NDArray[np.float64]
-
-_FLOATS = (CROP_PLACE, CROP_PLACE, PASTE_PLACE)
+_FLOATS = (CROP_PLACE, CROP_PLACE, PASTE_PLACE, 2)
 _HEAD_BYTES = 128
 """Room for the numbers of a block, and for the counter behind them, in whole lines of a cache."""
+
+_NUM_PLANES = 4
+"""How far the face covers the picture, how far it is laid on, where it is skin, and where skin of
+it covers the picture."""
+
+_FAR_PX = 1e4
+"""Of a crop whose movement is not known: nothing in it stands still."""
 
 _COVER_GAIN = 2
 """The blended face is the picture itself where it hardly covers, so it may be laid on thicker."""
@@ -35,6 +41,8 @@ class DeviceFace:
         is_new: whether what is remembered of the seat is of another face, or of another scene.
         alpha: ``(P, P) u8``, how far the drawn face covers the picture, P being ``drawn_px``; None
             for all of the crop but its edge.
+        bare: ``(P, P) u8``, 255 on skin and 0 on eyes, teeth and brows, which keep the colours they
+            were drawn with; None for skin all over.
         turned: how the head is turned to the camera before the network and back after it; None
             where it is left as it is.
     """
@@ -44,6 +52,7 @@ class DeviceFace:
     person: int = 0
     is_new: bool = False
     alpha: NDArray[np.uint8] | None = None
+    bare: NDArray[np.uint8] | None = None
     turned: TurnedFace | None = None
 
 
@@ -53,14 +62,16 @@ class _Block:
     def __init__(self, block: Array, drawn_px: int) -> None:
         ends = np.cumsum([0, *(4 * num for num in _FLOATS)])
         self.whole = block
-        self.crop_place, self.under_place, self.paste_place = (
+        self.crop_place, self.under_place, self.paste_place, self.apart = (
             block[begin:end].view(np.float32) for begin, end in pairwise(ends)
         )
         self.num_bad = block[ends[-1] : ends[-1] + 4].view(np.uint32)
         area = drawn_px * drawn_px
         shape = (drawn_px, drawn_px)
-        self.alpha = block[_HEAD_BYTES : _HEAD_BYTES + area].reshape(shape)
-        self.cover = block[_HEAD_BYTES + area : _HEAD_BYTES + 2 * area].reshape(shape)
+        planes = block[_HEAD_BYTES : _HEAD_BYTES + _NUM_PLANES * area]
+        self.alpha, self.cover, self.bare, self.skin = (
+            planes[n * area : (n + 1) * area].reshape(shape) for n in range(_NUM_PLANES)
+        )
 
 
 class Seat:
@@ -70,6 +81,8 @@ class Seat:
         there: its block on the device.
         crop: ``(C, C, 3) u8`` what the network is shown.
         levels: ``(C, C, 3) f32`` what it gives.
+        flow: ``(C, C, 2) f32`` pixels, where each of its pixels was in the crop before.
+        confidence: ``(C, C) f32`` 0..1, how far that is to be believed.
         fused: ``(C, C, 3) f32`` that, together with what was seen before.
         enlarged: ``(P, P, 3) f32``; the same array as ``fused`` where nothing is enlarged.
         num_bad: ``(1,) u32`` in main memory: values of the network that were no numbers.
@@ -78,11 +91,13 @@ class Seat:
     """
 
     def __init__(self, device: Device, crop_px: int, drawn_px: int, num_corners: int = 0) -> None:
-        num_bytes = _HEAD_BYTES + 2 * drawn_px * drawn_px
+        num_bytes = _HEAD_BYTES + _NUM_PLANES * drawn_px * drawn_px
         self._here = _Block(device.pinned((num_bytes,), np.uint8), drawn_px)
         self.there = _Block(device.zeros((num_bytes,), np.uint8), drawn_px)
         self.crop = device.zeros((crop_px, crop_px, 3), np.uint8)
         self.levels = device.zeros((crop_px, crop_px, 3), np.float32)
+        self.flow = device.zeros((crop_px, crop_px, 2), np.float32)
+        self.confidence = device.zeros((crop_px, crop_px), np.float32)
         self.fused = device.zeros((crop_px, crop_px, 3), np.float32)
         self.enlarged = self.fused
         if drawn_px != crop_px:
@@ -98,13 +113,20 @@ class Seat:
         """``(N,) u8`` pinned: what is to go up."""
         return self._here.whole
 
-    def place(self, face: DeviceFace, edge: NDArray[np.uint8], size: tuple[int, int]) -> None:
+    def place(
+        self,
+        face: DeviceFace,
+        edge: NDArray[np.uint8],
+        size: tuple[int, int],
+        before_from_image: Matrix | None = None,
+    ) -> None:
         """Writes down where a face is.
 
         Args:
             face: of the frame.
             edge: ``(P, P) u8``, coverage where the face brings none.
             size: width and height of the picture.
+            before_from_image: ``(2, 3)``, the crop of the frame before; None where it is not known.
 
         Raises:
             ValueError: the crop's map cannot be inverted, or the coverage has another size.
@@ -112,6 +134,7 @@ class Seat:
         here = self._here
         if face.crop_from_image is not None:
             self._place(face.crop_from_image, size)
+        here.apart[:] = self._apart(face.crop_from_image, before_from_image)
         if face.turned is not None:
             self.turn_here.write(face.turned, size)
         here.num_bad[:] = 0
@@ -119,6 +142,15 @@ class Seat:
         np.copyto(here.alpha, alpha)
         np.minimum(alpha, 255 // _COVER_GAIN, out=here.cover)
         here.cover *= _COVER_GAIN
+        np.copyto(here.bare, 255 if face.bare is None else face.bare)
+        np.minimum(alpha, here.bare, out=here.skin)
+
+    def _apart(self, crop: Matrix | None, before: Matrix | None) -> NDArray[np.float64]:
+        """How far the crop's own movement carries its middle away from what is under it."""
+        if crop is None or before is None:
+            return np.full(2, _FAR_PX)
+        middle = np.full((1, 2), (self._crop_px - 1) / 2)
+        return np.asarray((middle - apply(compose(before, invert(crop)), middle))[0])
 
     def _place(self, crop_from_image: Matrix, size: tuple[int, int]) -> None:
         here, times = self._here, self._drawn_px / self._crop_px

@@ -7,17 +7,21 @@ output, scratch, what it remembers from frame to frame, belongs to the stage and
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 
 from cuda_kernels.device import Device
-from cuda_kernels.launch import Array
+from cuda_kernels.launch import Array, Stream
 from cuda_kernels.letterbox import letterbox
 from cuda_kernels.levels import levels_from_planes
 from cuda_kernels.pick import DetectorLevel, pick_face
 from cuda_kernels.place import place_face
+from cuda_kernels.sharpness import NUM_SUMS, follow_detail, soften
 from cuda_kernels.warp import warp_placed
+from engines.families.signature import filled
 from realtime.device_networks import DetectNetwork, DeviceNetworks
-from realtime.device_slots import Slot
+from realtime.device_settings import DeviceSettings
+from realtime.device_slots import DeviceFace, Seat, Slot
 from realtime.device_turning import Turning
 from realtime.graph_book import GraphBook, around_network, tensor_buffer
 
@@ -133,7 +137,7 @@ class Detect:
 
 
 class Swap:
-    """Cuts each face out and has it redrawn."""
+    """Cuts each face out and has it redrawn, no sharper than it was."""
 
     name = "swap"
 
@@ -144,12 +148,21 @@ class Swap:
         graphs: GraphBook,
         networks: DeviceNetworks,
         people: Sequence[Array],
+        settings: DeviceSettings,
     ) -> None:
         network = networks.swap
+        self._settings = settings
         shape = (1, 3, network.size_px, network.size_px)
         self._device, self._slots, self._graphs, self._network = device, slots, graphs, network
         self._target = tensor_buffer(device, network.target, shape)
-        self._outputs = {network.picture.name: tensor_buffer(device, network.picture, shape)}
+        self._picture = tensor_buffer(device, network.picture, shape)
+        # What else it says, a mask of its own for instance, is not looked at.
+        self._outputs = {
+            spec.name: device.zeros(filled(spec, open_px=network.size_px), spec.dtype)
+            for spec in network.session.outputs
+            if spec.name != network.picture.name
+        }
+        self._outputs[network.picture.name] = self._picture
         self._people = [
             device.put(person[None].astype(network.source.dtype, copy=False)) for person in people
         ]
@@ -163,6 +176,12 @@ class Swap:
         self._turning = None
         if networks.triangles is not None:
             self._turning = Turning(device, networks.triangles, network.size_px)
+        side = (network.size_px, network.size_px)
+        edge = cv2.resize(networks.edge, side, interpolation=cv2.INTER_AREA)
+        self._edge = device.put(np.asarray(edge, np.uint8))
+        self._drawn = device.zeros((*side, 3), np.float32)
+        self._sums = device.zeros((NUM_SUMS,), np.uint64)
+        self._gains = [device.zeros((1,), np.float32) for _ in slots[0].seats]
 
     def give(self, person: int, source: Array) -> None:
         """Makes another person of one, from the next frame on; nothing may be in flight."""
@@ -174,18 +193,17 @@ class Swap:
         for person in self._waiting:
             self._device.upload(self._given[person], out=self._people[person], stream=stream)
         self._waiting.clear()
-        for face in self._slots[slot].faces:
-            turning = None if face.turned is None else self._turning
-            self._swap(self._slots[slot], face.seat, face.person, turning, stream)
+        frame = self._slots[slot]
+        for face, is_steady in zip(frame.faces, frame.is_steady, strict=True):
+            self._swap(frame, face, stream, is_steady=is_steady)
 
-    def _swap(
-        self, frame: Slot, number: int, person: int, turning: Turning | None, stream: Any
-    ) -> None:
-        seat, network = frame.seats[number], self._network
+    def _swap(self, frame: Slot, face: DeviceFace, stream: Any, *, is_steady: bool) -> None:
+        seat, network, person = frame.seats[face.seat], self._network, face.person
+        turning = None if face.turned is None else self._turning
         launcher, handle = self._device.launcher(stream), self._device.handle(stream)
         inputs = {network.target.name: self._target, network.source.name: self._source}
-        (picture,) = self._outputs.values()
         inner = (0, 0, network.size_px, network.size_px)
+        drawn = self._drawn if self._settings.sharpness else seat.levels
 
         def before() -> None:
             self._device.copy(self._people[person], out=self._source, stream=stream)
@@ -201,17 +219,34 @@ class Swap:
 
         def after() -> None:
             levels_from_planes(
-                picture[0],
+                self._picture[0],
                 self._scale_out,
-                out=seat.levels if turning is None else turning.levels,
+                out=drawn if turning is None else turning.levels,
                 num_bad=seat.there.num_bad,
                 stream=launcher,
             )
             if turning is not None:
-                turning.put_back(seat.turn, out=seat.levels, stream=launcher)
+                turning.put_back(seat.turn, out=drawn, stream=launcher)
+            if self._settings.sharpness:
+                self._match(seat, self._gains[face.seat], launcher, is_steady=is_steady)
 
-        key = ("swap", frame.index, number, person, turning is not None)
+        key = ("swap", frame.index, face.seat, person, turning is not None, is_steady)
         around_network(self._graphs, key, network.session, before, run, after, stream)
+
+    def _match(self, seat: Seat, gain: Array, launcher: Stream | None, *, is_steady: bool) -> None:
+        """Makes what was drawn as sharp as the picture, and no sharper."""
+        sigma_px = self._settings.sigma_px
+        follow_detail(
+            self._drawn,
+            seat.crop,
+            self._edge,
+            sigma_px,
+            rate=self._settings.sharpness_rate if is_steady else 1.0,
+            sums=self._sums,
+            gain=gain,
+            stream=launcher,
+        )
+        soften(self._drawn, gain, sigma_px, out=seat.levels, stream=launcher)
 
 
 class Download:

@@ -87,15 +87,16 @@ class FaceMesh:
             ``(468,) f32``, the cosine between the skin's normal and the line of sight: 1 looks
             into the camera, below 0 looks away.
         """
-        a, b, c = points.astype(np.float64).take(self._corners, axis=0)
-        normals = np.zeros((len(self.skin) + 1, 3))
+        planes = points.T.astype(np.float64)
+        a, b, c = planes.take(self._corners, axis=1).transpose(1, 0, 2)
+        b, c = b - a, c - a
+        normals = np.zeros((3, len(self.skin) + 1))
         for axis in range(3):
             along, across = (axis + 1) % 3, (axis + 2) % 3
-            normals[:-1, axis] = (b[:, along] - a[:, along]) * (c[:, across] - a[:, across])
-            normals[:-1, axis] -= (b[:, across] - a[:, across]) * (c[:, along] - a[:, along])
-        summed = normals.take(self._around, axis=0).sum(axis=0)
-        length = np.sqrt((summed**2).sum(axis=1))
-        return np.asarray(self._turn * summed[:, 2] / np.maximum(length, 1e-12), np.float32)
+            normals[axis, :-1] = b[along] * c[across] - b[across] * c[along]
+        summed = normals.take(self._around, axis=1).sum(axis=1)
+        length = np.sqrt((summed * summed).sum(axis=0))
+        return np.asarray(self._turn * summed[2] / np.maximum(length, 1e-12), np.float32)
 
     @cached_property
     def _corners(self) -> NDArray[np.intp]:

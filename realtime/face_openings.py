@@ -16,6 +16,8 @@ _RIM = 0.004
 _LASHES = 0.008
 """How much further the lashes of the upper lids do, in the middle of an eye."""
 
+_RINGS = tuple(np.array(ring) for ring in (*EYES, INNER_LIPS))
+
 _OUTER_EYES = (33, 263)
 _TURNED = 0.45
 """Depth between the outer eye corners over their distance as it is seen, up to which the nose
@@ -42,9 +44,10 @@ def draw_openings(size: tuple[int, int], points: Points, width_px: float) -> NDA
     """
     mask = np.zeros((size[1], size[0]), np.uint8)
     thickness = max(1, round(2 * _RIM * width_px))
-    eyes = [below_lashes(points[list(ring), :2], _LASHES * width_px) for ring in EYES]
-    for outline in (*eyes, points[list(INNER_LIPS), :2]):
-        corners = [np.round(outline * 16).astype(np.int32)]
+    *eyes, mouth = (points.take(ring, axis=0)[:, :2] for ring in _RINGS)
+    lowered = (below_lashes(eye, _LASHES * width_px) for eye in eyes)
+    for outline in (*lowered, mouth):
+        corners = [np.rint(outline * 16).astype(np.int32)]
         cv2.fillPoly(mask, corners, (255,), cv2.LINE_AA, 4)
         cv2.polylines(mask, corners, True, (0,), thickness, cv2.LINE_AA, 4)
     return np.asarray(cv2.blur(mask, (3, 3)), np.uint8)

@@ -9,20 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
+from cuda_kernels.carry import hold_still
 from cuda_kernels.memory_blend import blend_scratch_size, memory_blend, memory_warp
 from realtime.frame import Motion
 from realtime.geometry import Matrix, apply, compose, invert
-
-_REFERENCE_HZ = 30.0
-"""Frame rate at which ``weight`` is meant."""
-
-_STRETCH = (1.0, 1.2, 1.4)
-"""How much longer half and quarter size are remembered than full size. Light that is remembered
-for much longer trails behind the head that turns in it."""
-
-_STILL_PX = 0.5
-"""Movement since the frame before, in pixels of the memory, at which what hardly moves has become
-something that moves for all but 1/e."""
+from realtime.memory_strength import REFERENCE_HZ, STILL_PX, band_strengths, still_gain
 
 _SAME, _ANOTHER = 15.0, 40.0
 """Grey levels between memory and picture up to which they show the same, and from which not."""
@@ -133,12 +124,10 @@ class FeatureMemory:
             np.copyto(fused, current)
             self._keep(fused, crop_from_image, reliability)
             return fused
-        frames = elapsed_ns / 1e9 * _REFERENCE_HZ
-        strengths = [self._config.weight ** (frames / stretch) for stretch in _STRETCH]
+        frames = elapsed_ns / 1e9 * REFERENCE_HZ
+        strengths = band_strengths(self._config.weight, frames)
         doubt = (1.0 - reliability) * state.trust
-        most = max(self._config.still_weight, self._config.weight) ** frames
-        # No band may be held for longer: one that never lets go would keep a light that is gone.
-        gain = max(most / strengths[-1], 1.0) if strengths[-1] > 0.0 else 1.0
+        gain = still_gain(self._config.weight, self._config.still_weight, frames)
         where, weight = _origins(
             current.shape, crop_from_image, motion, state, still_gain=gain + (1.0 - gain) * doubt
         )
@@ -246,12 +235,21 @@ def _origins(
         for row in memory_from_view[:, :2]
     ]
     memory_from_crop = compose(memory_from_view, view_from_crop)
-    known = cv2.warpAffine(motion.confidence, view_from_few, few, flags=flags)
+    known = np.asarray(
+        cv2.warpAffine(motion.confidence, view_from_few, few, flags=flags), np.float32
+    )
     if still_gain > 1.0:
         middle = np.array([[(width - 1) / 2, (height - 1) / 2]])
         unmoved = compose(state.crop_from_image, invert(crop_from_image))
         apart = (apply(memory_from_crop, middle) - apply(unmoved, middle))[0]
-        known = cv2.multiply(known, 1.0 + np.float32(still_gain - 1.0) * _stillness(shifts, apart))
+        hold_still(
+            np.dstack(shifts),
+            apart.astype(np.float32),
+            known,
+            gain=still_gain,
+            still_px=STILL_PX,
+            out=known,
+        )
     where = [
         _placed(np.asarray(cv2.resize(shift, (width, height)), np.float32), row)
         for row, shift in zip(memory_from_crop, shifts, strict=True)
@@ -292,20 +290,6 @@ def _constancy(
     changed = np.clip((change - _SAME) / (_ANOTHER - _SAME), 0.0, 1.0)
     share = cv2.resize(changed, fickle.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return np.asarray(1.0 - cv2.multiply(share, fickle, scale=1 / 255, dtype=cv2.CV_32F))
-
-
-def _stillness(
-    shifts: list[NDArray[np.float32]], apart: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """How far each pixel stood still in the picture, ``(h, w) f32`` 0..1.
-
-    Args:
-        shifts: across and down, ``(h, w)`` pixels of the memory.
-        apart: what the crops' own movement adds to them.
-    """
-    across, down = (shift + np.float32(v) for shift, v in zip(shifts, apart, strict=True))
-    moved = cv2.magnitude(across, down)
-    return np.asarray(np.exp(-((moved * np.float32(1 / _STILL_PX)) ** 2)), np.float32)
 
 
 def _placed(shift: NDArray[np.float32], row: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -15,6 +15,10 @@ from realtime.aligned_view import AlignedView
 Flow = NDArray[np.float32]
 """``(S, S, 2) f32`` view pixels: what is at ``p`` in the one view was at ``p + flow[p]`` before."""
 
+TOLERANCE, NOISE, CONTRAST = 1 / 48, 3.0, 16.0
+"""When a flow is doubted, see ``flow_confidence``; the tolerance in sides of a view. On smooth
+skin there and back never quite meet, and to doubt the flow there would let the drawn face tremble
+on it: what comes into sight is told by how it looks."""
 
 _STILL, _MOVES = 1.025, 1.06
 """A face stands still when leaving it where it was explains the new picture about as well as its
@@ -83,33 +87,6 @@ def calm_motion(before: AlignedView, now: AlignedView, backward: Flow, forward: 
     if share > 0.0:
         backward += share * (apart.astype(np.float32) - backward)
         forward += share * (-apart.astype(np.float32) - forward)
-
-
-def settled_flow(backward: Flow, forward: Flow) -> Flow:
-    """The mean of a flow and of the opposite one turned around.
-
-    Patches are compared as if they only shifted. Where a head turns or comes nearer the way there
-    errs to one side and the way back to the other, and the mean by about a third less than either.
-
-    Args:
-        backward, forward: the flow between two views, from ``FlowProvider.measure``.
-
-    Returns:
-        ``(S, S, 2) f32``, for each pixel of the view now where it was before.
-    """
-    height, width = backward.shape[:2]
-    across, down = cv2.split(backward)
-    columns = across + np.arange(width, dtype=np.float32)
-    rows = down + np.arange(height, dtype=np.float32)[:, None]
-    border = cv2.BORDER_REPLICATE
-    # Plane by plane: of two channels that lie side by side OpenCV's loops are the slow ones.
-    means = [
-        cv2.addWeighted(
-            back, 0.5, cv2.remap(ahead, columns, rows, cv2.INTER_LINEAR, borderMode=border), -0.5, 0
-        )
-        for back, ahead in zip((across, down), cv2.split(forward), strict=True)
-    ]
-    return np.asarray(cv2.merge(means), np.float32)
 
 
 def _at(

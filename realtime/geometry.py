@@ -101,12 +101,14 @@ def fit_similarity(a: ArrayLike, b: ArrayLike) -> Similarity:
     source, target = source - source_mean, target - target_mean
     spread = float(np.vdot(source, source))
     left, stretch, right = np.linalg.svd(target.T @ source)
-    sign = np.ones(source.shape[1])
-    sign[-1] = 1.0 if np.linalg.det(left @ right) > 0 else -1.0
-    matched = float(stretch @ sign)
+    rotation = left @ right
+    if np.linalg.det(rotation) < 0.0:
+        stretch[-1] *= -1.0
+        left[:, -1] *= -1.0
+        rotation = left @ right
+    matched = float(stretch.sum())
     if not spread > 0.0 or not matched > 0.0:
         raise ValueError("fit_similarity: the points of each set must not all coincide.")
-    rotation = (left * sign) @ right
     scale = matched / spread
     return Similarity(scale, rotation, target_mean - scale * rotation @ source_mean)
 
@@ -144,7 +146,8 @@ def apply(b_from_a: Matrix, points: ArrayLike) -> NDArray[np.float64]:
         ``(N, 2) f64``.
     """
     mapped: NDArray[np.float64] = np.asarray(points, np.float64) @ b_from_a[:, :2].T
-    return mapped + b_from_a[:, 2]
+    mapped += b_from_a[:, 2]
+    return mapped
 
 
 def bounding_box(points: NDArray[np.float32]) -> Box:
@@ -179,13 +182,6 @@ def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
     return ratio
 
 
-def clip_box(box: Box, width_px: int, height_px: int) -> Box:
-    """The part of a box that lies inside a picture; without area where none does."""
-    limits = np.array([width_px, height_px, width_px, height_px], np.float32)
-    clipped: Box = np.clip(box, np.float32(0.0), limits)
-    return clipped
-
-
 def fit_head(landmarks: NDArray[np.float32]) -> Similarity:
     """Where a neutral frontal head must be put to meet 468 landmarks best.
 
@@ -198,7 +194,7 @@ def fit_head(landmarks: NDArray[np.float32]) -> Similarity:
     Raises:
         ValueError: the landmarks all coincide.
     """
-    return fit_similarity(_RIGID_PLACES, landmarks[_RIGID_NUMBERS])
+    return fit_similarity(_RIGID_PLACES, landmarks.take(_RIGID_NUMBERS, axis=0))
 
 
 def head_misfit(landmarks: NDArray[np.float32], head: Similarity) -> float:
@@ -212,9 +208,10 @@ def head_misfit(landmarks: NDArray[np.float32], head: Similarity) -> float:
         Root mean square distance of the rigid points, as a share of the head's radius; 0.03 on
         a frontal portrait, below 0.2 on any face that was placed well.
     """
-    placed = head.scale * _RIGID_PLACES @ head.rotation.T + head.shift
-    apart = landmarks[_RIGID_NUMBERS] - placed
-    return float(np.sqrt((apart**2).sum(axis=1).mean())) / head.scale
+    apart = _RIGID_PLACES @ (head.scale * head.rotation.T)
+    apart += head.shift
+    apart -= landmarks.take(_RIGID_NUMBERS, axis=0)
+    return math.sqrt(np.vdot(apart, apart) / len(apart)) / head.scale
 
 
 def head_pose(head: Similarity) -> Pose:

@@ -6,6 +6,7 @@ Pure logic; every time is an argument, in nanoseconds of one clock.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from realtime.frame import PictureSpec
 from realtime.metrics import Json
 
 SECOND_NS = 1_000_000_000
@@ -126,6 +127,19 @@ class QualityLadder:
     def _step(self, down: int, now_ns: int) -> None:
         self._rung += down
         self._since_ns = now_ns
+
+
+def ladder_for(spec: PictureSpec, *, allowed: bool, num_rungs: int = 2) -> QualityLadder | None:
+    """The ladder of a stage for these pictures; None where it never rests.
+
+    Only live pictures do not wait until all of the work is done.
+
+    Args:
+        spec: of the pictures.
+        allowed: by the settings.
+        num_rungs: so many amounts of work.
+    """
+    return QualityLadder(num_rungs) if spec.live and allowed else None
 
 
 def work_counts(faces: Mapping[str, int], ladder: QualityLadder | None) -> Json:

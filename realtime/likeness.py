@@ -60,6 +60,9 @@ class RestingShape:
         return _LEAST_TRUST + (1.0 - _LEAST_TRUST) * share
 
 
+_MOUTH = np.array(OUTER_LIPS)
+
+
 class Likeness:
     """Moves a target's landmarks towards the shape of the source person.
 
@@ -117,7 +120,7 @@ class Likeness:
             source_shape: the source's shape in the frame of the neutral head.
         """
         difference = source_shape - target_shape
-        mouth = difference[list(OUTER_LIPS)].mean(axis=0)
+        mouth = difference.take(_MOUTH, axis=0).sum(axis=0) / len(_MOUTH)
         difference += self._keep_smile * (mouth - difference)
         difference[self._around, 1] -= self._gap_change @ difference[self._edges, 1]
         difference *= self._gain

@@ -106,6 +106,14 @@ def describe_marks(record: RunRecord, seal: Seal) -> str:
     return f"session {record.session_id}: {marks}, metadata, sidecar; C2PA: {seal.c2pa}"
 
 
+def _is_device(path: Path) -> bool:
+    try:
+        return path.is_char_device()
+    except OSError:
+        # What cannot even be looked at is told where the file is opened.
+        return False
+
+
 def verify_target(target: str) -> Findings:
     """Looks for marks in a file or in what a camera shows.
 
@@ -116,7 +124,7 @@ def verify_target(target: str) -> Findings:
         MediaError, CameraError: it cannot be read.
     """
     path = Path(target)
-    if target.isdecimal() or path.is_char_device():
+    if target.isdecimal() or _is_device(path):
         camera = CameraConfig()
         device = int(target) if target.isdecimal() else target
         return verify_camera(target, Camera(device, camera.size, camera.rate_hz, reconnect=False))

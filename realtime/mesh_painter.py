@@ -34,6 +34,8 @@ _LEAST_COVERAGE = np.float32(1e-3)
 _MIN_EYE_PX = 6
 """An eye of fewer pixels is left as it is."""
 
+_EYE_RINGS = tuple(np.array(ring) for ring in (RIGHT_EYE, LEFT_EYE))
+
 _EYE_SHADE = (0.5, 1.6)
 """How far an eye may be darkened or lightened towards the source's."""
 
@@ -127,6 +129,7 @@ class MeshPainter:
 
         self._surface, self._depth = scratch(3, np.float32), scratch(1, np.float32)
         self._across, self._down = scratch(1, np.float32), scratch(1, np.float32)
+        self._weight = scratch(1, np.float32)
         self._four_details, self._detail = scratch(4, np.uint16), scratch(3, np.uint16)
         self._four_tones, self._shade = scratch(4, np.float32), scratch(3, np.float32)
         self._tone, self._tone_half = scratch(3, np.float32), scratch(3, np.float32)
@@ -149,7 +152,7 @@ class MeshPainter:
         if crop.region.shape == small.shape:
             np.copyto(small, crop.region)
         else:
-            cv2.resize(crop.region, crop.size, small, interpolation=cv2.INTER_AREA)
+            _shrink(crop.region, out=small)
         half = _plane(self._half, crop.half, 3)
         cv2.resize(small, crop.half, half, interpolation=cv2.INTER_AREA)
         quarter = (crop.width_px // 4, crop.height_px // 4)
@@ -239,11 +242,12 @@ class MeshPainter:
             surface = np.asarray(
                 cv2.resize(surface, size, enlarged, interpolation=cv2.INTER_LINEAR), np.float32
             )
-        weight = cv2.extractChannel(surface, 2)
-        np.maximum(weight, _LEAST_COVERAGE, out=weight)
         at = (_plane(self._across, size, 1), _plane(self._down, size, 1))
-        for axis in (0, 1):
-            cv2.divide(cv2.extractChannel(surface, axis), weight, at[axis])
+        weight = _plane(self._weight, size, 1)
+        cv2.split(surface, [*at, weight])
+        np.maximum(weight, _LEAST_COVERAGE, out=weight)
+        for weighted in at:
+            cv2.divide(weighted, weight, weighted)
         return at
 
     def _colour(
@@ -298,8 +302,8 @@ class MeshPainter:
             The factors of the right and the left eye.
         """
         shades = list(before)
-        for number, ring in enumerate((RIGHT_EYE, LEFT_EYE)):
-            eye = _find_eye(crop, crop.inside(drawn[list(ring)])[:, :2])
+        for number, ring in enumerate(_EYE_RINGS):
+            eye = _find_eye(crop, crop.inside(drawn.take(ring, axis=0))[:, :2])
             if eye is not None and cv2.countNonZero(eye.inside) >= _MIN_EYE_PX:
                 wanted = self._eye_shade(crop, eye, face, gains[number])
                 shades[number] += share * (wanted - shades[number])
@@ -341,13 +345,14 @@ class _Eye:
 
 def _find_eye(crop: Crop, corners: Points) -> _Eye | None:
     """An eye by the corners of its outline in the crop; None off the picture."""
-    low, high = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
-    left, top = (min(max(math.floor(v), 0), n) for v, n in zip(low, crop.size, strict=True))
-    right, bottom = (min(max(math.ceil(v) + 1, 0), n) for v, n in zip(high, crop.size, strict=True))
+    low_x, low_y, high_x, high_y = bounding_box(corners).tolist()
+    left, right = max(math.floor(low_x), 0), min(math.ceil(high_x) + 1, crop.width_px)
+    top, bottom = max(math.floor(low_y), 0), min(math.ceil(high_y) + 1, crop.height_px)
     if right <= left or bottom <= top:
         return None
     inside = np.zeros((bottom - top, right - left), np.uint8)
-    cv2.fillPoly(inside, [np.round(corners - (left, top)).astype(np.int32)], (255,))
+    placed = corners - np.array((left, top), np.float32)
+    cv2.fillPoly(inside, [np.rint(placed).astype(np.int32)], (255,))
     return _Eye(slice(top, bottom), slice(left, right), inside)
 
 
@@ -360,8 +365,21 @@ def _shade(crop: Crop, eye: _Eye, factor: float) -> None:
     ]
     if region.size:
         mask = cv2.resize(eye.inside, region.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-        soft = cv2.blur(mask, (3, 3))[..., None] / np.float32(255)
-        region[:] = np.clip(region * (1 + soft * np.float32(factor - 1)), 0, 255)
+        soft = cv2.blur(mask, (3, 3))
+        gain = cv2.addWeighted(soft, (factor - 1) / 255, soft, 0.0, 1.0, dtype=cv2.CV_32F)
+        cv2.multiply(region, cv2.merge([gain, gain, gain]), region, dtype=cv2.CV_8U)
+
+
+def _shrink(picture: Image, *, out: Image) -> None:
+    """Makes a picture smaller, as finely as what is averaged over many pixels afterwards needs it.
+
+    OpenCV averages blocks of two pixels by two quickly, and all others ten times as slowly.
+    """
+    rows, columns = out.shape[:2]
+    while picture.shape[0] >= 2 * rows and picture.shape[1] >= 2 * columns:
+        half = (picture.shape[1] // 2, picture.shape[0] // 2)
+        picture = np.asarray(cv2.resize(picture, half, interpolation=cv2.INTER_AREA), np.uint8)
+    cv2.resize(picture, (columns, rows), out, interpolation=cv2.INTER_LINEAR)
 
 
 def _plane(scratch: NDArray[Any], size: tuple[int, int], channels: int) -> NDArray[Any]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from realtime.face_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 from realtime.frame import Image, Occluder, Points
-from realtime.geometry import Matrix, apply
+from realtime.geometry import Matrix, apply, bounding_box
 
 _LEAST_PX = 0.25
 """What is to be moved by less stays where it is."""
@@ -21,7 +21,12 @@ _STIFFNESS = 0.05
 """An opening this thin, in its own widths, is not stretched across."""
 
 
-_PARTS = ((RIGHT_EYE, "eyes"), (LEFT_EYE, "eyes"), (INNER_LIPS, "mouth"))
+_PARTS = tuple(
+    (np.array(ring), part)
+    for ring, part in ((RIGHT_EYE, "eyes"), (LEFT_EYE, "eyes"), (INNER_LIPS, "mouth"))
+)
+
+_RIM = np.ones((2 * _RIM_PX + 1, 2 * _RIM_PX + 1), np.uint8)
 
 
 def carry_openings(
@@ -46,7 +51,7 @@ def carry_openings(
     for ring, part in _PARTS:
         if part in keeps:
             continue
-        own, there = landmarks[list(ring), :2], drawn[list(ring), :2]
+        own, there = (points.take(ring, axis=0)[:, :2] for points in (landmarks, drawn))
         if np.abs(there - own).max() >= _LEAST_PX and not _is_hidden(own, occluder):
             _carry(image, own, there)
 
@@ -54,41 +59,34 @@ def carry_openings(
 def _carry(image: Image, own: Points, there: Points) -> None:
     """Fills one opening with what is seen in another of about the same shape."""
     height, width = image.shape[:2]
-    low, high = there.min(axis=0).tolist(), there.max(axis=0).tolist()
-    (left, right), (top, bottom) = (
-        (max(math.floor(least) - _RIM_PX, 0), min(math.ceil(most) + _RIM_PX + 1, extent))
-        for least, most, extent in zip(low, high, (width, height), strict=True)
-    )
+    low_x, low_y, high_x, high_y = bounding_box(there).tolist()
+    left, right = max(math.floor(low_x) - _RIM_PX, 0), min(math.ceil(high_x) + _RIM_PX + 1, width)
+    top, bottom = max(math.floor(low_y) - _RIM_PX, 0), min(math.ceil(high_y) + _RIM_PX + 1, height)
     if right <= left or bottom <= top:
         return
-    own_from_there = _fit(there, own)
-    own_from_part = own_from_there.copy()
-    own_from_part[:, 2] += own_from_there[:, :2] @ (left, top)
+    inside_there = there - np.array((left, top), np.float32)
     moved = cv2.warpAffine(
         image,
-        own_from_part,
+        _fit(inside_there, own, max(high_x - low_x, high_y - low_y)),
         (right - left, bottom - top),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
     inside = np.zeros((bottom - top, right - left), np.uint8)
-    cv2.fillPoly(inside, [np.round(there - (left, top)).astype(np.int32)], (255,))
-    side = 2 * _RIM_PX + 1
-    inside = np.asarray(cv2.dilate(inside, np.ones((side, side), np.uint8)), np.uint8)
-    cv2.copyTo(moved, inside, image[top:bottom, left:right])
+    cv2.fillPoly(inside, [np.rint(inside_there).astype(np.int32)], (255,))
+    cv2.copyTo(moved, cv2.dilate(inside, _RIM), image[top:bottom, left:right])
 
 
-def _fit(start: Points, end: Points) -> Matrix:
-    """The affine map ``(2, 3)`` from one outline to another, stiff across thin ones."""
+def _fit(start: Points, end: Points, span: float) -> Matrix:
+    """The affine map ``(2, 3)`` from one outline of a width to another, stiff across thin ones."""
     num = len(start)
-    middle_x, middle_y, shift_x, shift_y = (
-        value / num for value in np.hstack([start, end - start]).sum(axis=0, dtype=float).tolist()
-    )
-    spread = start - np.array((middle_x, middle_y))
-    shift = (end - start) - np.array((shift_x, shift_y))
-    columns = np.hstack([spread, shift])
-    (xx, xy, x_right, x_down), (_, yy, y_right, y_down) = (spread.T @ columns).tolist()
-    span = float(max(np.ptp(spread[:, 0]), np.ptp(spread[:, 1])))
+    columns = np.empty((4, num))
+    columns[:2] = start.T
+    columns[2:] = (end - start).T
+    middle = columns.sum(axis=1, keepdims=True) / num
+    columns -= middle
+    middle_x, middle_y, shift_x, shift_y = middle.ravel().tolist()
+    (xx, xy, x_right, x_down), (_, yy, y_right, y_down) = (columns[:2] @ columns.T).tolist()
     stiffness = num * (_STIFFNESS * span) ** 2 + 1e-9
     xx, yy = xx + stiffness, yy + stiffness
     area = xx * yy - xy * xy

@@ -26,6 +26,9 @@ MOST_EXTRA_NS = 5_000_000
 """How much later than the usual arrivals ask for a tick may be for the sake of the latest ones:
 beyond that every picture would be older so that a few come on their tick."""
 
+MOST_SPREAD = 0.75
+"""Of a period: arrivals spread over more of it say nothing about where ticks are best."""
+
 NUM_OBSERVED = 32
 """Arrivals remembered: about a second, long against jitter and short against a clock's drift."""
 
@@ -33,6 +36,10 @@ MIN_OBSERVED = 8
 
 NUM_COLD = 3
 """Frames at the start that say little of the others: all is done for the first time."""
+
+SETTLES_AT = (MIN_OBSERVED, MIN_OBSERVED + NUM_OBSERVED)
+"""Warm frames after which the ticks go at once to where they should be. The first of them are
+often slower than those to come, and leaning alone takes seconds to make up for that."""
 
 MOMENT_PART, LONGEST_PART = 6, 2
 """By which part of a period any tick may be late for a frame's sake, and by which a few."""
@@ -66,7 +73,8 @@ class Pacer:
         self._tick = 0
         self._observed: deque[tuple[int, int]] = deque(maxlen=NUM_OBSERVED)
         self._num_cold = 0
-        self._has_settled = False
+        self._num_warm = 0
+        self._settles_at = deque(SETTLES_AT)
 
     @property
     def deadline_ns(self) -> int:
@@ -95,8 +103,8 @@ class Pacer:
     def observe(self, ready_ns: int, *, seq: int) -> None:
         """Tells when a frame was ready, at most once for each tick; leans the ticks to come.
 
-        The first frame sets the phase at once, and so do the first that are warm; the others pull
-        on it gently.
+        The first frame sets the phase at once, the first that are warm set it anew, and those of
+        the second second once more; all others pull on it gently.
 
         Args:
             ready_ns: when the frame could have been sent; not later than now.
@@ -109,24 +117,38 @@ class Pacer:
                 lag_ns = self._lag_ns(ready_ns)
                 self._origin_ns += lag_ns if lag_ns <= 0 else lag_ns - self._period_ns
             return
+        self._num_warm += 1
         self._observed.append((seq, ready_ns))
         if len(self._observed) >= MIN_OBSERVED and self._follows():
             self._lean()
 
     def _lean(self) -> None:
         """Moves the ticks a little to where usual arrivals have their margin and few are late."""
-        # Taken from the newest one, so that arrivals half a period from a tick stay together.
-        newest_ns = self._observed[-1][1]
-        offsets = sorted(self._wrapped_ns(ready - newest_ns) for _, ready in self._observed)
+        first_ns, offsets = self._unrolled()
         latest = offsets[len(offsets) * NEARLY_ALL_PERCENT // 100]
         usual = offsets[len(offsets) * USUAL_PERCENT // 100]
-        if latest - offsets[len(offsets) * 5 // 100] < self._period_ns // 2:
+        if latest - offsets[len(offsets) * 5 // 100] < MOST_SPREAD * self._period_ns:
             extra_ns = latest - LATENESS_NS - (usual + self._margin_ns)
             usual += max(0, min(MOST_EXTRA_NS, extra_ns))
-            lag_ns = self._lag_ns(newest_ns + usual)
-            most_ns = MAX_SLEW_NS if self._has_settled else self._period_ns
+            lag_ns = self._lag_ns(first_ns + usual)
+            settles = bool(self._settles_at) and self._num_warm >= self._settles_at[0]
+            if settles:
+                self._settles_at.popleft()
+            most_ns = self._period_ns if settles else MAX_SLEW_NS
             self._origin_ns += max(-most_ns, min(most_ns, lag_ns))
-            self._has_settled = True
+
+    def _unrolled(self) -> tuple[int, list[int]]:
+        """One arrival, and how much later than it within a period each one comes, rising.
+
+        It is the first after the longest part of a period in which none comes, so that arrivals
+        around a tick stay together, and late ones are told from early ones.
+        """
+        phases = sorted((ready - self._origin_ns) % self._period_ns for _, ready in self._observed)
+        before = [phases[-1] - self._period_ns, *phases[:-1]]
+        gaps = [phase - last for phase, last in zip(phases, before, strict=True)]
+        first = phases[gaps.index(max(gaps))]
+        offsets = sorted((phase - first) % self._period_ns for phase in phases)
+        return self._origin_ns + first, offsets
 
     def _lag_ns(self, ready_ns: int) -> int:
         """How much later a tick would have to be for this frame to have its margin before it.

@@ -29,7 +29,6 @@ _FACE_HEIGHT = 0.47
 """Where the middle of the face lies in the picture, from above."""
 
 _MARGIN_PX = 3
-_NO_MAP = np.empty((0, 0), np.float32)
 
 _SHARPENING = 0.45
 """How much of what enlarging and the softening of edges take away is given back."""
@@ -57,15 +56,18 @@ class GroundTruth:
 
     Attributes:
         landmarks: ``(468, 3) f32`` image pixels, z away from the camera.
-        pose: of the head, as ``realtime.geometry.head_pose`` reads it from the landmarks.
         mouth_open: 0..1.
         eyes_closed: 0..1.
     """
 
     landmarks: Points
-    pose: Pose
     mouth_open: float
     eyes_closed: float
+
+    @property
+    def pose(self) -> Pose:
+        """Of the head, as ``realtime.geometry.head_pose`` reads it from the landmarks."""
+        return head_pose(fit_head(self.landmarks))
 
 
 class Puppet:
@@ -103,13 +105,14 @@ class Puppet:
         down = np.arange(rows, dtype=np.float32) + self._rows.start
         self._grid = np.ascontiguousarray(np.stack(np.meshgrid(across, down), axis=-1))
         self._at = np.empty_like(self._grid)
-        self._whole_px = np.empty((rows, columns, 2), np.int16)
-        self._part_px = np.empty((rows, columns), np.uint16)
         area = rows * columns
         self._drawn = np.empty(3 * area, np.float32)
         self._depth = np.empty(area, np.float32)
         self._face_at = np.empty(2 * area, np.float32)
         self._covered = np.empty(area, np.float32)
+        # Four channels are sampled three times as quickly as three.
+        self._four_texture = cv2.cvtColor(self._texture, cv2.COLOR_BGR2BGRA)
+        self._four_warped = np.empty((rows, columns, 4), np.uint8)
         self._warped: Image = np.empty((rows, columns, 3), np.uint8)
 
     def draw(self, state: HeadState, *, out: Image, grain: int = 0) -> GroundTruth:
@@ -121,29 +124,29 @@ class Puppet:
             grain: number of the sensor's noise; the same number gives the same noise.
         """
         points = self._rig.pose(state)
-        self._draw_surroundings(points)
-        self._draw_face(points)
-        cv2.convertMaps(self._at, _NO_MAP, cv2.CV_16SC2, self._whole_px, self._part_px)
+        aside = self._rig.taken_aside(state)
+        self._draw_surroundings(points, aside)
+        self._draw_face(points, aside)
         cv2.remap(
-            self._texture,
-            self._whole_px,
-            self._part_px,
+            self._four_texture,
+            self._at,
+            None,  # type: ignore[call-overload]
             cv2.INTER_LINEAR,
-            self._warped,
+            self._four_warped,
             borderMode=cv2.BORDER_REFLECT_101,
         )
+        cv2.cvtColor(self._four_warped, cv2.COLOR_BGRA2BGR, self._warped)
         # Where one surface covers another the map jumps; a lens would not show such hard edges.
         cv2.GaussianBlur(self._warped, (3, 3), 0, self._warped)
         self._fill(out, grain)
         landmarks = points[:NUM_POINTS].astype(np.float32)
         landmarks[:, :2] += (self._left, self._top)
-        pose = head_pose(fit_head(landmarks))
-        return GroundTruth(landmarks, pose, state.mouth_open, state.eyes_closed)
+        return GroundTruth(landmarks, state.mouth_open, state.eyes_closed)
 
-    def _draw_surroundings(self, points: NDArray[np.float64]) -> None:
+    def _draw_surroundings(self, points: NDArray[np.float64], aside: NDArray[np.float64]) -> None:
         """Fills ``_at`` with where each pixel comes from, as far as it moves smoothly."""
         moves = np.zeros((len(points), 3), np.float32)
-        moves[:, :2] = self._rig.source - points[:, :2]
+        moves[:, :2] = self._rig.source + aside - points[:, :2]
         place = (points[:, :2] - (self._columns.start, self._rows.start) + 0.5) / _COARSE - 0.5
         depth = points[:, 2] - self._rig.rest[:NUM_POINTS, 2].mean()
         depth += _FAR * self._rig.unit_px * (1.0 - self._rig.carried)
@@ -159,7 +162,7 @@ class Puppet:
         cv2.resize(self._moves, self._at.shape[1::-1], self._at, interpolation=cv2.INTER_LINEAR)
         cv2.add(self._at, self._grid, self._at)
 
-    def _draw_face(self, points: NDArray[np.float64]) -> None:
+    def _draw_face(self, points: NDArray[np.float64], aside: NDArray[np.float64]) -> None:
         """Puts the face, eyes and mouth into ``_at`` at full resolution."""
         place = points[:, :2] - (self._columns.start, self._rows.start)
         low = np.floor(place[:NUM_POINTS].min(axis=0)).astype(int) - _MARGIN_PX
@@ -180,7 +183,7 @@ class Puppet:
             )
         )
         values = np.ones((len(points), 3), np.float32)
-        values[:, :2] = self._texture_points
+        values[:, :2] = self._texture_points + aside
         rasterize(
             (place - (left, top)).astype(np.float32),
             (points[:, 2] - points[:NUM_POINTS, 2].mean()).astype(np.float32),
@@ -198,11 +201,12 @@ class Puppet:
         inner = out[self._top : self._top + height, self._left : self._left + width]
         if inner.shape != out.shape:
             out.fill(0)
-        inner[...] = self._picture
-        moving = inner[self._rows, self._columns]
-        moving[...] = self._warped[: moving.shape[0], : moving.shape[1]]
         down, across = divmod(grain * _GRAIN_STEP % _GRAIN_PLACES**2, _GRAIN_PLACES)
-        inner[...] = cv2.add(inner, self._grain[down : down + height, across : across + width])
+        noise = self._grain[down : down + height, across : across + width]
+        cv2.add(self._picture, noise, inner)
+        moving = inner[self._rows, self._columns]
+        warped = self._warped[: moving.shape[0], : moving.shape[1]]
+        cv2.add(warped, noise[self._rows, self._columns], moving)
 
 
 def inner_box(size: tuple[int, int]) -> tuple[int, int, int, int]:

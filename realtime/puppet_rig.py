@@ -32,9 +32,9 @@ from realtime.head_motion import HeadState
 from realtime.puppet_rings import (
     back_of_head,
     rings_around,
+    skin_for_jaw,
     spread_to_rings,
     strips,
-    take_skin_for_jaw,
 )
 
 _Points = NDArray[np.float64]
@@ -42,6 +42,9 @@ _Points = NDArray[np.float64]
 # Lengths in space are in the unit of the neutral head, about half a face's width.
 _PIVOT = (0.0, 1.35, 0.75)
 """The joint of neck and head."""
+
+_JAW_TURN = (5.0, 25.0)
+"""From which to which yaw, in degrees, the side of the jaw comes to take other skin for its own."""
 
 _EYE_SINK = 0.04
 _EYE_GROWTH = 1.5
@@ -61,8 +64,8 @@ class Rig:
 
     Attributes:
         rest: ``(V, 3) f64`` pixels of the portrait, z away from the camera.
-        source: ``(V, 2) f64`` pixels of the portrait, where a point's colour is taken; that is
-            where the point itself is, but for the rim of the jaw and the back of the head.
+        source: ``(V, 2) f64`` pixels of the portrait, where a point's colour is taken while the
+            head looks ahead; that is where the point itself is, but for the back of the head.
         carried: ``(V,) f64`` how far a point goes with the head, 0..1.
         face: ``(T, 3) i32`` triangles of skin, eyeballs and inner mouth.
         around: ``(U, 3) i32`` triangles of the face's rim, the rings around it and the back.
@@ -79,6 +82,7 @@ class Rig:
     mouth_rows: NDArray[np.int64]
     unit_px: float
     width_px: float
+    _jaw: NDArray[np.float64]
     _pivot: NDArray[np.float64]
     _shapes: NDArray[np.float64]
 
@@ -90,6 +94,16 @@ class Rig:
         turned[:, 0] += state.shift_x * self.width_px
         turned[:, 1] += state.shift_y * self.width_px
         return np.asarray(moved + self.carried[:, None] * (turned - moved))
+
+    def taken_aside(self, state: HeadState) -> NDArray[np.float64]:
+        """How far beside ``source`` colours are taken in a state, ``(V, 2) f64`` pixels.
+
+        The side of the jaw that turns into sight takes the skin beside it: what a frontal portrait
+        shows at its outline is what is behind the head. At rest the picture is the portrait.
+        """
+        inward = np.sign(self._jaw[:, 0]) * state.yaw
+        turn = np.clip((inward - _JAW_TURN[0]) / (_JAW_TURN[1] - _JAW_TURN[0]), 0.0, 1.0)
+        return self._jaw * (turn * turn * (3.0 - 2.0 * turn))[:, None]
 
 
 def rotation(state: HeadState) -> NDArray[np.float64]:
@@ -120,7 +134,7 @@ def build_rig(mesh: FaceMesh, landmarks: Points) -> Rig:
     points = np.vstack([head, eyes, mouth, back, rings])
     places = points.copy()
     places[back_start:ring_start] = back_source
-    take_skin_for_jaw(places, head, ring_start)
+    jaw = skin_for_jaw(places, head, ring_start)
     shapes = np.zeros((NUM_EXPRESSIONS, len(points), 3))
     shapes[:, :NUM_POINTS] = expressions(head)
     spread_to_rings(shapes, ring_start, carried)
@@ -134,6 +148,7 @@ def build_rig(mesh: FaceMesh, landmarks: Points) -> Rig:
         mouth_rows=mouth_rows,
         unit_px=fit.scale,
         width_px=float(np.ptp(landmarks[:, 0])),
+        _jaw=fit.scale * jaw @ fit.rotation[:2].T,
         _pivot=fit.scale * fit.rotation @ np.array(_PIVOT) + fit.shift,
         _shapes=fit.scale * shapes @ fit.rotation.T,
     )

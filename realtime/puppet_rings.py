@@ -104,21 +104,26 @@ def back_of_head(
     return np.vstack(points), np.vstack(places), triangles[is_hair]
 
 
-def take_skin_for_jaw(places: _Points, head: NDArray[np.float64], start: int) -> None:
-    """Moves where the colours of the jaw's rim and of the rings around it are taken to the skin.
+def skin_for_jaw(places: _Points, head: NDArray[np.float64], start: int) -> _Points:
+    """How the colours of the jaw's rim and of the rings around it come to be taken from the skin.
 
     Args:
-        places: ``(V, 3) f64``, where each point's colour is taken; the landmarks come first.
+        places: ``(V, 3) f64``, where each point's colour is in the portrait; landmarks come first.
         head: as for ``rings_around``.
         start: number of the first ring's first point.
+
+    Returns:
+        ``(V, 3) f64``, from there to where the skin is.
     """
     outline, middle, ray, angle = _outline(head)
     num = len(outline)
     jaw = np.interp(angle, _JAW_DEGREES, _JAW_INWARD)
     is_jaw = jaw > 0.0
+    moves = np.zeros_like(places)
     for number, share in enumerate(_WITHIN):
         rows = start + number * num + np.flatnonzero(is_jaw)
-        places[rows] = (middle + ray * (1.0 - (1.0 + share) * jaw)[:, None])[is_jaw]
+        skin = middle + ray * (1.0 - (1.0 + share) * jaw)[:, None]
+        moves[rows] = skin[is_jaw] - places[rows]
     own = head[:, :2] - middle[:2]
     bearing = np.arctan2(own[:, 0], -own[:, 1])
     order = np.argsort(np.arctan2(ray[:, 0], -ray[:, 1]))
@@ -127,7 +132,8 @@ def take_skin_for_jaw(places: _Points, head: NDArray[np.float64], start: int) ->
     reach = np.linalg.norm(own, axis=1) / np.interp(bearing, around, length, period=2.0 * np.pi)
     inward = np.interp(np.degrees(np.abs(bearing)), _JAW_DEGREES, _JAW_INWARD)
     beyond = np.maximum(reach - _RIM, 0.0) / (1.0 - _RIM)
-    places[:NUM_POINTS, :2] -= own * (inward * beyond / np.maximum(reach, _RIM))[:, None]
+    moves[:NUM_POINTS, :2] = -own * (inward * beyond / np.maximum(reach, _RIM))[:, None]
+    return moves
 
 
 def _outline(head: NDArray[np.float64]) -> tuple[_Points, _Points, _Points, _Points]:

@@ -1,5 +1,6 @@
 """One face found in one picture: what makes it believable, and whether two are the same. Pure."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +13,6 @@ from realtime.geometry import (
     bounding_box,
     box_area,
     box_overlap,
-    clip_box,
     fit_head,
     head_misfit,
     head_pose,
@@ -60,7 +60,8 @@ class Sighting:
     @property
     def side_px(self) -> float:
         """Long side of the box."""
-        return float((self.box[2:] - self.box[:2]).max())
+        left, top, right, bottom = self.box.tolist()
+        return float(max(right - left, bottom - top))
 
     @property
     def square(self) -> CropSquare:
@@ -87,9 +88,12 @@ def believable(
     if not np.isfinite(landmarks).all():
         return None
     box = bounding_box(landmarks)
-    if float((box[2:] - box[:2]).max()) < _MIN_SIDE_PX:
+    left, top, right, bottom = box.tolist()
+    if max(right - left, bottom - top) < _MIN_SIDE_PX:
         return None
-    if float(box_area(clip_box(box, width_px, height_px))) < _MIN_VISIBLE * float(box_area(box)):
+    across = max(min(right, width_px) - max(left, 0.0), 0.0)
+    down = max(min(bottom, height_px) - max(top, 0.0), 0.0)
+    if across * down < _MIN_VISIBLE * (right - left) * (bottom - top):
         return None
     head = fit_head(landmarks)
     misfit = head_misfit(landmarks, head)
@@ -134,7 +138,8 @@ def right_way_up(found: Sighting, turned: Sighting | None) -> Sighting:
 
 def distance_px(a: Sighting, b: Sighting) -> float:
     """Distance between the middles of two faces."""
-    return float(np.linalg.norm(a.box[:2] + a.box[2:] - b.box[:2] - b.box[2:])) / 2
+    left, top, right, bottom = (a.box - b.box).tolist()
+    return math.hypot(left + right, top + bottom) / 2
 
 
 def is_same_place(a: Sighting, b: Sighting) -> bool:

@@ -7,6 +7,12 @@ from types import ModuleType
 import pytest
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What builds with TensorRT for RTX runs where it is installed."""
+    if item.get_closest_marker("rtx") and util.find_spec("tensorrt_rtx") is None:
+        pytest.skip("tensorrt-rtx is not installed")
+
+
 @pytest.fixture(scope="session")
 def twins() -> ModuleType:
     """Makes networks with the signatures of the published ones and known or random weights."""

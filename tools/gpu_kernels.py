@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from cuda_kernels.device import Device
-from tools.gpu_cases import Room, Size, face_cases, picture_cases
+from tools.gpu_cases import Room, Size, picture_cases
+from tools.gpu_face_cases import face_cases
 
 Json = dict[str, Any]
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from cuda_kernels.device import Device
-from realtime.device_finishing import DeviceSettings
 from realtime.device_pipeline import DevicePipeline
+from realtime.device_settings import DeviceSettings
 from realtime.frame import Image
 from realtime.graph_book import tensor_buffer
 from tools.gpu_kernels import time_ms

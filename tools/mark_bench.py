@@ -2,10 +2,11 @@
 
 Every clip is marked as the engine marks it, with its faces known, goes through each attack, and is
 read in windows of thirty pictures. The rate is the share of windows whose reading is right, all
-clips together and the worst of them. ``--clean`` reads unmarked windows instead, in every view the
-reader knows, and counts what it finds where nothing is. ``--faces`` counts the pictures on which
-the label lies over a face that the engine tracks. ``--cost`` times the marking of a frame. The
-warping error is that of marked pictures over that of clean ones: ``tools.mark_shimmer``.
+clips together and the worst of them. ``--clean`` reads unmarked windows of the whole clips and of
+the pictures in ``--stills`` instead and counts what it finds where nothing is, as
+``tools.mark_clean`` says. ``--faces`` counts the pictures on which the label lies over a face that
+the engine tracks. ``--cost`` times the marking of a frame. The warping error is that of marked
+pictures over that of clean ones: ``tools.mark_shimmer``.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -22,41 +24,30 @@ import numpy as np
 
 from engines.models.library import ModelLibrary
 from realtime.frame import Face, Frame, Image, PictureSpec, Pose
+from realtime.job import is_picture
 from realtime.machine import machine_facts
 from realtime.memory import Memory
 from realtime.metrics import Histogram, Json
 from realtime.provenance.label import cap_height_px
 from realtime.provenance.label_finder import find_label
 from realtime.provenance.run_record import draw_session
-from realtime.provenance.watermark_reader import (
-    Grey,
-    MarkReader,
-    chip_values,
-    other_views,
-    plain_view,
-    shrink,
-)
+from realtime.provenance.watermark_reader import MIN_SCORE, Grey, MarkReader, shrink
 from realtime.sources.samples import sample_windows
 from realtime.sources.video import VideoFile
 from realtime.stages.mark import Labels, Mark, MarkConfig, head_box
 from realtime.stages.track import Track, TrackConfig
 from tools.json_file import write_json
 from tools.mark_attacks import ATTACKS, RATE_HZ, Attack, small_x264
+from tools.mark_clean import WINDOW, film_windows, read_clean, still_windows, windows_of
 from tools.mark_frames import marked, track_faces
 from tools.mark_shimmer import measure_shimmer
 from tools.verdict import without_nan
 
-WINDOW = 30
 OTHERS_BYTES, CACHE_LINE_BYTES = 96 << 20, 64
-NUM_TURNS = 4
-"""Clean pictures are looked at in four positions, each turned by a quarter."""
 
 
-def windows_of(pictures: Sequence[Image]) -> Iterator[list[Grey]]:
-    """Windows that do not overlap; a clip shorter than one is a window."""
-    greys = [shrink(picture) for picture in pictures]
-    for start in range(0, max(1, len(greys) - WINDOW + 1), WINDOW):
-        yield greys[start : start + WINDOW]
+def _grey_windows(pictures: Sequence[Image]) -> Iterator[Sequence[Grey]]:
+    return windows_of([shrink(picture) for picture in pictures])
 
 
 def measure_clip(
@@ -82,11 +73,11 @@ def measure_clip(
     rates = {}
     reader = MarkReader()
     for name, attack in attacks.items():
-        found = [reader.read(window) for window in windows_of(attack(sent))]
+        found = [reader.read(window) for window in _grey_windows(attack(sent))]
         right = [reading is not None and reading.payload.session == session for reading in found]
         rates[name] = (sum(right), len(right))
     labelled = small_x264(28)(marked(pictures, faces, session, show_label=True))
-    seen = [find_label(window) for window in windows_of(labelled)]
+    seen = [find_label(window) for window in _grey_windows(labelled)]
     errors = [cv2.PSNR(before, after) for before, after in zip(pictures, sent, strict=True)]
     return {
         "psnr_db": float(np.mean(errors)),
@@ -94,31 +85,6 @@ def measure_clip(
         "shimmer": without_nan(asdict(measure_shimmer(pictures, sent, faces))),
         "rates": rates,
     }
-
-
-def count_false_finds(path: Path, num_pictures: int) -> tuple[int, int]:
-    """Reads every window of a clean clip, from each picture on, in every view.
-
-    Returns:
-        Windows in which a mark was found, and windows.
-    """
-    greys = next(sample_windows(path, num_windows=1, num_pictures=num_pictures, keep=shrink), [])
-    reader = MarkReader()
-    num_found = num_windows = 0
-    for quarters in range(NUM_TURNS):
-        turned = [np.ascontiguousarray(np.rot90(grey, quarters)) for grey in greys]
-        starts = range(max(1, len(turned) - WINDOW + 1))
-        found: set[int] = set()
-        for view in (plain_view(turned[0]), *other_views(turned[:: len(turned) // 6 + 1])):
-            values = np.stack([chip_values(grey, view) for grey in turned])
-            sums = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
-            for start in starts:
-                end = min(start + WINDOW, len(turned))
-                if reader.decode(sums[end] - sums[start], view.grid) is not None:
-                    found.add(start)
-        num_found += len(found)
-        num_windows += len(starts)
-    return num_found, num_windows
 
 
 def count_covered_faces(path: Path, library: ModelLibrary) -> tuple[int, int]:
@@ -184,6 +150,37 @@ def _swaying_box(size: tuple[int, int], number: int) -> np.ndarray:
     return part * np.array([*size, *size], np.float32)
 
 
+def measure_clean(films: Sequence[Path], folders: Sequence[Path], num_moves: int) -> Json:
+    """Counts finds where no mark is, in films and in still pictures under a moving camera.
+
+    Args:
+        films: videos.
+        folders: of pictures, and of folders of such.
+        num_moves: of the camera over each picture.
+    """
+    stills = sorted(path for folder in folders for path in folder.rglob("*") if is_picture(path))
+    tally = read_clean(
+        chain(
+            chain.from_iterable(map(film_windows, films)),
+            chain.from_iterable(still_windows(path, num_moves) for path in stills),
+        )
+    )
+    figures = {
+        "films": len(films),
+        "stills": len(stills),
+        "windows": tally.num_windows,
+        "distinct": tally.num_distinct,
+        "found": tally.num_found,
+        "nearest": round(tally.nearest, 2),
+    }
+    print(
+        f"found in {tally.num_found} of {tally.num_windows} windows without the mark, "
+        f"{tally.num_distinct} of them with pictures of their own, from {len(films)} films and "
+        f"{len(stills)} stills; nearest score {tally.nearest:.2f} where {MIN_SCORE} counts"
+    )
+    return figures
+
+
 def print_table(clips: dict[str, Json]) -> None:
     """Rates over all clips, and of the worst."""
     print(f"{'attack':34} {'read':>7} {'worst clip':>10}")
@@ -219,6 +216,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("clips", type=Path, nargs="?", help="folder of videos")
     parser.add_argument("--pictures", type=int, default=150, help="of each clip, from its start")
     parser.add_argument("--clean", action="store_true", help="count false finds instead")
+    parser.add_argument(
+        "--stills", type=Path, action="append", default=[], metavar="DIR", help="for --clean, too"
+    )
+    parser.add_argument("--moves", type=int, default=14, help="of the camera over each of these")
     parser.add_argument("--faces", action="store_true", help="count covered faces instead")
     parser.add_argument("--cost", action="store_true", help="time the marking of a frame instead")
     parser.add_argument("--only", metavar="ATTACK,…", help="beginnings of names; else all attacks")
@@ -242,9 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, (num_covered, num_faces) in figures["faces"].items():
             print(f"{name:34} label over a face on {num_covered} of {num_faces} pictures")
     elif options.clean:
-        counts = [count_false_finds(path, options.pictures) for path in paths]
-        figures["clean"] = [sum(column) for column in zip(*counts, strict=True)]
-        print(f"found in {figures['clean'][0]} of {figures['clean'][1]} windows without the mark")
+        figures["clean"] = measure_clean(paths, options.stills, options.moves)
     else:
         figures["clips"] = {
             path.name: measure_clip(path, options.pictures, library, attacks) for path in paths

@@ -1,4 +1,5 @@
 // Planes of a network's output to levels of a picture and on to bytes; see levels.py.
+#include "sampling.cuh"
 
 // What the bits of a half stand for, as IEEE 754 has it; numbers only, the caller looks at others.
 __device__ float half_value(unsigned short bits) {
@@ -58,4 +59,28 @@ extern "C" __global__ void picture_from_levels(const float* __restrict__ levels,
         float level = min(max(levels[index], 0.0f), 255.0f);
         out[index] = static_cast<unsigned char>(__float2int_rn(level));
     }
+}
+
+// A finer picture over a plain one that is enlarged; the finer one may be written.
+extern "C" __global__ void mix_levels(const float* fine, const float* __restrict__ plain,
+                                      int width, int height, float strength, float* out,
+                                      int large_width, int large_height) {
+    int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y;
+    if (x >= large_width || y >= large_height) return;
+    float at_x = (x + 0.5f) * width / large_width - 0.5f;
+    float at_y = (y + 0.5f) * height / large_height - 0.5f;
+    int left = __float2int_rd(at_x), top = __float2int_rd(at_y);
+    float across[4], down[4], larger[3] = {0.0f, 0.0f, 0.0f};
+    cubic_weights(at_x - left, across);
+    cubic_weights(at_y - top, down);
+    for (int j = 0; j < 4; j++)
+        for (int i = 0; i < 4; i++) {
+            int row = between(top - 1 + j, 0, height - 1);
+            int column = between(left - 1 + i, 0, width - 1);
+            for (int c = 0; c < 3; c++)
+                larger[c] += down[j] * across[i] * plain[3 * (row * width + column) + c];
+        }
+    int place = 3 * (y * large_width + x);
+    for (int c = 0; c < 3; c++)
+        out[place + c] = strength * fine[place + c] + (1.0f - strength) * larger[c];
 }

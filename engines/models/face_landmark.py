@@ -57,11 +57,13 @@ def square_from_landmarks(landmarks: NDArray[np.float32]) -> CropSquare:
     Returns:
         The square around the landmarks, its upper edge along the outer eye corners.
     """
-    low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
-    centre = (low + high) / 2
+    # Of rows that lie in one piece the extremes are found several times as quickly.
+    across, down = np.ascontiguousarray(landmarks.T[:2])
+    left, right = float(across.min()), float(across.max())
+    top, bottom = float(down.min()), float(down.max())
     angle_rad = _angle_rad(landmarks[_EYE_CORNERS[0]], landmarks[_EYE_CORNERS[1]])
-    side_px = CROP_SCALE * max(float((high - low).max()), 1.0)
-    return CropSquare(float(centre[0]), float(centre[1]), side_px, angle_rad)
+    side_px = CROP_SCALE * max(right - left, bottom - top, 1.0)
+    return CropSquare((left + right) / 2, (top + bottom) / 2, side_px, angle_rad)
 
 
 class FaceLandmark:

@@ -6,6 +6,7 @@ implementation. Nothing is fetched from the network: neither time stamps nor man
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from realtime.errors import SinkError
+from realtime.provenance.file_kind import kind_of
 from realtime.provenance.keys import Credentials
 from realtime.provenance.manifest_box import MalformedError
 from realtime.provenance.manifest_place import check_embedding, file_type_sha256, has_traces
@@ -152,10 +154,13 @@ def read_manifest(path: Path, authority_pem: bytes | None) -> C2paReport:
     """Reads and checks the manifest of a file, whatever the file is.
 
     Args:
-        path: of a regular file.
+        path: of a regular file; its contents say what it is, as far as they can.
         authority_pem: this installation's authority, if it has one.
+
+    Raises:
+        OSError: the file cannot be read.
     """
-    media_type = MEDIA_TYPES.get(path.suffix.lower())
+    media_type = MEDIA_TYPES.get(kind_of(path))
     if media_type is None:
         return C2paReport("none")
     if find_spec("c2pa") is None:
@@ -236,6 +241,8 @@ def _open_builder(
     # Its name may say who is seen, and the file travels without it.
     told = {"title": "input", "relationship": "parentOf", "label": _INGREDIENT}
     suffix = source.suffix.lower()
+    with suppress(OSError):
+        suffix = kind_of(source)
     loss = f"C2PA knows no {suffix} files"
     if suffix in MEDIA_TYPES:
         builder = c2pa.Builder(json.dumps(manifest), context)

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cuda_kernels.mark import lay_label
 from realtime.frame import Image
 
 Preset = Literal["eu", "gb45438", "minimal"]
@@ -57,11 +58,7 @@ class Label:
             image: ``(H, W, 3) u8 BGR``.
             left, top: where the label begins, in pixels, at least 0.
         """
-        place = image[top : top + self.size[1], left : left + self.size[0]]
-        if place.size:
-            rows, columns = place.shape[:2]
-            cv2.multiply(place, self.keep[:rows, :columns], dst=place, scale=1 / 255)
-            cv2.add(place, self.light[:rows, :columns], dst=place)
+        lay_label(image, self.keep, self.light, left, top)
 
 
 def cap_height_px(width: int, height: int) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from realtime.provenance.file_kind import kind_of
 from realtime.provenance.manifest_box import (
     STORE_MARK,
     STORE_MARK_OFFSET,
@@ -40,14 +41,14 @@ def check_embedding(path: Path, *, own: bool) -> None:
     """Looks at the bytes in and around a file's manifest that C2PA's reader passes over.
 
     Args:
-        path: a file with a manifest that the reader could read; its suffix says its format.
+        path: a file with a manifest that the reader could read.
         own: whether this program wrote it, so that what C2PA leaves open is known as well.
 
     Raises:
         MalformedError: a byte is not what it must be.
         OSError: the file cannot be read.
     """
-    suffix = path.suffix.lower()
+    suffix = kind_of(path)
     with _mapped(path) as content:
         if suffix in (".jpg", ".jpeg"):
             store = _store_in_jpeg(content, own=own)

@@ -8,10 +8,11 @@ from typing import Literal
 
 from realtime.errors import MediaError
 from realtime.frame import Frame, PictureSpec
-from realtime.job import is_picture
+from realtime.job import PICTURE_SUFFIXES
 from realtime.pictures import load_picture, read_xmp
 from realtime.provenance.aigc import TAG, AigcLabel, parse_aigc, parse_xmp
 from realtime.provenance.c2pa_manifest import C2paReport, read_manifest
+from realtime.provenance.file_kind import kind_of
 from realtime.provenance.keys import KeyFolder
 from realtime.provenance.label_finder import LabelReading, find_label
 from realtime.provenance.run_record import Json, session_id
@@ -196,13 +197,13 @@ def verify_file(path: Path, keys: KeyFolder) -> Findings:
     Raises:
         MediaError: it cannot be read, and nothing in or beside it says that it once could.
     """
-    if not path.is_file():
-        raise MediaError(f"{path}: must be a file or a camera, got neither. Check the name.")
     try:
-        path.open("rb").close()
+        if not path.is_file():
+            raise MediaError(f"{path}: must be a file or a camera, got neither. Check the name.")
+        is_still = kind_of(path) in PICTURE_SUFFIXES
     except OSError as error:
         raise MediaError(
-            f"{path}: must be readable, got: {error.strerror}. Check its permissions."
+            f"{path}: must be readable, got: {error.strerror}. Check its name and its permissions."
         ) from error
     c2pa = read_manifest(path, keys.known_authority())
     sidecar = read_sidecar(path, keys)
@@ -211,8 +212,8 @@ def verify_file(path: Path, keys: KeyFolder) -> Findings:
     label = LabelReading(0.0, mirrored=False)
     unreadable: str | None = None
     try:
-        aigc = _aigc(path)
-        mark, label = _look(str(path), _windows(path))
+        aigc = _aigc_of_picture(path) if is_still else _aigc_of_film(path)
+        mark, label = _look(str(path), _windows(path, is_still=is_still))
     except MediaError as error:
         if c2pa.state == "none" and sidecar.state == "none":
             raise
@@ -246,16 +247,18 @@ def _record(camera: Source, spec: PictureSpec) -> list[Grey]:
     return pictures
 
 
-def _aigc(path: Path) -> AigcLabel | None:
-    if is_picture(path):
-        packet = read_xmp(path)
-        return None if packet is None else parse_xmp(packet)
+def _aigc_of_picture(path: Path) -> AigcLabel | None:
+    packet = read_xmp(path)
+    return None if packet is None else parse_xmp(packet)
+
+
+def _aigc_of_film(path: Path) -> AigcLabel | None:
     tags = read_tags(path)
     return parse_aigc(tags[TAG]) if TAG in tags else None
 
 
-def _windows(path: Path) -> Iterator[list[Grey]]:
-    if is_picture(path):
+def _windows(path: Path, *, is_still: bool) -> Iterator[list[Grey]]:
+    if is_still:
         return iter([[shrink(load_picture(path))]])
     return sample_windows(path, num_windows=NUM_WINDOWS, num_pictures=WINDOW_PICTURES, keep=shrink)
 

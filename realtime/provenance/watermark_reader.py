@@ -15,6 +15,7 @@ windows.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 import cv2
 import numpy as np
@@ -49,6 +50,10 @@ _DETAIL_CELLS = 5
 
 _DETAIL_LEVEL = 1.0
 """The same as ``_HOST_LEVEL`` for the detail, of which less is left."""
+
+_LEAST_ACTIVITY = np.array([_HOST_LEVEL**2, _DETAIL_LEVEL**2], np.float32).reshape(2, 1, 1, 1)
+
+_MEAN = np.full((len(FREQUENCIES), 1), 1 / len(FREQUENCIES), np.float32)
 
 _TINY = 1e-9
 
@@ -120,9 +125,15 @@ def shrink(image: Image) -> Grey:
 
 
 class MarkReader:
-    """Finds marks; keeps the key's chips for every shape of picture."""
+    """Finds marks; keeps the key's chips for every shape of picture.
 
-    def __init__(self) -> None:
+    Args:
+        min_score: readings below it count as none; less than ``MIN_SCORE`` serves to find out how
+            near pictures without a mark come to it.
+    """
+
+    def __init__(self, min_score: float = MIN_SCORE) -> None:
+        self._min_score = min_score
         self._chips = {grid: draw_chips(grid) for grid in GRIDS}
 
     def read(self, pictures: Sequence[Grey]) -> Reading | None:
@@ -134,14 +145,22 @@ class MarkReader:
         Returns:
             What was found, or None.
         """
+        return next(self.readings(pictures), None)
+
+    def readings(self, pictures: Sequence[Grey]) -> Iterator[Reading]:
+        """What every view shows, that of the pictures as they are first.
+
+        Args:
+            pictures: of one size; none give no reading.
+        """
         if not pictures:
-            return None
-        found = self._read_view(pictures, plain_view(pictures[0]))
-        if found is not None:
-            return found
+            return
         some = pictures[:: math.ceil(len(pictures) / _NUM_SEARCHED)]
-        readings = (self._read_view(some, view) for view in other_views(some))
-        return next((reading for reading in readings if reading is not None), None)
+        views = chain([plain_view(pictures[0])], other_views(some))
+        for view, seen in zip(views, chain([pictures], repeat(some)), strict=False):
+            reading = self._read_view(seen, view)
+            if reading is not None:
+                yield reading
 
     def decode(self, values: Floats, grid: tuple[int, int]) -> Reading | None:
         """Reads sums of chip values as they are and mirrored.
@@ -154,10 +173,10 @@ class MarkReader:
         # A mirrored cosine of odd frequency changes its sign.
         parity = np.array([1 - 2 * (column % 2) for _, column in FREQUENCIES], np.float32)
         for mirrored, seen in ((False, values), (True, values[:, ::-1] * parity)):
-            decoded = _decode(seen, self._chips[grid])
+            decoded = _decode(seen, self._chips[grid], self._min_score)
             if decoded is not None:
                 rest = _without(seen, self._chips[grid], decoded[0])
-                second = _decode(rest, self._chips[grid])
+                second = _decode(rest, self._chips[grid], self._min_score)
                 return Reading(*decoded, mirrored, None if second is None else second[0])
         return None
 
@@ -239,15 +258,15 @@ def chip_values(picture: Grey, view: View) -> Floats:
         ``(2, rows, columns, 12) f32``; also where there are no chips.
     """
     cells = _cells(picture, view)
-    detail = cv2.subtract(cells, cv2.medianBlur(cells, _DETAIL_CELLS), dtype=cv2.CV_32F)
-    values = transform(cells.astype(np.float32), view.grid)
-    activity = np.mean(np.minimum(values * values, _MAX_HOST_LEVEL**2), axis=2, keepdims=True)
-    clipped = np.clip(values, -_CLIP_LEVEL, _CLIP_LEVEL)
-    fine = transform(np.asarray(detail, np.float32), view.grid)
-    fine_activity = np.mean(fine * fine, axis=2, keepdims=True)
-    return np.stack(
-        [clipped / (activity + _HOST_LEVEL**2), fine / (fine_activity + _DETAIL_LEVEL**2)]
-    )
+    both = np.empty((2, *cells.shape), np.float32)
+    both[0] = cells
+    cv2.subtract(cells, cv2.medianBlur(cells, _DETAIL_CELLS), dst=both[1], dtype=cv2.CV_32F)
+    values = transform(both, view.grid)
+    power = np.square(values)
+    np.minimum(power[0], _MAX_HOST_LEVEL**2, out=power[0])
+    np.clip(values[0], -_CLIP_LEVEL, _CLIP_LEVEL, out=values[0])
+    values /= power @ _MEAN + _LEAST_ACTIVITY
+    return values
 
 
 def _as_one(values: Floats, fine: Floats) -> Floats:
@@ -293,7 +312,7 @@ def _cells(picture: Grey, view: View) -> Grey:
     return np.asarray(cells, np.uint8)
 
 
-def _decode(values: Floats, chips: Chips) -> tuple[Payload, float, int] | None:
+def _decode(values: Floats, chips: Chips, min_score: float) -> tuple[Payload, float, int] | None:
     """The best code word near the sums of the bits, if it is beyond doubt."""
     signed = values * chips.signs
     energy = float(np.sqrt(np.square(signed, dtype=np.float64).sum()))
@@ -302,11 +321,11 @@ def _decode(values: Floats, chips: Chips) -> tuple[Payload, float, int] | None:
     sums = np.bincount(chips.bits.ravel(), signed.ravel(), minlength=bch.LENGTH)
     certainty = sums / energy
     # No word can score more than the one that agrees with every bit.
-    if np.abs(certainty).sum() < MIN_SCORE:
+    if np.abs(certainty).sum() < min_score:
         return None
     word = bch.likeliest_word(certainty)
     score = float((1 - 2 * np.array(word)) @ certainty)
-    if score < MIN_SCORE:
+    if score < min_score:
         return None
     payload = Payload.of_word(word)
     if payload.version != FORMAT_VERSION:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, model_validator
 
+from cuda_kernels.carry import settle_flow
 from cuda_kernels.flow_confidence import flow_confidence
 from realtime.aligned_view import AlignedView, look, rescaled, view_extent_px, view_scale
-from realtime.flow import Flow, FlowProvider, calm_motion, settled_flow
+from realtime.flow import CONTRAST, NOISE, TOLERANCE, Flow, FlowProvider, calm_motion
 from realtime.flow_ahead import Ahead, Expected, FlowAhead
 from realtime.frame import Face, FaceState, Frame, Image, Motion, PictureSpec, Points
 from realtime.geometry import (
@@ -23,16 +24,11 @@ from realtime.geometry import (
     fit_similarity,
     head_pose,
 )
-from realtime.ladder import QualityLadder
+from realtime.ladder import QualityLadder, ladder_for
 from realtime.memory import Memory
 from realtime.steady import SteadyConfig, SteadyLandmarks, carried_along, nearness
 from realtime.tracks import GAP_NS, of_present
 from realtime.work_size import RUNG_SHARES, STEPS_PX, WorkSize
-
-_TOLERANCE, _NOISE, _CONTRAST = 1 / 48, 3.0, 16.0
-"""When a flow is doubted, see ``flow_confidence``; the tolerance in sides of a view. On smooth
-skin there and back never quite meet, and to doubt the flow there would let the drawn face tremble
-on it: what comes into sight is told by how it looks."""
 
 _DOUBT_PX = 64
 """Side of the view on which a flow is doubted at least; larger ones are halved down to it."""
@@ -147,8 +143,7 @@ class Align:
             ModelError: its network is missing or unusable.
         """
         self._tracks = {}
-        may_rest = spec.live and self._config.ladder
-        self._ladder = QualityLadder(len(RUNG_SHARES)) if may_rest else None
+        self._ladder = ladder_for(spec, allowed=self._config.ladder, num_rungs=len(RUNG_SHARES))
         self._most_px = float(self._config.view_px)
         self._flow = self._open_flow()
         # Flow that is read off the landmarks cannot be measured before they are known.
@@ -273,7 +268,8 @@ def _measure(flow: FlowProvider, before: AlignedView, now: AlignedView) -> Motio
     mean = float(confidence[low[1] : high[1] + 1, low[0] : high[0] + 1].mean())
     if mean < _KNOWN:
         confidence *= np.float32(max(mean - _CHANCE, 0.0) / (_KNOWN - _CHANCE))
-    settled = settled_flow(backward, forward)
+    settled = np.empty_like(backward)
+    settle_flow(backward, forward, out=settled)
     return Motion(now.crop_from_image, before.crop_from_image, settled, confidence)
 
 
@@ -301,9 +297,9 @@ def _doubted(
         now,
         backward,
         forward,
-        tolerance_px=_TOLERANCE * num,
-        noise=_NOISE,
-        contrast=_CONTRAST,
+        tolerance_px=TOLERANCE * num,
+        noise=NOISE,
+        contrast=CONTRAST,
         out=confidence,
     )
     if num < side_px:

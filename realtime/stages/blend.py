@@ -172,7 +172,7 @@ class Blend:
         if blend == "feather" and not is_dark:
             return None
         difference = small.difference()
-        light = np.zeros_like(difference)
+        light: NDArray[np.float32] | None = None
         if is_dark:
             skin, held = small.skin(), track.tone
             follow_light(
@@ -192,7 +192,7 @@ class Blend:
             for mask in kept_parts(self._config.keep, small.points, small.size):
                 covered = without(covered, mask)
             rim = fit.find(difference, trust, covered, blend, track.membrane)
-        if not is_dark:
+        if light is None:
             return rim
         if rim is not None:
             light += rim.astype(np.float32) - np.float32(NEUTRAL)

@@ -125,12 +125,8 @@ class Guard:
         if verdict is _Verdict.NO_FACE and self._hold_faces(frame):
             return
         if verdict in (_Verdict.SHOW, _Verdict.HIDE_REGIONS):
-            swapped = [_cut_out(face, frame.image, regions) for face in frame.faces]
-            for region in regions:
-                _hide_region(frame.image, region)
-            for patch in swapped:
-                if patch is not None:
-                    cv2.copyTo(patch.pixels, patch.mask, patch.place)
+            if regions:
+                _hide_regions(frame, regions)
             self._keep(frame)
         elif verdict is _Verdict.NO_FACE and self._config.on_loss == "pass":
             self._lost_ns = None
@@ -287,6 +283,16 @@ def _cut_out(face: Face, image: Image, regions: list[_Region]) -> _Patch | None:
     mask = np.zeros(place.shape[:2], np.uint8)
     cv2.fillConvexPoly(mask, outline, (255,))
     return _Patch(place.copy(), mask, place)
+
+
+def _hide_regions(frame: Frame, regions: list[_Region]) -> None:
+    """Hides parts of a picture, but for the swapped faces that lie in the way."""
+    swapped = [_cut_out(face, frame.image, regions) for face in frame.faces]
+    for region in regions:
+        _hide_region(frame.image, region)
+    for patch in swapped:
+        if patch is not None:
+            cv2.copyTo(patch.pixels, patch.mask, patch.place)
 
 
 def _hide_region(image: Image, region: _Region) -> None:

@@ -1,18 +1,23 @@
 """The stage that fits a drawn face to the picture it will be laid into."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
+from cuda_kernels.sharpness import (
+    ALL_DETAIL,
+    NUM_SUMS,
+    finest_sigma_px,
+    follow_detail,
+    soften,
+)
 from realtime.frame import Face, Frame, Image, Layer, PictureSpec
 from realtime.memory import Memory
 from realtime.metrics import MS_NS
-from realtime.sharpness import detail_gain, finest_sigma_px, soften
 from realtime.tracks import of_present
-
-_ALL_DETAIL = 0.98
 
 
 class MatchConfig(BaseModel, frozen=True, extra="forbid"):
@@ -32,12 +37,12 @@ class _Track:
     """What is remembered of one face.
 
     Attributes:
-        gain: on its finest detail.
-        measured_ns: when that was measured last.
+        measured_ns: when its finest detail was measured last.
+        gain: ``(1,) f32``, on that detail.
     """
 
-    gain: float
     measured_ns: int
+    gain: NDArray[np.float32] = field(default_factory=lambda: np.ones(1, np.float32))
 
 
 class Match:
@@ -47,6 +52,7 @@ class Match:
         """Takes its settings."""
         self._config = config
         self._tracks: dict[int, _Track] = {}
+        self._sums = np.zeros(NUM_SUMS, np.uint64)
 
     @property
     def name(self) -> str:
@@ -85,10 +91,23 @@ class Match:
                 flags=cv2.INTER_LINEAR,
                 borderMode=cv2.BORDER_REPLICATE,
             )
-            gain = detail_gain(layer.face, np.asarray(under, np.uint8), layer.alpha, sigma_px)
+            half_lives = np.inf
             if track is None:
-                track = self._tracks[face.track_id] = _Track(gain, now_ns)
-            half_lives = (now_ns - track.measured_ns) / (self._config.sharpness_ms * MS_NS)
-            track.gain += (1.0 - 0.5**half_lives) * (gain - track.gain)
+                track = self._tracks[face.track_id] = _Track(now_ns)
+            else:
+                half_lives = (now_ns - track.measured_ns) / (self._config.sharpness_ms * MS_NS)
+            follow_detail(
+                layer.face,
+                np.asarray(under, np.uint8),
+                layer.alpha,
+                sigma_px,
+                rate=1.0 - 0.5**half_lives,
+                sums=self._sums,
+                gain=track.gain,
+            )
             track.measured_ns = now_ns
-        return layer.face if track.gain > _ALL_DETAIL else soften(layer.face, track.gain, sigma_px)
+        if track.gain[0] > ALL_DETAIL:
+            return layer.face
+        softened = np.empty_like(layer.face)
+        soften(layer.face, track.gain, sigma_px, out=softened)
+        return softened

@@ -20,7 +20,7 @@ from engines.families.fuser import Fuser
 from realtime.frame import Face, Frame, Layer, PictureSpec
 from realtime.fusenet_inputs import FusenetInputs, fill_inputs, head_crop
 from realtime.fusenet_layer import refined
-from realtime.ladder import QualityLadder, work_counts
+from realtime.ladder import QualityLadder, ladder_for, work_counts
 from realtime.latent_memory import LatentMemory
 from realtime.memory import Memory
 from realtime.metrics import Json
@@ -111,7 +111,7 @@ class Refine:
         """
         with self._lock:
             self._is_open = True
-        self._ladder = QualityLadder() if spec.live and self._config.ladder else None
+        self._ladder = ladder_for(spec, allowed=self._config.ladder)
         self._faces = dict.fromkeys(_COUNTED, 0)
         self._tracks = {}
         if self._on:

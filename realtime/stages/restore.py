@@ -17,7 +17,7 @@ from realtime.feature_memory import FeatureMemory, MemoryConfig
 from realtime.five_points import five_points
 from realtime.frame import Face, Frame, Image, Layer, PictureSpec
 from realtime.geometry import Matrix, compose, invert
-from realtime.ladder import QualityLadder, work_counts
+from realtime.ladder import QualityLadder, ladder_for, work_counts
 from realtime.layer_size import covering, scale_for, shown_factor, sized
 from realtime.memory import Memory
 from realtime.metrics import Json
@@ -54,6 +54,11 @@ class RestoreConfig(BaseModel, frozen=True, extra="forbid"):
     strength: float = Field(1.0, ge=0.0, le=1.0)
     steady: float = Field(0.6, ge=0.0, lt=1.0)
     ladder: bool = True
+
+    @property
+    def steady_still(self) -> float:
+        """What it counts for where it stands still."""
+        return float(self.steady ** (1.0 / _STILL_LONGER))
 
     @field_validator("model", mode="before")
     @classmethod
@@ -123,7 +128,7 @@ class Restore:
         with ExitStack() as opening:
             self._restorers = opening.enter_context(self._open_restorers())
             self._opened = opening.pop_all()
-        self._ladder = QualityLadder() if spec.live and self._config.ladder else None
+        self._ladder = ladder_for(spec, allowed=self._config.ladder)
         self._faces = dict.fromkeys(_COUNTED, 0)
         self._tracks = {}
 
@@ -223,8 +228,8 @@ class Restore:
         track = self._tracks.get(face.track_id)
         # The motion is known from the last frame only, so that must be the one remembered.
         if track is None or track.whose != whose or track.turn != self._turn - 1:
-            still_weight = weight ** (1 / _STILL_LONGER)
-            memory = FeatureMemory(MemoryConfig(weight=weight, still_weight=still_weight))
+            still = self._config.steady_still
+            memory = FeatureMemory(MemoryConfig(weight=weight, still_weight=still))
             track = self._tracks[face.track_id] = _Track(memory, whose, self._turn, now_ns)
         fused = track.memory.fuse(
             layer.face.astype(np.float32),

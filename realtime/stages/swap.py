@@ -12,7 +12,7 @@ from realtime.face_mesh import FaceMesh
 from realtime.face_texture import FaceTexture
 from realtime.face_zones import FaceZones
 from realtime.frame import Face, FaceState, Frame, Image, Layer, Motion, PictureSpec, Points
-from realtime.ladder import QualityLadder
+from realtime.ladder import QualityLadder, ladder_for
 from realtime.likeness import Likeness, ShapeMemory
 from realtime.memory import Memory
 from realtime.mesh_painter import EyeShades, MeshPainter, layer_bytes
@@ -113,8 +113,7 @@ class MeshSwap:
     def open(self, spec: PictureSpec, memory: Memory) -> None:
         """Takes the scratch for drawing."""
         identity = self._identity
-        may_rest = spec.live and self._config.ladder
-        self._ladder = QualityLadder(len(RUNG_SHARES)) if may_rest else None
+        self._ladder = ladder_for(spec, allowed=self._config.ladder, num_rungs=len(RUNG_SHARES))
         self._work_share = 1.0
         self._painter = MeshPainter(identity.mesh, identity.light, self._config.crop_px, memory)
 

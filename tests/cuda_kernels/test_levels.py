@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cuda_kernels.levels import levels_from_planes, picture_from_levels
+from cuda_kernels.levels import levels_from_planes, mix_levels, picture_from_levels
 
 SCALE = np.array([[127.5, 100.0, 255.0], [127.5, 20.0, 0.0]], np.float32)
 
@@ -72,3 +72,46 @@ def test_levels_are_rounded_and_cut(device, shape):
 def test_other_kinds_of_planes_are_refused(device):
     with pytest.raises(ValueError, match="planes must be float16 or float32, got float64"):
         taken(device, np.zeros((3, 5, 5)))
+
+
+def keys(part):
+    """Weights of Keys' interpolation with a = -0.75 for the values at -1, 0, 1 and 2."""
+    apart = np.abs(part - np.array([-1.0, 0.0, 1.0, 2.0]))
+    near = (1.25 * apart - 2.25) * apart**2 + 1
+    far = ((-0.75 * apart + 3.75) * apart - 6) * apart + 3
+    return np.where(apart <= 1, near, far)
+
+
+def cubic(plain, size):
+    """Enlarged in float64, the edge going on beyond."""
+    values = plain.astype(np.float64)
+    for axis, length in enumerate(size):
+        num = values.shape[axis]
+        at = (np.arange(length) + 0.5) * num / length - 0.5
+        first = np.floor(at).astype(int)
+        shares = np.array([keys(part) for part in at - first])
+        shape = [1] * values.ndim
+        shape[axis] = length
+        values = sum(
+            np.take(values, np.clip(first + n - 1, 0, num - 1), axis=axis)
+            * shares[:, n].reshape(shape)
+            for n in range(4)
+        )
+    return values
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize(
+    ("small", "large"), [((1, 1), (2, 2)), ((17, 9), (34, 18)), ((13, 15), (53, 61))]
+)
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_finer_picture_is_mixed_with_the_same_one_enlarged(
+    device, small, large, strength, in_place
+):
+    rng = np.random.default_rng(4)
+    plain, fine = (rng.uniform(0, 255, (*size, 3)).astype(np.float32) for size in (small, large))
+    there = device.put(fine)
+    out = there if in_place else device.poisoned(fine.shape, np.float32)
+    mix_levels(there, device.put(plain), strength, out=out, stream=device.stream)
+    wanted = strength * fine + (1 - strength) * cubic(plain, large)
+    np.testing.assert_allclose(device.take(out), wanted, atol=0.02)

@@ -1,4 +1,3 @@
-import importlib.util
 import os
 import time
 
@@ -16,9 +15,6 @@ from engines.profiles import Extents, Limits
 from engines.reference import Reference, hold_to
 from engines.twins import enlarger
 
-rtx = pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed"
-)
 SMALL = Limits(batch=Extents(1, 1, 2), side_px=Extents(32, 48, 64))
 
 
@@ -66,7 +62,7 @@ def test_float32_asked_for_is_float32_got(crops):
     assert "fp16_error" not in prepared.facts
 
 
-@rtx
+@pytest.mark.rtx
 def test_a_plan_is_built_once_and_found_again(crops, cache):
     seen: list[BuildProgress] = []
     recipe = Recipe(targets=("sm_86",), limits=SMALL)
@@ -91,13 +87,13 @@ def test_a_plan_is_built_once_and_found_again(crops, cache):
         assert hold_to(OnnxRuntimeSession(model), reference, name="enlarger").error < 1e-6
 
 
-@rtx
+@pytest.mark.rtx
 def test_another_target_is_another_plan():
     keys = {key_of(b"model", Recipe(), target).digest for target in ("sm_86", "sm_89")}
     assert len(keys) == 2
 
 
-@rtx
+@pytest.mark.rtx
 def test_several_targets_are_built_from_one_preparation_and_only_those_that_are_missing(
     crops, cache
 ):
@@ -113,21 +109,21 @@ def test_several_targets_are_built_from_one_preparation_and_only_those_that_are_
     assert fractions == sorted(fractions)
 
 
-@rtx
+@pytest.mark.rtx
 def test_an_error_in_the_process_is_the_same_one_line_error_here(crops, cache):
     with pytest.raises(ModelError, match="broken: must be an ONNX model"):
         build(b"\xff\xff", crops, Recipe(limits=SMALL), cache, name="broken")
     assert list(cache.folder.iterdir()) == []
 
 
-@rtx
+@pytest.mark.rtx
 def test_a_process_that_dies_is_an_error_that_says_so(crops, cache, monkeypatch):
     monkeypatch.setattr(building.sys, "executable", "/bin/false")
     with pytest.raises(ModelError, match="must end well, got exit code 1: nothing said"):
         build(enlarger(1, 8), crops, Recipe(limits=SMALL), cache)
 
 
-@rtx
+@pytest.mark.rtx
 @pytest.mark.skipif(os.name == "nt", reason="needs a shell script in place of Python")
 def test_a_build_that_is_not_wanted_any_more_is_stopped_at_once(
     crops, cache, monkeypatch, tmp_path
@@ -142,7 +138,7 @@ def test_a_build_that_is_not_wanted_any_more_is_stopped_at_once(
     assert time.monotonic() - began_s < 10
 
 
-@rtx
+@pytest.mark.rtx
 @pytest.mark.skipif(os.name == "nt", reason="needs a shell script in place of Python")
 def test_what_a_library_prints_in_between_disturbs_nothing_and_ctrl_c_stops_the_process(
     crops, cache, monkeypatch, tmp_path

@@ -367,9 +367,7 @@ def test_with_nothing_for_the_gpu_the_error_names_what_is_missing(machine, cache
         open_on_gpu(b"model", [], cache, Seat(STREAM))
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed"
-)
+@pytest.mark.rtx
 @pytest.mark.parametrize(
     ("capability", "target"), [((8, 9), "sm_89"), ((9, 0), "portable"), (None, "portable")]
 )

@@ -210,9 +210,7 @@ def test_a_plan_that_cannot_be_built_leaves_the_first_and_warns(
     session.close()
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed"
-)
+@pytest.mark.rtx
 def test_a_real_plan_is_built_beside_the_running_network(
     told, one_output, monkeypatch, tmp_path, caplog
 ):

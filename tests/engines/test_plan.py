@@ -12,9 +12,6 @@ from engines.plan import Phases, build_plan, targets
 from engines.profiles import Limits, samples_of
 from engines.twins import TWINS, enlarger
 
-rtx = pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed"
-)
 OPEN = {"picture": ((1, 3, 64, 64), (1, 3, 128, 128), (4, 3, 256, 256))}
 
 
@@ -46,7 +43,7 @@ def test_a_phase_nobody_began_changes_nothing():
     assert phases.fraction == 0
 
 
-@rtx
+@pytest.mark.rtx
 @pytest.mark.parametrize("target", ["sm_86", "sm_89", "portable"])
 def test_a_plan_is_built_ahead_of_time_without_a_gpu_for_sizes_that_vary(target):
     seen = []
@@ -59,7 +56,7 @@ def test_a_plan_is_built_ahead_of_time_without_a_gpu_for_sizes_that_vary(target)
     assert 0.5 < seen[-1] <= 1
 
 
-@rtx
+@pytest.mark.rtx
 def test_a_plan_in_16_bits_is_smaller(light_swapper):
     model, samples = light_swapper
     half = convert(model, samples)
@@ -74,14 +71,14 @@ def light_swapper():
     return model, samples_of(inputs_of(model, "twin"), [crop], Limits())[:1]
 
 
-@rtx
+@pytest.mark.rtx
 def test_the_targets_are_those_that_the_module_names():
     import tensorrt_rtx
 
     assert {"sm_86", "sm_89", "sm_120"} <= set(targets(tensorrt_rtx))
 
 
-@rtx
+@pytest.mark.rtx
 @pytest.mark.parametrize(
     ("model", "profile", "target", "why"),
     [
@@ -97,7 +94,7 @@ def test_what_cannot_be_built_is_a_one_line_error(model, profile, target, why):
     assert "\n" not in str(caught.value)
 
 
-@rtx
+@pytest.mark.rtx
 def test_a_build_that_is_not_wanted_any_more_ends():
     with pytest.raises(ModelError, match="BuildCanceled"):
         build_plan(enlarger(1, 8), OPEN, report=lambda _: False)
@@ -168,14 +165,14 @@ def as_tensorrt(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorrt", module)
 
 
-@rtx
+@pytest.mark.rtx
 def test_tensorrt_proper_goes_on_from_the_kernels_it_measured_before(as_tensorrt):
     plan = build_plan(enlarger(1, 8), OPEN, module="tensorrt", timing_cache=b"before")
     assert len(plan.data) > 1000
     assert plan.timing_cache == b"before+measured"
 
 
-@rtx
+@pytest.mark.rtx
 def test_tensorrt_proper_builds_for_no_gpu_but_the_one_here(as_tensorrt):
     with pytest.raises(ModelError, match="must build for the GPU in this machine"):
         build_plan(enlarger(1, 8), OPEN, module="tensorrt", target="sm_86")

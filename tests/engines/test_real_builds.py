@@ -1,6 +1,5 @@
 """The way to a plan, walked with networks that people really use, on real faces."""
 
-import importlib.util
 from pathlib import Path
 
 import cv2
@@ -28,9 +27,9 @@ def crops():
     return [cv2.resize(picture, (320, 320), interpolation=cv2.INTER_AREA) for picture in pictures]
 
 
-@pytest.mark.parametrize(
-    ("name", "pixels"),
-    [
+@pytest.fixture(
+    scope="module",
+    params=[
         ("scrfd_2.5g_bnkps", (-1.0, 1.0)),
         ("yunet_n_dynamic", (0.0, 255.0)),
         ("mobilefacenet_foamliu", (-2.0, 2.0)),
@@ -38,14 +37,21 @@ def crops():
         ("span_ch28_slim_team38", (0.0, 1.0)),
         ("spynet_sintelClean_256", (0.0, 1.0)),
     ],
+    ids=lambda network: network[0],
 )
-def test_it_passes_in_16_bits_and_is_built_for_sizes_that_vary(crops, name, pixels):
+def prepared(request, crops):
+    name, pixels = request.param
     path = SHARED / "assets" / "models" / f"{name}.onnx"
     if not path.is_file():
         pytest.skip(f"{path} is not here")
-    recipe = Recipe(limits=LIMITS, pixels=(pixels,))
-    prepared = prepare(path.read_bytes(), crops, recipe, name)
+    return prepare(path.read_bytes(), crops, Recipe(limits=LIMITS, pixels=(pixels,)), name)
+
+
+def test_it_passes_in_16_bits(prepared):
     assert prepared.facts["fault"] == ""
     assert prepared.facts["fp16_error"] < prepared.facts["fp16_tolerance"]
-    if importlib.util.find_spec("tensorrt_rtx") is not None:
-        assert build_plan(prepared.model, prepared.profile, target="sm_89").data
+
+
+@pytest.mark.rtx
+def test_it_is_built_for_sizes_that_vary(prepared):
+    assert build_plan(prepared.model, prepared.profile, target="sm_89").data

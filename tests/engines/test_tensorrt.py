@@ -1,6 +1,5 @@
 """The session against a recording stand-in, and the stand-in against the real module."""
 
-import importlib.util
 import sys
 from enum import Enum
 from types import ModuleType
@@ -13,7 +12,6 @@ from engines.plan import build_plan
 from engines.tensorrt import TensorRtSession, load_module, new_logger
 from engines.twins import enlarger
 
-has_rtx = importlib.util.find_spec("tensorrt_rtx") is not None
 STREAM = 0xBEEF
 
 
@@ -294,7 +292,7 @@ def test_a_module_from_before_the_present_calls_is_refused(stand_in):
         TensorRtSession(b"plan", module="tensorrt")
 
 
-@pytest.mark.skipif(not has_rtx, reason="tensorrt-rtx is not installed")
+@pytest.mark.rtx
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
@@ -318,7 +316,7 @@ def test_the_stand_in_has_nothing_that_the_real_module_lacks(ours, theirs):
             assert hasattr(real, name), name
 
 
-@pytest.mark.skipif(not has_rtx, reason="tensorrt-rtx is not installed")
+@pytest.mark.rtx
 @pytest.mark.parametrize(
     ("method", "signature"),
     [
@@ -335,7 +333,7 @@ def test_the_calls_take_what_they_are_given(method, signature):
     assert signature in documented.splitlines()[0]
 
 
-@pytest.mark.skipif(not has_rtx, reason="tensorrt-rtx is not installed")
+@pytest.mark.rtx
 def test_without_a_gpu_a_real_plan_is_refused_with_the_drivers_words():
     if _has_gpu():
         pytest.skip("there is a GPU")
@@ -345,7 +343,7 @@ def test_without_a_gpu_a_real_plan_is_refused_with_the_drivers_words():
         TensorRtSession(plan)
 
 
-@pytest.mark.skipif(not has_rtx, reason="tensorrt-rtx is not installed")
+@pytest.mark.rtx
 def test_what_the_module_reports_is_kept_for_the_error_message(caplog):
     trt = load_module("tensorrt_rtx")
     log = new_logger(trt)

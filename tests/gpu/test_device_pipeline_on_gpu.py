@@ -15,8 +15,8 @@ import pytest
 from cuda_kernels.cupy_stream import CudaDevice
 from cuda_kernels.device import CpuDevice
 from cuda_kernels.errors import GpuError
-from realtime.device_finishing import DeviceSettings
 from realtime.device_pipeline import DevicePipeline
+from realtime.device_settings import DeviceSettings
 from realtime.device_slots import DeviceFace
 
 _PARTS = Path(__file__).parents[1] / "realtime" / "device_parts.py"

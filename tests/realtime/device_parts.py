@@ -126,7 +126,9 @@ def networks(wrap=lambda session: session, *, detect=False, enlarge=False, compu
     unit = scale_in(ZERO, ONE)
     levels = {s: (f"score_{s}", f"box_{s}", f"points_{s}") for s in (8, 16, 32)}
     return DeviceNetworks(
-        SwapNetwork(swap, *swap.inputs, *swap.outputs, CROP_PX, unit, scale_out(ZERO, ONE), POINTS),
+        SwapNetwork(
+            swap, *swap.inputs, swap.outputs[-1], CROP_PX, unit, scale_out(ZERO, ONE), POINTS
+        ),
         edge(128 if enlarge else CROP_PX),
         DetectNetwork(find, *find.inputs, DETECT_PX, levels, 2, unit) if detect else None,
         EnlargeNetwork(grow, *grow.inputs, *grow.outputs, 64, 2, unit, scale_out(ZERO, ONE))

@@ -39,6 +39,21 @@ def test_the_demo_leaves_a_video_a_sheet_and_its_figures(tmp_path, monkeypatch, 
     assert difference[80:180, 180:250].mean() > 12
 
 
+def test_the_sheet_says_what_made_it_as_the_video_does(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--seconds", "1"]) == 0
+    capfd.readouterr()
+    found = {}
+    for name in ("demo.mp4", "demo.png"):
+        assert main(["verify", "--json", name]) == 0
+        found[name] = json.loads(capfd.readouterr().out)
+    sheet = found["demo.png"]
+    assert sheet["aigc"]["certain"]
+    assert sheet["sidecar"]["state"] == "own"
+    assert sheet["c2pa"]["state"] == found["demo.mp4"]["c2pa"]["state"]
+    assert sheet["sessions"] == found["demo.mp4"]["sessions"]
+
+
 def test_a_folder_that_is_missing_is_said_before_any_work(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     assert main(["demo", "--out", "nowhere"]) == 6

@@ -44,9 +44,13 @@ def test_a_plain_swapper_is_done_on_the_gpu_as_a_whole(card):
     assert fault("composite.blend=poisson", "composite.keep=[mouth]", "restore.model=lite") == ""
 
 
-def test_restoring_with_less_than_all_its_strength_is_left_to_the_processor(card):
-    said = fault("restore.model=full", "restore.strength=0.5")
-    assert said == "the GPU pipeline has no restore.strength. Leave it out."
+def test_so_is_one_of_which_less_than_all_its_restored_detail_is_seen(card):
+    assert fault("restore.model=full", "restore.strength=0.5") == ""
+
+
+def test_so_is_one_with_several_templates(card):
+    card.family = "ghost"
+    assert fault() == ""
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,15 @@ from importlib import util
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from cuda_kernels.cupy_stream import CudaDevice
 from cuda_kernels.device import CpuDevice
-from realtime.device_finishing import DeviceSettings
+from engines.fake import FakeSession
 from realtime.device_pipeline import DevicePipeline
+from realtime.device_settings import DeviceSettings
 from realtime.device_slots import DeviceFace, Seat
 from realtime.stream_lane import MAX_SLOTS
 
@@ -185,6 +187,32 @@ def test_a_face_takes_the_light_of_the_picture_by_itself_or_with_poisson_around_
     assert abs(middle("feather", light=True) - 40) <= 2
 
 
+def test_eyes_and_mouth_keep_the_colours_they_were_drawn_with():
+    def tinted(arrays):
+        return {"output": arrays["target"] * np.float32([0.5, 0.8, 1.0]).reshape(1, 3, 1, 1)}
+
+    bare = np.full((parts.CROP_PX, parts.CROP_PX), 255, np.uint8)
+    bare[10:30] = 0
+
+    def apart(**how):
+        """How far the picture is from its own red, above in the crop and below."""
+        pipeline = DevicePipeline(
+            CpuDevice(),
+            parts.networks(compute=tinted),
+            [parts.person()],
+            parts.SIZE,
+            settings=DeviceSettings(rim="feather", sharpness=False),
+        )
+        pipeline.enqueue(parts.picture(0), [DeviceFace(0, parts.crop_at(0), **how)])
+        image = pipeline.wait_oldest().image.astype(int)
+        off = np.abs(image - parts.picture(0))[..., 2]
+        return off[40:56, 50:75].mean(), off[70:78, 50:75].mean()
+
+    (above, below), (all_above, all_below) = apart(bare=bare), apart()
+    assert above > 3 * all_above
+    assert below == pytest.approx(all_below, abs=4)
+
+
 def test_what_was_seen_before_steadies_what_a_network_draws():
     flicker = iter(range(1000))
 
@@ -207,6 +235,127 @@ def test_what_was_seen_before_steadies_what_a_network_draws():
     assert levels() < 0.4 * levels(is_new=True)
 
 
+def grained(strength, seed=1):
+    """A grey picture with a fine pattern."""
+    pattern = np.random.default_rng(seed).normal(0, strength, (parts.SIZE[1], parts.SIZE[0], 1))
+    return np.clip(np.rint(120 + pattern), 0, 255).astype(np.uint8).repeat(3, axis=2)
+
+
+def detail(levels):
+    grey = levels[..., 1].astype(np.float64)
+    return float(np.abs(grey - cv2.GaussianBlur(grey, (5, 5), 1.0))[8:-8, 8:-8].mean())
+
+
+def test_a_face_is_made_no_sharper_than_the_picture_and_follows_it_slowly():
+    pattern = np.random.default_rng(4).normal(0.5, 0.04, (1, 1, parts.CROP_PX, parts.CROP_PX))
+
+    def sharp(arrays):
+        return {"output": np.clip(pattern, 0, 1).astype(np.float32).repeat(3, axis=1)}
+
+    def details(pictures, **settings):
+        pipeline = DevicePipeline(
+            CpuDevice(),
+            parts.networks(compute=sharp),
+            [parts.person()],
+            parts.SIZE,
+            settings=DeviceSettings(**settings),
+        )
+        found = []
+        for number, image in enumerate(pictures):
+            pipeline.enqueue(image.copy(), [DeviceFace(0, np.eye(2, 3) * 1.0)])
+            pipeline.wait_oldest()
+            seat = pipeline._slots[number % 2].seats[0]
+            found.append((detail(seat.levels), detail(seat.crop)))
+        return found
+
+    soft, hard = grained(4), grained(40)
+    (left, _), *_ = details([soft], sharpness=False)
+    (drawn, seen), *_ = details([soft])
+    assert left > 2 * seen
+    assert seen < drawn < 1.4 * seen
+    follows = [own for own, _ in details([soft, hard, hard, hard], sharpness_ms=100.0)]
+    assert drawn == follows[0] < follows[1] < follows[2] < follows[3] < left
+    at_once, _ = details([soft, hard], sharpness_ms=0.001)[1]
+    assert at_once == pytest.approx(left, rel=1e-3)
+
+
+def test_what_stands_still_in_the_picture_is_remembered_for_longer():
+    flicker = iter(range(1000))
+
+    def flickering(arrays):
+        level = 0.48 if next(flicker) % 2 else 0.52
+        return {"output": np.full((1, 3, parts.CROP_PX, parts.CROP_PX), level, np.float32)}
+
+    def trembling(slide_px, **settings):
+        pipeline = DevicePipeline(
+            CpuDevice(),
+            parts.networks(compute=flickering),
+            [parts.person()],
+            parts.SIZE,
+            settings=DeviceSettings(sharpness=False, **settings),
+        )
+        seen = []
+        for number in range(20):
+            image = np.roll(parts.picture(0), -slide_px * number, axis=1)
+            crop = parts.crop_at(0)
+            crop[:, 2] += crop[:, 0] * slide_px * number
+            pipeline.enqueue(np.ascontiguousarray(image), [DeviceFace(0, crop)])
+            pipeline.wait_oldest()
+            seen.append(float(pipeline._slots[number % 2].seats[0].fused.mean()))
+        return np.abs(np.diff(seen[12:])).mean()
+
+    assert trembling(0) < 0.8 * trembling(0, still_weight=0.0)
+    assert trembling(2) == pytest.approx(trembling(2, still_weight=0.0), rel=0.02)
+
+
+def enlarged_levels(settings, compute=parts.redrawn, num_frames=1, wrap=lambda session: session):
+    """What lies in the seat of a still face after it was enlarged, frame by frame."""
+    networks = parts.networks(wrap, enlarge=True, compute=compute)
+    pipeline = DevicePipeline(
+        CpuDevice(), networks, [parts.person()], parts.SIZE, settings=DeviceSettings(**settings)
+    )
+    found = []
+    for number in range(num_frames):
+        pipeline.enqueue(parts.picture(0), [DeviceFace(0, parts.crop_at(0))])
+        pipeline.wait_oldest()
+        seat = pipeline._slots[number % 2].seats[0]
+        found.append((seat.enlarged.copy(), seat.fused.copy()))
+    return found
+
+
+def test_an_enlarged_face_is_mixed_with_what_the_swapper_drew_as_its_strength_says():
+    (full, plain), *_ = enlarged_levels({})
+    (none, _), *_ = enlarged_levels({"restore_strength": 0.0})
+    (part, _), *_ = enlarged_levels({"restore_strength": 0.3})
+    size = full.shape[1::-1]
+    np.testing.assert_allclose(none, cv2.resize(plain, size, interpolation=cv2.INTER_CUBIC))
+    assert np.abs(full - none).mean() > 0.2
+    np.testing.assert_allclose(part, none + 0.3 * (full - none), atol=1e-3)
+
+
+def test_new_detail_of_an_enlarged_face_flickers_less_than_it_is_drawn():
+    noise = np.random.default_rng(7)
+
+    class Restless:
+        """The enlarger, with detail of its own that is another one each time."""
+
+        def __init__(self, inner):
+            self._inner, self.inputs, self.outputs = inner, inner.inputs, inner.outputs
+            self.provider, self.place = inner.provider, inner.place
+
+        def enqueue(self, inputs, *, out, stream):
+            self._inner.enqueue(inputs, out=out, stream=stream)
+            if "enlarged" in out:
+                out["enlarged"] += noise.normal(0, 0.02, out["enlarged"].shape).astype(np.float32)
+
+    def flicker(**settings):
+        seen = enlarged_levels(settings, num_frames=12, wrap=Restless)
+        changes = [np.abs(a[0] - b[0]).mean() for a, b in pairwise(seen[6:])]
+        return np.mean(changes)
+
+    assert flicker() < 0.6 * flicker(restore_weight=0.0)
+
+
 def test_a_network_that_gives_no_numbers_is_told():
     def broken(arrays):
         picture = arrays["target"].copy()
@@ -216,6 +365,27 @@ def test_a_network_that_gives_no_numbers_is_told():
     networks = parts.networks(compute=broken)
     pipeline = DevicePipeline(CpuDevice(), networks, [parts.person()], parts.SIZE)
     assert [result.num_bad for result in run(pipeline, 3)] == [(3,)] * 3
+
+
+def test_what_a_swapper_gives_beside_its_picture_is_not_looked_at():
+    mask = parts.spec("mask", -1, 1, parts.CROP_PX, -1)
+
+    def with_mask(session):
+        if session.inputs[0].name != "target":
+            return session
+
+        def compute(arrays):
+            shape = (1, 1, parts.CROP_PX, parts.CROP_PX)
+            return {"mask": np.zeros(shape, np.float32), **parts.redrawn(arrays)}
+
+        return FakeSession(session.inputs, (mask, *session.outputs), compute)
+
+    plain, masked = (
+        run(DevicePipeline(CpuDevice(), networks, [parts.person()], parts.SIZE), 3)
+        for networks in (parts.networks(), parts.networks(with_mask))
+    )
+    for one, other in zip(plain, masked, strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
 
 
 def test_another_person_comes_with_the_next_frame():
@@ -566,12 +736,3 @@ def test_more_frames_than_slots_are_refused():
     assert pipeline.num_in_flight == 2
     with pytest.raises(RuntimeError, match="a slot must be free, got none"):
         pipeline.enqueue(images[2], [])
-
-
-def test_settings_are_meant_for_any_frame_rate():
-    slow, fast = DeviceSettings(rate_hz=30.0), DeviceSettings(rate_hz=60.0)
-    assert slow.strengths[0] == pytest.approx(0.7)
-    for one, other in zip(slow.strengths, fast.strengths, strict=True):
-        assert other**2 == pytest.approx(one)
-    assert all(a < b for a, b in pairwise(slow.strengths))
-    assert (1 - fast.colour_rate) ** 2 == pytest.approx(1 - slow.colour_rate)

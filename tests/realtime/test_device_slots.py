@@ -48,3 +48,35 @@ def test_a_crop_that_leads_nowhere_is_refused():
     face = DeviceFace(0, np.zeros((2, 3)))
     with pytest.raises(ValueError, match="affine map: must be finite and invertible"):
         seat.place(face, np.zeros((32, 32), np.uint8), SIZE)
+
+
+def test_what_goes_up_says_how_far_the_crop_has_moved_over_the_picture():
+    before = MATRIX + np.array([[0, 0, 3.0], [0, 0, -1.5]])
+    device = CpuDevice()
+    seat = Seat(device, 32, 64)
+    for known, wanted in ((before, (-3.0, 1.5)), (MATRIX, (0.0, 0.0))):
+        seat.place(DeviceFace(0, MATRIX), np.zeros((64, 64), np.uint8), SIZE, known)
+        device.upload(seat.block, out=seat.there.whole, stream=None)
+        np.testing.assert_allclose(seat.there.apart, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(("crop", "before"), [(MATRIX, None), (None, MATRIX)])
+def test_nothing_stands_still_in_a_crop_whose_movement_is_not_known(crop, before):
+    device = CpuDevice()
+    seat = Seat(device, 32, 32)
+    seat.place(DeviceFace(0, crop), np.zeros((32, 32), np.uint8), SIZE, before)
+    device.upload(seat.block, out=seat.there.whole, stream=None)
+    assert seat.there.apart.min() > 1000
+
+
+def test_what_is_no_skin_is_left_out_of_what_is_compared():
+    alpha, bare = np.zeros((32, 32), np.uint8), np.full((32, 32), 255, np.uint8)
+    alpha[:, 8:], bare[10:20] = 200, 30
+    device, seat = CpuDevice(), Seat(CpuDevice(), 32, 32)
+    for given, wanted in ((bare, bare), (None, np.full_like(bare, 255))):
+        face = DeviceFace(0, MATRIX, alpha=alpha, bare=given)
+        seat.place(face, np.full((32, 32), 255, np.uint8), SIZE)
+        device.upload(seat.block, out=seat.there.whole, stream=None)
+        np.testing.assert_array_equal(seat.there.bare, wanted)
+        np.testing.assert_array_equal(seat.there.skin, np.minimum(alpha, wanted))
+        np.testing.assert_array_equal(seat.there.alpha, alpha)

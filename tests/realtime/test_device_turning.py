@@ -12,8 +12,8 @@ import pytest
 from cuda_kernels.cupy_stream import CudaDevice
 from cuda_kernels.device import CpuDevice
 from engines.families.templates import fit_points
-from realtime.device_finishing import DeviceSettings
 from realtime.device_pipeline import DevicePipeline
+from realtime.device_settings import DeviceSettings
 from realtime.device_slots import DeviceFace
 from realtime.five_points import five_points
 from realtime.frame import Face, Motion, Pose
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.models
 LIMIT = {"limit_deg": 25.0, "strength": 0.6}
 TEMPLATE = parts.POINTS.astype(np.float64)
 MOTION = Motion(np.eye(2, 3), np.eye(2, 3), np.zeros((4, 4, 2), np.float32), np.ones((4, 4)))
-BARE = DeviceSettings(rim="feather", colours=None, light=False, fuse_weight=0.0)
+BARE = DeviceSettings(rim="feather", colours=None, light=False, fuse_weight=0.0, sharpness=False)
 
 
 def head(mesh, yaw):
@@ -52,7 +52,7 @@ def face_of(mesh, yaw, track_id=1):
 def seated(mesh, yaws, **how):
     """Places for the device: one face that turns its head from frame to frame."""
     frontal = Frontal(FrontalMesh(mesh), **(LIMIT | how))
-    seating = Seating(1, TEMPLATE, parts.CROP_PX, parts.CROP_PX, frontal=frontal)
+    seating = Seating(1, TEMPLATE[None], parts.CROP_PX, parts.CROP_PX, frontal=frontal)
     return [
         seating.place([face_of(mesh, yaw)], number * 33_000_000)[0][1]
         for number, yaw in enumerate(yaws)

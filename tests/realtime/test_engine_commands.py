@@ -21,10 +21,6 @@ from realtime.engine_commands import (
     pixels_of,
 )
 
-rtx = pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed"
-)
-
 
 @pytest.fixture
 def small_network(tmp_path: Path) -> Path:
@@ -46,7 +42,7 @@ def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, 
     return code, lines[0]
 
 
-@rtx
+@pytest.mark.rtx
 def test_a_file_is_built_for_each_target_and_found_again(
     small_network: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -60,7 +56,7 @@ def test_a_file_is_built_for_each_target_and_found_again(
     assert capsys.readouterr().err.count("was there already") == 2
 
 
-@rtx
+@pytest.mark.rtx
 def test_a_target_that_does_not_exist_is_exit_code_5_and_names_those_that_do(
     small_network: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -6,12 +6,13 @@ import onnx
 import pytest
 from onnx import helper
 
+from cuda_kernels.carry import settle_flow
 from engines.errors import ModelError
 from engines.fake import FakeSession
 from engines.onnxruntime import OnnxRuntimeSession
 from engines.session import TensorSpec
 from realtime.aligned_view import AlignedView
-from realtime.flow import DisFlow, MeshFlow, NetworkFlow, settled_flow
+from realtime.flow import DisFlow, MeshFlow, NetworkFlow
 
 SPYNET = Path(__file__).parents[2].parent / "shared" / "assets/models/spynet_sintelClean_256.onnx"
 SIDE_PX = 128
@@ -95,6 +96,12 @@ def test_dis_gives_new_arrays_each_time():
     flow.measure(*seen(shifted(-2, 0)))
     np.testing.assert_array_equal(first, kept)
     flow.close()
+
+
+def settled_flow(backward, forward):
+    out = np.full_like(backward, np.nan)
+    settle_flow(backward, forward, out=out)
+    return out
 
 
 def test_settled_flow_is_the_mean_of_there_and_back():

@@ -9,7 +9,6 @@ from realtime.geometry import (
     bounding_box,
     box_area,
     box_overlap,
-    clip_box,
     compose,
     fit_head,
     fit_similarity,
@@ -117,12 +116,6 @@ def test_overlaps_agree_with_counting_pixels():
     assert box_area(boxes) == pytest.approx(masks.sum(axis=(1, 2)))
     assert box_overlap(boxes[:5], boxes) == pytest.approx(shared[:5])
     assert iou(boxes, boxes[:7]) == pytest.approx((shared / np.maximum(union, 1))[:, :7])
-
-
-def test_a_box_is_cut_at_the_edges_of_the_picture_and_empty_outside():
-    box = np.array([-10, 20, 50, 90], np.float32)
-    assert clip_box(box, 40, 60) == pytest.approx([0, 20, 40, 60])
-    assert box_area(clip_box(box + 200, 40, 60)) == 0
 
 
 def test_the_bounding_box_takes_in_every_point_and_leaves_depth_out():

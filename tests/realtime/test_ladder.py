@@ -1,6 +1,14 @@
 import itertools
 
-from realtime.ladder import FIRST_REST_NS, LONGEST_REST_NS, PROVEN_NS, SECOND_NS, QualityLadder
+from realtime.frame import PictureSpec
+from realtime.ladder import (
+    FIRST_REST_NS,
+    LONGEST_REST_NS,
+    PROVEN_NS,
+    SECOND_NS,
+    QualityLadder,
+    ladder_for,
+)
 
 RATE_HZ = 30
 
@@ -118,3 +126,10 @@ def test_what_went_well_for_long_is_tried_again_soon_after_a_bad_moment():
     camera.run(FIRST_REST_NS / SECOND_NS + 2)
     assert ladder.is_on
     assert ladder.counts.switched_on == before + 1
+
+
+def test_only_live_pictures_have_a_ladder_and_only_where_the_settings_allow_one():
+    live, film = (PictureSpec(640, 480, RATE_HZ, is_live) for is_live in (True, False))
+    assert ladder_for(live, allowed=True, num_rungs=3) is not None
+    assert ladder_for(live, allowed=False) is None
+    assert ladder_for(film, allowed=True) is None

@@ -71,6 +71,11 @@ def test_anything_else_is_a_file(tmp_path):
         verify_target(str(tmp_path / "none.mp4"))
 
 
+def test_a_name_that_no_file_can_have_is_an_error_of_the_input():
+    with pytest.raises(MediaError, match="must be readable, got: File name too long"):
+        verify_target("x" * 5000 + ".mp4")
+
+
 def test_the_operators_filter_sees_every_picture_of_the_face_first(tmp_path, monkeypatch):
     (tmp_path / "size_filter.py").write_text("def small(p):\n    return f'{p.shape[0]} rows'\n")
     monkeypatch.syspath_prepend(tmp_path)

@@ -14,6 +14,7 @@ from realtime.pacing import (
     MOMENT_PART,
     MOST_EXTRA_NS,
     NUM_COLD,
+    SETTLES_AT,
     Pacer,
     Patience,
 )
@@ -127,6 +128,15 @@ def test_a_phase_set_by_a_slow_first_frame_is_corrected_by_the_first_warm_ones()
     assert off.count(True) == 1
 
 
+def test_a_phase_set_by_a_slow_start_is_corrected_at_once_when_frames_have_become_quick():
+    run = Simulation(input_hz=30, work_ns=9 * MS_NS)
+    for seq in range(NUM_COLD + MIN_OBSERVED):
+        run._frames[seq] = (seq, run._frames[seq][1], run._frames[seq][1] + 24 * MS_NS)
+    run.run(120)
+    settled = NUM_COLD + SETTLES_AT[-1]
+    assert max(run.latencies_ns[settled + 1 :]) == pytest.approx(11 * MS_NS, abs=MS_NS)
+
+
 @pytest.mark.parametrize("first_ready_ns", [20 * MS_NS, 25 * MS_NS, 26 * MS_NS, 30 * MS_NS])
 def test_the_phase_finds_home_from_anywhere_under_jitter(first_ready_ns):
     run = Simulation(input_hz=30, work_ns=8 * MS_NS, jitter_ns=4 * MS_NS)
@@ -146,6 +156,20 @@ def test_jitter_is_kept_out_of_the_cadence_and_costs_few_frames():
     off = sorted(abs(step - PERIOD_NS) for step in run.intervals_ns()[settling[0] :])
     assert off[len(off) * 95 // 100] <= MS_NS
     assert off[-1] <= 2 * MS_NS
+
+
+@pytest.mark.parametrize("first_ready_ns", [1 * MS_NS, 9 * MS_NS, 17 * MS_NS, 25 * MS_NS])
+def test_frames_spread_over_more_than_half_a_period_are_met_where_none_of_them_come(
+    first_ready_ns,
+):
+    run = Simulation(
+        input_hz=30, work_ns=8 * MS_NS, jitter_ns=23 * MS_NS, patience_ns=PERIOD_NS // MOMENT_PART
+    )
+    run._frames[0] = (0, 0, first_ready_ns)
+    run.run(100)
+    settling = run.num_repeated, run.num_passed_over
+    run.run(900)
+    assert (run.num_repeated, run.num_passed_over) == settling
 
 
 @pytest.mark.parametrize("input_hz", [29.97, 30.03, 29.9, 30.1])

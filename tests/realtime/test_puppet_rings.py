@@ -14,7 +14,7 @@ from realtime.face_mesh import (
 from realtime.head_motion import HeadState
 from realtime.puppet import Puppet
 from realtime.puppet_rig import build_rig
-from realtime.puppet_rings import back_of_head, rings_around, take_skin_for_jaw
+from realtime.puppet_rings import back_of_head, rings_around, skin_for_jaw
 
 pytestmark = pytest.mark.models
 
@@ -80,13 +80,22 @@ def test_no_wall_comes_along_on_the_side_of_the_jaw(puppet, mesh, yaw):
     assert not near(image, WALL)[inside].any()
 
 
-def test_a_portrait_at_rest_is_drawn_as_it_is_but_for_the_rim_of_the_jaw(mesh, head):
-    landmarks = (95 * mesh.neutral + (256, 200, 0)).astype(np.float32)
-    rig = build_rig(mesh, landmarks)
-    apart = np.linalg.norm(rig.source - rig.rest[:, :2], axis=1)
+@pytest.mark.parametrize("yaw", [0, -5, 5])
+def test_a_head_that_looks_ahead_takes_every_colour_of_its_face_from_its_own_place(mesh, yaw):
+    rig = build_rig(mesh, (95 * mesh.neutral + (256, 200, 0)).astype(np.float32))
+    assert rig.source[:NUM_POINTS] == pytest.approx(rig.rest[:NUM_POINTS, :2])
+    assert not rig.taken_aside(HeadState(yaw=yaw)).any()
+
+
+@pytest.mark.parametrize("yaw", [-30, 30])
+def test_only_the_rim_of_the_jaw_that_turns_into_sight_takes_other_skin(mesh, yaw):
+    rig = build_rig(mesh, (95 * mesh.neutral + (256, 200, 0)).astype(np.float32))
+    aside = np.linalg.norm(rig.taken_aside(HeadState(yaw=yaw)), axis=1)[:NUM_POINTS]
     inner = [*RIGHT_EYE, *LEFT_EYE, *INNER_LIPS, 4, 6, 9, 10, 152]
-    assert apart[inner].max() == pytest.approx(0.0, abs=1e-6)
-    assert 0.0 < apart[:NUM_POINTS].max() < 0.1 * np.ptp(rig.rest[:NUM_POINTS, 1])
+    assert aside[inner].max() == pytest.approx(0.0, abs=1e-6)
+    assert 0.0 < aside.max() < 0.1 * np.ptp(rig.rest[:NUM_POINTS, 1])
+    is_hidden = np.sign(rig.rest[:NUM_POINTS, 0] - 256) == np.sign(yaw)
+    assert aside[is_hidden].max() == pytest.approx(0.0, abs=1e-6)
 
 
 def test_the_ring_behind_the_head_begins_where_the_head_ends(head):
@@ -113,8 +122,6 @@ def test_the_back_closes_behind_the_silhouette_and_has_its_hair_from_within(head
 def test_the_jaw_takes_its_colours_from_within_and_the_brow_keeps_its_own(head):
     rings = rings_around(head, NUM_POINTS)[0]
     places = np.vstack([head, rings])
-    before = places.copy()
-    take_skin_for_jaw(places, head, NUM_POINTS)
-    moved = np.linalg.norm(places - before, axis=1)[:NUM_POINTS]
+    moved = np.linalg.norm(skin_for_jaw(places, head, NUM_POINTS), axis=1)[:NUM_POINTS]
     assert moved[[10, 151, 9, 4]] == pytest.approx(np.zeros(4), abs=1e-9)
     assert (moved[[132, 361]] > 0.05).all()

@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
 
-from engines.families.templates import template_points
+from engines.families.templates import fit_points, template_points, yaw_template_points
+from realtime.face_parts import without_skin
 from realtime.five_points import five_points
 from realtime.frame import Face, FaceState, Motion, Occluder, Pose
 from realtime.geometry import apply, bounding_box
 from realtime.seating import Seating
 
 FRAME_NS = 33_000_000
+TEMPLATES = template_points("arcface_128", 128)[None]
 MOTION = Motion(np.eye(2, 3), np.eye(2, 3), np.zeros((4, 4, 2), np.float32), np.ones((4, 4)))
 
 
@@ -22,7 +24,7 @@ def face(track_id, x=150.0, **how):
 
 @pytest.fixture
 def seating():
-    return Seating(2, template_points("arcface_128", 128), 128, 128)
+    return Seating(2, TEMPLATES, 128, 128)
 
 
 def placed(seating, number, *faces):
@@ -50,6 +52,32 @@ def test_a_face_without_motion_or_after_a_while_is_new(seating):
     assert placed(seating, 60, face(1))[0].is_new
 
 
+def test_a_face_whose_motion_is_believed_nowhere_is_new(seating):
+    unknown = Motion(*(np.eye(2, 3),) * 2, np.zeros((4, 4, 2), np.float32), np.zeros((4, 4)))
+    placed(seating, 0, face(1))
+    assert placed(seating, 1, face(1, motion=unknown))[0].is_new
+    assert not placed(seating, 2, face(1))[0].is_new
+
+
+def test_of_several_templates_a_head_is_laid_on_the_one_that_fits_best():
+    templates = yaw_template_points(128)
+    seating = Seating(1, templates, 128, 128)
+    for number, template in enumerate(templates):
+        one = face(number)
+        # A head whose five points are those of the template, twice as large.
+        given = fit_points(five_points(one.landmarks), 2.0 * template)
+        turned = apply(given, one.landmarks[:, :2])
+        one.landmarks[:, :2] = turned
+        misfits = [
+            np.abs(apply(fit_points(five_points(one.landmarks), t), five_points(one.landmarks)) - t)
+            for t in templates
+        ]
+        best = templates[int(np.argmin([np.sqrt((m**2).sum(axis=1).mean()) for m in misfits]))]
+        (there,) = placed(seating, 10 * number, one)
+        wanted = fit_points(five_points(one.landmarks), best)
+        np.testing.assert_allclose(there.crop_from_image, wanted)
+
+
 def test_more_faces_than_seats_and_those_that_must_not_be_swapped_are_left_out(seating):
     hidden = Occluder(np.zeros((8, 8), np.uint8), np.eye(2, 3), share=0.8)
     faces = [
@@ -69,7 +97,7 @@ def test_the_crop_is_fitted_to_five_points_and_only_the_face_is_seen(seating):
     there = placed(seating, 0, one)[0]
     assert there.person == 3
     laid = apply(there.crop_from_image, five_points(one.landmarks))
-    assert np.abs(laid - template_points("arcface_128", 128)).mean() < 20
+    assert np.abs(laid - TEMPLATES[0]).mean() < 20
     assert there.alpha.shape == (128, 128)
     assert there.alpha[0, 0] == 0
     assert there.alpha.max() == 255
@@ -83,20 +111,28 @@ def test_what_stands_in_front_of_a_face_is_taken_from_what_is_seen(seating):
 
 
 def test_a_larger_drawn_face_has_its_coverage_at_its_own_size():
-    large = Seating(1, template_points("arcface_128", 128), 128, 512)
-    small = Seating(1, template_points("arcface_128", 128), 128, 128)
+    large = Seating(1, TEMPLATES, 128, 512)
+    small = Seating(1, TEMPLATES, 128, 128)
     (_, there), (_, here) = large.place([face(1)], 0)[0], small.place([face(1)], 0)[0]
     assert there.alpha.shape == (512, 512)
     shrunk = there.alpha.reshape(128, 4, 128, 4).mean(axis=(1, 3))
     assert np.abs(shrunk - here.alpha).mean() < 4
 
 
+def test_eyes_and_mouth_are_no_skin(seating):
+    one = face(1)
+    there = placed(seating, 0, one)[0]
+    points = apply(there.crop_from_image, one.landmarks[:, :2]).astype(np.float32)
+    wanted = 255 - without_skin(points, (128, 128))
+    np.testing.assert_array_equal(there.bare, wanted)
+    assert there.bare.min() < 128 < there.bare.max()
+
+
 def test_what_is_to_stay_of_the_person_is_not_covered():
-    template = template_points("arcface_128", 128)
     one = face(1)
 
     def alpha(*keep):
-        (pair,) = Seating(1, template, 128, 128, keep=keep).place([one], 0)
+        (pair,) = Seating(1, TEMPLATES, 128, 128, keep=keep).place([one], 0)
         return pair[1].alpha.astype(int)
 
     whole = alpha()

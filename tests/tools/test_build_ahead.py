@@ -1,4 +1,3 @@
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -7,10 +6,6 @@ from engines.build import Recipe
 from engines.twins import TWINS, enlarger
 from tools import build_ahead as tool
 from tools.build_ahead import build_ahead, default_networks, main
-
-rtx = pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed"
-)
 
 
 @pytest.fixture
@@ -28,7 +23,7 @@ def test_every_twin_and_every_default_model_is_built_unless_others_are_named():
     assert "portrait_astronaut" not in networks
 
 
-@rtx
+@pytest.mark.rtx
 def test_a_network_is_built_for_every_target(
     small: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -39,7 +34,7 @@ def test_a_network_is_built_for_every_target(
     assert not list((tmp_path / "plans").glob("*.plan"))
 
 
-@rtx
+@pytest.mark.rtx
 def test_one_that_cannot_be_built_is_told_and_the_others_still_are(
     small: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -51,7 +46,7 @@ def test_one_that_cannot_be_built_is_told_and_the_others_still_are(
     assert "for sm_86: fp16" in said.out
 
 
-@rtx
+@pytest.mark.rtx
 def test_a_network_that_does_not_pass_in_16_bits_is_a_fault(
     small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

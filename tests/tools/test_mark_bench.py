@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tools import mark_bench
-from tools.mark_bench import count_false_finds, main, measure_cost, windows_of
+from tools.mark_bench import main, measure_cost
 from tools.mark_frames import marked
 
 
@@ -60,20 +60,24 @@ def test_the_table_has_a_line_for_every_attack(tmp_path, monkeypatch, capsys):
     assert clip["shimmer"]["face"] is None
 
 
-def test_a_mark_that_is_there_counts_as_found_and_clean_pictures_do_not(tmp_path, monkeypatch):
-    monkeypatch.setattr(mark_bench, "NUM_TURNS", 2)
-    monkeypatch.setattr(mark_bench, "other_views", lambda pictures: ())
+def test_clean_films_and_stills_are_counted_and_a_mark_among_them_is_found(tmp_path, capsys):
     clean = scene(32)
-    write(tmp_path / "clean.mp4", clean)
-    write(tmp_path / "marked.mp4", marked(clean, no_faces(clean), 5, show_label=False))
-    assert count_false_finds(tmp_path / "clean.mp4", 32) == (0, 6)
-    # Found as it is and not when it lies on its side.
-    assert count_false_finds(tmp_path / "marked.mp4", 32) == (3, 6)
-
-
-def test_windows_do_not_overlap_and_a_short_clip_is_one():
-    assert [len(window) for window in windows_of(scene(65))] == [30, 30]
-    assert [len(window) for window in windows_of(scene(7))] == [7]
+    films, stills = tmp_path / "films", tmp_path / "stills"
+    films.mkdir()
+    stills.mkdir()
+    write(films / "clean.mp4", clean)
+    write(films / "marked.mp4", marked(clean, no_faces(clean), 5, show_label=False))
+    cv2.imwrite(str(stills / "a.png"), clean[0])
+    (stills / "notes.txt").write_text("no picture")
+    out = tmp_path / "out.json"
+    asked = ["--clean", "--stills", str(stills), "--moves", "1", "--json", str(out)]
+    assert main([str(films), *asked]) == 0
+    counts = json.loads(out.read_text())["clean"]
+    # Two films in four positions, and one move over the picture; the mark is read upright only.
+    assert (counts["films"], counts["stills"]) == (2, 1)
+    assert (counts["windows"], counts["distinct"], counts["found"]) == (9, 9, 1)
+    assert counts["nearest"] > 9.3
+    assert "found in 1 of 9 windows without the mark" in capsys.readouterr().out
 
 
 def test_the_cost_is_measured_in_milliseconds():

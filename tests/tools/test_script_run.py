@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from realtime.face_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE
-from realtime.frame import Pose
 from realtime.puppet import GroundTruth
 from tools.film import Film
 from tools.film_motion import FilmFace, FilmMotion, PairMotion, Region
@@ -26,7 +25,7 @@ def shape():
 
 
 def truth(landmarks):
-    return GroundTruth(landmarks.astype(np.float32), Pose(0, 0, 0), 0.0, 0.0)
+    return GroundTruth(landmarks.astype(np.float32), 0.0, 0.0)
 
 
 def moved(offsets):

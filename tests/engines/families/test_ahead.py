@@ -1,7 +1,5 @@
 """A network of every family on its way to a plan, which TensorRT for RTX builds without a GPU."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 
@@ -12,9 +10,7 @@ from engines.graphs import inputs_of
 from engines.models.catalogue import bundled_catalogue
 from engines.plan import build_plan
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed"
-)
+pytestmark = pytest.mark.rtx
 
 FAMILIES = bundled_catalogue().families
 # The real networks of these are built by tools.build_ahead.

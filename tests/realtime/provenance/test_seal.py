@@ -83,6 +83,30 @@ def test_a_file_carries_everything_and_the_reader_finds_it(name, keys, tmp_path)
     assert left == {name, f"{name}.rtswap.json", "keys"}
 
 
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("a.png", "b.jpg"), ("a.webp", "b.jpg"), ("a.jpg", "b"), ("a.mp4", "b.mkv"), ("a.mp4", "b")],
+)
+def test_a_file_under_another_suffix_is_checked_as_what_it_is(name, other, keys, tmp_path):
+    path = write(tmp_path / name, keys)
+    renamed = path.rename(tmp_path / other)
+    found = verify_file(renamed, keys)
+    assert found.verdict == "marked"
+    assert found.c2pa.state == "trusted"
+    assert found.aigc is not None
+    content = bytearray(renamed.read_bytes())
+    content[len(content) * 2 // 3] ^= 1
+    renamed.write_bytes(content)
+    assert verify_file(renamed, keys).verdict == "tampered"
+
+
+def test_the_manifest_of_an_input_under_another_suffix_is_kept(keys, tmp_path):
+    source = write(tmp_path / "in.png", keys).rename(tmp_path / "in.jpg")
+    path = write(tmp_path / "out.png", keys, source=source)
+    assert read_manifest(path, keys.known_authority()).num_ingredients == 1
+    assert json.loads(sidecar_path(path).read_text())["c2pa"] == "signed"
+
+
 @pytest.mark.parametrize("name", ["a.mkv", "a.bmp", "a.tiff"])
 def test_what_a_kind_of_file_cannot_carry_is_left_out_and_said(name, keys, tmp_path):
     path = write(tmp_path / name, keys)

@@ -158,3 +158,12 @@ def test_in_noise_the_best_of_many_scores_stays_far_below_the_limit():
     scores = signs @ values / np.sqrt((values**2).sum())
     assert abs(float(scores.std()) - 1) < 0.1
     assert np.abs(scores).max() < MIN_SCORE / 2
+
+
+def test_a_reader_with_a_lower_limit_tells_what_does_not_count(marked: Pictures):
+    grey = shrink(jpeg(marked[0], 5))
+    fainter = MarkReader(min_score=0.0)
+    readings = list(fainter.readings([grey]))
+    assert MarkReader().read([grey]) is None
+    assert readings
+    assert all(0 < reading.score < MIN_SCORE for reading in readings)

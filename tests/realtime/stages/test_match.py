@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from cuda_kernels.sharpness import finest_sigma_px
 from realtime.frame import Face, Frame, Layer, PictureSpec, Pose
 from realtime.memory import Memory
-from realtime.sharpness import finest_sigma_px
 from realtime.stages.match import Match, MatchConfig
 
 MS_NS = 1_000_000
