@@ -19,6 +19,7 @@ from realtime.face_zones import MAP_PX, FaceZones, Mask, smoothstep
 from realtime.frame import Image, Points
 from realtime.geometry import fit_similarity
 from realtime.skin_light import GRID, LUMA, SkinLight, Weights, coarse, weighted_blur
+from realtime.strands import find_strands, hair_over_brow
 from realtime.texture_fill import Map, mend, without_eyeballs
 
 TONE_OFFSET = 16.0
@@ -49,20 +50,9 @@ _ONE_SIDED = 0.04
 _BESIDE_SKIN = np.float32(0.15)
 """What brows, eyes and lips weigh against plain skin where the two sides are compared."""
 
-_STRAND, _STRAND_PX = (0.4, 0.55), 61
-"""Log shade by which a spot of the forehead is darker than the skin around when it begins to be
-hair and when it surely is, and the width up to which hair is bridged, in pixels of the map."""
-
 _LIT = 0.65
 """How much of the fine shading of a cheek is taken for light. The rest is taken for its hollows and
 bulges, which make up a person as a nose does; of its tint all is light."""
-
-_BARE_PX = 21
-"""How much further than a strand over one brow the other must be bare, both sides together, in
-pixels of the map: it is to take the place of that one."""
-
-_STRAND_END_PX = 41
-"""Side of the neighbourhood of a strand over a brow within which what is as dark goes with it."""
 
 _TINT_PX = 3
 """Size of the finest differences in colour that plain skin has, in pixels of the map."""
@@ -242,28 +232,13 @@ class TextureMaker:
         # Fringes that reach down to the brows are hair up to the brows' own outline.
         fringe = foreign * zones.sockets * (1 - zones.eyes) * (1 - zones.brow_hair)
         found = np.maximum(found, fringe * cv2.dilate(found, np.ones((31, 31), np.uint8)))
-        found = np.maximum(found, self._over_brow(foreign, found))
+        found = np.maximum(found, hair_over_brow(foreign, found, zones))
         found = self._from_outside(np.asarray(found, np.float32), facing)
         beside = smoothstep(zones.aside, 0.2, 0.26)
         found = np.maximum(_grown(found, 9), _grown(found * beside, 11 if bare_chin else 9))
         found = cv2.GaussianBlur(found, (0, 0), 2.5)
         hidden = 1.0 - smoothstep(facing, 0.1, 0.22)
         return np.asarray(np.maximum(found, hidden), np.float32)
-
-    def _over_brow(self, foreign: Mask, found: Mask) -> Mask:
-        """Hair that hangs down over one brow without a gap, where the other brow is bare.
-
-        A brow is as dark as hair is. It is told by the skin above it, and the brow on the other
-        side takes its place.
-        """
-        hair = np.asarray(np.maximum(foreign, found), np.float32)
-        hanging = np.minimum.accumulate(np.where(self._zones.face < 0.5, 1.0, hair), axis=0)
-        beside = np.ones((1, _BARE_PX), np.uint8)
-        bare = 1.0 - cv2.dilate(np.asarray(hanging, np.float32), beside)[:, ::-1]
-        over = np.asarray(hanging * bare * self._zones.brows, np.float32)
-        # The strand's fringes leave gaps, and its end lies over the brow alone.
-        around = cv2.dilate(over, np.ones((_STRAND_END_PX, _STRAND_END_PX), np.uint8))
-        return np.asarray(foreign * around * self._zones.brows, np.float32)
 
     def _from_outside(self, found: Mask, facing: Mask) -> Mask:
         """What hangs together with the rim; wrinkles and the ends of brows do not."""
@@ -302,7 +277,7 @@ class TextureMaker:
         shade = shade + filled
         # The red of a fold goes with its depth.
         tint = tint * (1.0 - share)[..., None]
-        bridged, strands = self._strands(np.asarray(shade, np.float32))
+        bridged, strands = find_strands(np.asarray(shade, np.float32), zones)
         shade = shade + strands * (bridged - shade)
         tint = tint * (1.0 - strands)[..., None]
         # Beside hair and towards the ears what is left is shadow.
@@ -351,22 +326,6 @@ class TextureMaker:
         beside = smoothstep(self._zones.aside, 0.16, 0.2) * (1.0 - self._zones.sockets)
         share = cv2.GaussianBlur(beside * (1.0 - smoothstep(facing, *_GRAZING)), (0, 0), 2)
         return np.asarray(detail + share[..., None] * (shade - detail), np.float32)
-
-    def _strands(self, shade: Map) -> tuple[Map, Mask]:
-        """The shade of the forehead and temples between strands of hair, and where strands are.
-
-        A closing bridges what is dark and narrow (Serra 1982). Wrinkles are not as dark and stay.
-        """
-        zones = self._zones
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_STRAND_PX, _STRAND_PX))
-        closed = cv2.GaussianBlur(cv2.morphologyEx(shade, cv2.MORPH_CLOSE, disc), (0, 0), 6)
-        bridged = np.clip(np.asarray(closed, np.float32), -0.1, 0.05)
-        hair = cv2.dilate(smoothstep(bridged - shade, *_STRAND), np.ones((5, 5), np.uint8))
-        brow = int(np.argmax(zones.brow_hair.max(axis=0) > 0.5))
-        temple = smoothstep(zones.aside, 0.5 - brow / MAP_PX - 0.02, 0.5 - brow / MAP_PX + 0.01)
-        bare = np.maximum(zones.forehead * (1.0 - zones.brows), temple * (zones.down < 0.45))
-        bare = cv2.GaussianBlur(bare * (1.0 - zones.eyes), (0, 0), 2)
-        return bridged, np.asarray(bare * cv2.GaussianBlur(hair, (0, 0), 1.5), np.float32)
 
     def _tone_error(self, detail: Map, weights: Weights) -> Map:
         """The mean detail of plain skin; without it the skin keeps the target's tone.
