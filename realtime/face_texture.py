@@ -25,12 +25,15 @@ from realtime.texture_fill import Map, mend, without_eyeballs
 TONE_OFFSET = 16.0
 """Added to colours before they are divided, so that noise in the dark is not blown up."""
 
+_DARKEST = 4.0
+"""What is darker, skin or the light on it, says nothing."""
+
 DETAIL_ONE = 16384.0
 """The factor 1 in a texture; what is brighter than four times the light is cut off."""
 
-_FOLD_PX, _DEEPEST = 25, 0.5
+_FOLD_PX, _SHALLOW, _DEEPEST = 25, 0.3, 0.6
 """What is darker than the skin on both sides and narrower than this is a fold, in pixels of the
-map; and how dark one gets, in logarithms."""
+map; how dark one stays as it is, and how dark one gets, in logarithms."""
 
 _BEARD_PX, _BEARD = 45, (0.22, 0.4)
 """Side of the neighbourhood, and from what share of it that is dark to what it is a beard."""
@@ -50,9 +53,10 @@ _ONE_SIDED = 0.04
 _BESIDE_SKIN = np.float32(0.15)
 """What brows, eyes and lips weigh against plain skin where the two sides are compared."""
 
-_LIT = 0.65
+_LIT = 0.35
 """How much of the fine shading of a cheek is taken for light. The rest is taken for its hollows and
-bulges, which make up a person as a nose does; of its tint all is light."""
+bulges, which make up a person as a nose does; of its tint all is light. That the cheek as a whole
+keeps the target's tone ``CheekTone`` sees to."""
 
 _TINT_PX = 3
 """Size of the finest differences in colour that plain skin has, in pixels of the map."""
@@ -142,7 +146,7 @@ class TextureMaker:
         bare_chin = self._is_bare(skin, small, weights)
         unusable = self._unusable(foreign, painted, facing, bare_chin=bare_chin)
         measured = self._light.measure(small, weights, fine_shade=_LIT)
-        light = np.maximum(_finer(measured), np.float32(4.0))
+        light = np.maximum(_finer(measured), np.float32(_DARKEST))
         detail = self._detail(skin, light, unusable)
         usable = coarse(np.asarray(1.0 - unusable, np.float32))
         detail -= self._one_sided(detail, usable * smoothstep(coarse(facing), 0.1, 0.35))
@@ -250,7 +254,7 @@ class TextureMaker:
     def _detail(self, skin: Map, light: Map, unusable: Mask) -> Map:
         """Log of the skin over its light, with natural contrast on any skin."""
         zones = self._zones
-        ratio = np.log((skin + TONE_OFFSET) / (light + TONE_OFFSET))
+        ratio = np.log((np.maximum(skin, _DARKEST) + TONE_OFFSET) / (light + TONE_OFFSET))
         shade = ratio @ LUMA
         features = np.maximum.reduce([zones.brows, zones.eyes, zones.lips, zones.nostrils])
         plain = (zones.face > 0.5) & (unusable < 0.2) & (features < 0.08) & (np.abs(shade) < 0.5)
@@ -280,10 +284,6 @@ class TextureMaker:
         bridged, strands = find_strands(np.asarray(shade, np.float32), zones)
         shade = shade + strands * (bridged - shade)
         tint = tint * (1.0 - strands)[..., None]
-        # Beside hair and towards the ears what is left is shadow.
-        edge = cv2.GaussianBlur(_grown(unusable, 31), (0, 0), 6) * (1.0 - zones.sockets)
-        edge = edge * np.maximum(0.2 * smoothstep(zones.aside, 0.16, 0.24), 0.4 * zones.forehead)
-        shade = np.where(shade < 0, shade * (1.0 - edge * (1.0 - features)), shade)
         darker = np.minimum(np.log((light @ LUMA + 4) / (_DARK_HAIR_LUMA + 4)), 0.0) * 0.8
         return np.asarray((shade + hairy * darker)[..., None] + tint, np.float32)
 
@@ -300,7 +300,8 @@ class TextureMaker:
         side = (_BEARD_PX, _BEARD_PX)
         dark = np.asarray(cv2.blur(smoothstep(-shade, 0.2, 0.4), side), np.float32)
         skin = (1.0 - smoothstep(near, 0.1, 0.4)) * (1.0 - smoothstep(dark, *_BEARD))
-        less = skin * (depth - _DEEPEST * np.tanh(depth / _DEEPEST))
+        deeper, room = np.maximum(depth - _SHALLOW, 0.0), _DEEPEST - _SHALLOW
+        less = skin * (deeper - room * np.tanh(deeper / room))
         share = cv2.GaussianBlur(np.asarray(less / (depth + 0.05), np.float32), (0, 0), 1.5)
         return np.asarray(less, np.float32), np.asarray(share, np.float32)
 
