@@ -10,6 +10,7 @@ along, and their tone is still the target's.
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -107,11 +108,12 @@ class CheekTone:
             if float(self._cells[cheek] @ skin.ravel()) < _LEAST_SKIN:
                 continue
             rows, columns = _around(y, reach_px), _around(x, reach_px)
-            own, wanted = (one.picture[rows, columns].reshape(-1, 3) for one in (drawn, target))
-            if len(own):
-                off = _logs(wanted.mean(axis=0)) - _logs(own.mean(axis=0))
-                lag = _logs(lights[1][cheek]) - _logs(lights[0][cheek])
-                changed[cheek] += np.float32(share) * (off - lag)
+            patches = [one.picture[rows, columns] for one in (drawn, target)]
+            if patches[0].size:
+                colours = [cv2.mean(patch)[:3] for patch in patches]
+                over = _logs(np.array([*colours, lights[0][cheek], lights[1][cheek]]))
+                # What the target's cheek is over its light, less what the drawn one is over its.
+                changed[cheek] += np.float32(share) * (over[1] - over[3] - over[0] + over[2])
         return np.asarray(np.clip(changed, -_MOST, _MOST), np.float32)
 
 
@@ -121,9 +123,9 @@ def _shares(apart: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float32)
 
 
-def _logs(colour: NDArray[np.floating]) -> NDArray[np.float32]:
-    """What is compared of a colour ``(3,)``."""
-    return np.log(np.asarray(colour, np.float32) + np.float32(TONE_OFFSET))
+def _logs(colours: NDArray[np.floating]) -> NDArray[np.float32]:
+    """What is compared of colours ``(N, 3)``."""
+    return np.asarray(np.log(colours + TONE_OFFSET), np.float32)
 
 
 def _around(middle: float, reach_px: int) -> slice:
