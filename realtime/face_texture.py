@@ -19,17 +19,21 @@ from realtime.face_zones import MAP_PX, FaceZones, Mask, smoothstep
 from realtime.frame import Image, Points
 from realtime.geometry import fit_similarity
 from realtime.skin_light import GRID, LUMA, SkinLight, Weights, coarse, weighted_blur
+from realtime.strands import find_strands, hair_over_brow
 from realtime.texture_fill import Map, mend, without_eyeballs
 
 TONE_OFFSET = 16.0
 """Added to colours before they are divided, so that noise in the dark is not blown up."""
 
+_DARKEST = 4.0
+"""What is darker, skin or the light on it, says nothing."""
+
 DETAIL_ONE = 16384.0
 """The factor 1 in a texture; what is brighter than four times the light is cut off."""
 
-_FOLD_PX, _DEEPEST = 25, 0.5
+_FOLD_PX, _SHALLOW, _DEEPEST = 25, 0.3, 0.6
 """What is darker than the skin on both sides and narrower than this is a fold, in pixels of the
-map; and how dark one gets, in logarithms."""
+map; how dark one stays as it is, and how dark one gets, in logarithms."""
 
 _BEARD_PX, _BEARD = 45, (0.22, 0.4)
 """Side of the neighbourhood, and from what share of it that is dark to what it is a beard."""
@@ -49,20 +53,10 @@ _ONE_SIDED = 0.04
 _BESIDE_SKIN = np.float32(0.15)
 """What brows, eyes and lips weigh against plain skin where the two sides are compared."""
 
-_STRAND, _STRAND_PX = (0.4, 0.55), 61
-"""Log shade by which a spot of the forehead is darker than the skin around when it begins to be
-hair and when it surely is, and the width up to which hair is bridged, in pixels of the map."""
-
-_LIT = 0.65
+_LIT = 0.35
 """How much of the fine shading of a cheek is taken for light. The rest is taken for its hollows and
-bulges, which make up a person as a nose does; of its tint all is light."""
-
-_BARE_PX = 21
-"""How much further than a strand over one brow the other must be bare, both sides together, in
-pixels of the map: it is to take the place of that one."""
-
-_STRAND_END_PX = 41
-"""Side of the neighbourhood of a strand over a brow within which what is as dark goes with it."""
+bulges, which make up a person as a nose does; of its tint all is light. That the cheek as a whole
+keeps the target's tone ``CheekTone`` sees to."""
 
 _TINT_PX = 3
 """Size of the finest differences in colour that plain skin has, in pixels of the map."""
@@ -152,7 +146,7 @@ class TextureMaker:
         bare_chin = self._is_bare(skin, small, weights)
         unusable = self._unusable(foreign, painted, facing, bare_chin=bare_chin)
         measured = self._light.measure(small, weights, fine_shade=_LIT)
-        light = np.maximum(_finer(measured), np.float32(4.0))
+        light = np.maximum(_finer(measured), np.float32(_DARKEST))
         detail = self._detail(skin, light, unusable)
         usable = coarse(np.asarray(1.0 - unusable, np.float32))
         detail -= self._one_sided(detail, usable * smoothstep(coarse(facing), 0.1, 0.35))
@@ -242,28 +236,13 @@ class TextureMaker:
         # Fringes that reach down to the brows are hair up to the brows' own outline.
         fringe = foreign * zones.sockets * (1 - zones.eyes) * (1 - zones.brow_hair)
         found = np.maximum(found, fringe * cv2.dilate(found, np.ones((31, 31), np.uint8)))
-        found = np.maximum(found, self._over_brow(foreign, found))
+        found = np.maximum(found, hair_over_brow(foreign, found, zones))
         found = self._from_outside(np.asarray(found, np.float32), facing)
         beside = smoothstep(zones.aside, 0.2, 0.26)
         found = np.maximum(_grown(found, 9), _grown(found * beside, 11 if bare_chin else 9))
         found = cv2.GaussianBlur(found, (0, 0), 2.5)
         hidden = 1.0 - smoothstep(facing, 0.1, 0.22)
         return np.asarray(np.maximum(found, hidden), np.float32)
-
-    def _over_brow(self, foreign: Mask, found: Mask) -> Mask:
-        """Hair that hangs down over one brow without a gap, where the other brow is bare.
-
-        A brow is as dark as hair is. It is told by the skin above it, and the brow on the other
-        side takes its place.
-        """
-        hair = np.asarray(np.maximum(foreign, found), np.float32)
-        hanging = np.minimum.accumulate(np.where(self._zones.face < 0.5, 1.0, hair), axis=0)
-        beside = np.ones((1, _BARE_PX), np.uint8)
-        bare = 1.0 - cv2.dilate(np.asarray(hanging, np.float32), beside)[:, ::-1]
-        over = np.asarray(hanging * bare * self._zones.brows, np.float32)
-        # The strand's fringes leave gaps, and its end lies over the brow alone.
-        around = cv2.dilate(over, np.ones((_STRAND_END_PX, _STRAND_END_PX), np.uint8))
-        return np.asarray(foreign * around * self._zones.brows, np.float32)
 
     def _from_outside(self, found: Mask, facing: Mask) -> Mask:
         """What hangs together with the rim; wrinkles and the ends of brows do not."""
@@ -275,7 +254,7 @@ class TextureMaker:
     def _detail(self, skin: Map, light: Map, unusable: Mask) -> Map:
         """Log of the skin over its light, with natural contrast on any skin."""
         zones = self._zones
-        ratio = np.log((skin + TONE_OFFSET) / (light + TONE_OFFSET))
+        ratio = np.log((np.maximum(skin, _DARKEST) + TONE_OFFSET) / (light + TONE_OFFSET))
         shade = ratio @ LUMA
         features = np.maximum.reduce([zones.brows, zones.eyes, zones.lips, zones.nostrils])
         plain = (zones.face > 0.5) & (unusable < 0.2) & (features < 0.08) & (np.abs(shade) < 0.5)
@@ -302,13 +281,9 @@ class TextureMaker:
         shade = shade + filled
         # The red of a fold goes with its depth.
         tint = tint * (1.0 - share)[..., None]
-        bridged, strands = self._strands(np.asarray(shade, np.float32))
+        bridged, strands = find_strands(np.asarray(shade, np.float32), zones)
         shade = shade + strands * (bridged - shade)
         tint = tint * (1.0 - strands)[..., None]
-        # Beside hair and towards the ears what is left is shadow.
-        edge = cv2.GaussianBlur(_grown(unusable, 31), (0, 0), 6) * (1.0 - zones.sockets)
-        edge = edge * np.maximum(0.2 * smoothstep(zones.aside, 0.16, 0.24), 0.4 * zones.forehead)
-        shade = np.where(shade < 0, shade * (1.0 - edge * (1.0 - features)), shade)
         darker = np.minimum(np.log((light @ LUMA + 4) / (_DARK_HAIR_LUMA + 4)), 0.0) * 0.8
         return np.asarray((shade + hairy * darker)[..., None] + tint, np.float32)
 
@@ -325,7 +300,8 @@ class TextureMaker:
         side = (_BEARD_PX, _BEARD_PX)
         dark = np.asarray(cv2.blur(smoothstep(-shade, 0.2, 0.4), side), np.float32)
         skin = (1.0 - smoothstep(near, 0.1, 0.4)) * (1.0 - smoothstep(dark, *_BEARD))
-        less = skin * (depth - _DEEPEST * np.tanh(depth / _DEEPEST))
+        deeper, room = np.maximum(depth - _SHALLOW, 0.0), _DEEPEST - _SHALLOW
+        less = skin * (deeper - room * np.tanh(deeper / room))
         share = cv2.GaussianBlur(np.asarray(less / (depth + 0.05), np.float32), (0, 0), 1.5)
         return np.asarray(less, np.float32), np.asarray(share, np.float32)
 
@@ -351,22 +327,6 @@ class TextureMaker:
         beside = smoothstep(self._zones.aside, 0.16, 0.2) * (1.0 - self._zones.sockets)
         share = cv2.GaussianBlur(beside * (1.0 - smoothstep(facing, *_GRAZING)), (0, 0), 2)
         return np.asarray(detail + share[..., None] * (shade - detail), np.float32)
-
-    def _strands(self, shade: Map) -> tuple[Map, Mask]:
-        """The shade of the forehead and temples between strands of hair, and where strands are.
-
-        A closing bridges what is dark and narrow (Serra 1982). Wrinkles are not as dark and stay.
-        """
-        zones = self._zones
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_STRAND_PX, _STRAND_PX))
-        closed = cv2.GaussianBlur(cv2.morphologyEx(shade, cv2.MORPH_CLOSE, disc), (0, 0), 6)
-        bridged = np.clip(np.asarray(closed, np.float32), -0.1, 0.05)
-        hair = cv2.dilate(smoothstep(bridged - shade, *_STRAND), np.ones((5, 5), np.uint8))
-        brow = int(np.argmax(zones.brow_hair.max(axis=0) > 0.5))
-        temple = smoothstep(zones.aside, 0.5 - brow / MAP_PX - 0.02, 0.5 - brow / MAP_PX + 0.01)
-        bare = np.maximum(zones.forehead * (1.0 - zones.brows), temple * (zones.down < 0.45))
-        bare = cv2.GaussianBlur(bare * (1.0 - zones.eyes), (0, 0), 2)
-        return bridged, np.asarray(bare * cv2.GaussianBlur(hair, (0, 0), 1.5), np.float32)
 
     def _tone_error(self, detail: Map, weights: Weights) -> Map:
         """The mean detail of plain skin; without it the skin keeps the target's tone.

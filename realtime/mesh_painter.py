@@ -161,6 +161,10 @@ class MeshPainter:
         colours = self._light.sample(np.asarray(thumb, np.uint8), np.asarray(points, np.float32))
         return colours, self._light.visible_skin(colours, landmarks)
 
+    def picture(self, crop: Crop) -> Image:
+        """What the crop shows, ``(h, w, 3) u8 BGR``, after ``look`` on it."""
+        return _plane(self._small, crop.size, 3)
+
     def paint(
         self,
         crop: Crop,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
+from realtime.cheek_tone import CheekTone, Lit, Offsets
 from realtime.face_mesh import FaceMesh
 from realtime.face_texture import FaceTexture
 from realtime.face_zones import FaceZones
@@ -26,6 +27,9 @@ _LOG = logging.getLogger(__name__)
 
 _MIN_COVERED = 0.35
 """A face of which less is covered does not count as swapped, and is hidden further on."""
+
+_CHEEKS_NS = 300e6
+"""Half-life with which the light on drawn cheeks follows what they are off the target's."""
 
 
 class MeshSwapConfig(BaseModel, frozen=True, extra="forbid"):
@@ -62,6 +66,7 @@ class _Track:
     seen_ns: int
     shape: ShapeMemory = field(default_factory=ShapeMemory)
     light: Colours | None = None
+    cheeks: Offsets = field(default_factory=lambda: np.zeros((2, 3), np.float32))
     eyes: EyeShades = (1.0, 1.0)
     drawn: SteadyLandmarks | None = None
 
@@ -99,6 +104,7 @@ class MeshSwap:
         self._near = nearness(identity.mesh.neutral)
         self._keeps = frozenset(keeps)
         self._identity = identity
+        self._cheeks = CheekTone(identity.mesh)
         self._likeness = Likeness(identity.mesh, identity.zones, config.shape)
         self._painter: MeshPainter | None = None
         self._ladder: QualityLadder | None = None
@@ -166,9 +172,24 @@ class MeshSwap:
             return None
         carry_openings(image, face.landmarks, drawn, face.occluder, self._keeps)
         face.worked_px = max(crop.size)
-        share = 1.0 if is_new else self._share(elapsed_ns)
-        lit = track.follow_light(light.measure(*painter.look(crop, face.landmarks)), share)
-        layer, covered = painter.paint(crop, drawn, lit, texture, out=buffer)
+        share = 1.0 if is_new else _share(elapsed_ns, self._config.light_ms * 1e6)
+        colours, skin = painter.look(crop, face.landmarks)
+        measured = light.measure(colours, skin)
+        lit = track.follow_light(measured, share)
+        points, target = crop.inside(face.landmarks), Lit(painter.picture(crop), measured)
+
+        def paint(cheek_share: float) -> tuple[Layer, float]:
+            cheeks_lit = self._cheeks.lit(lit, track.cheeks)
+            layer, covered = painter.paint(crop, drawn, cheeks_lit, texture, out=buffer)
+            track.cheeks = self._cheeks.follow(
+                track.cheeks, Lit(layer.face, lit), target, points, skin, cheek_share
+            )
+            return layer, covered
+
+        if is_new:
+            # How far its cheeks are off is not known before it has been drawn once.
+            paint(1.0)
+        layer, covered = paint(_share(elapsed_ns, _CHEEKS_NS))
         if covered < _MIN_COVERED:
             return None
         if "eyes" not in self._keeps:
@@ -207,7 +228,7 @@ class MeshSwap:
         steady[:, 2] = drawn[:, 2]
         return steady
 
-    def _share(self, elapsed_ns: int) -> float:
-        """How far what is remembered of the light follows a frame so long after the last."""
-        half_life_ns = self._config.light_ms * 1e6
-        return 1.0 - 0.5 ** (elapsed_ns / half_life_ns) if half_life_ns > 0.0 else 1.0
+
+def _share(elapsed_ns: int, half_life_ns: float) -> float:
+    """How far what is remembered follows a frame so long after the last."""
+    return 1.0 - 0.5 ** (elapsed_ns / half_life_ns) if half_life_ns > 0.0 else 1.0
