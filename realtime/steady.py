@@ -22,7 +22,7 @@ from realtime.geometry import apply, invert
 _MOBILE = (*RIGHT_EYE, *LEFT_EYE, *INNER_LIPS, *OUTER_LIPS)
 """Landmarks that open and shut faster than anything else moves."""
 
-_MOBILE_SLACK, _MOBILE_GAIN = 0.15, 15.0
+_MOBILE_SLACK, _MOBILE_GAIN = 0.3, 15.0
 """How much less they may be off, and how much faster they are put right."""
 
 _TREND_HZ = 1.5
