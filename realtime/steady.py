@@ -22,7 +22,7 @@ from realtime.geometry import apply, invert
 _MOBILE = (*RIGHT_EYE, *LEFT_EYE, *INNER_LIPS, *OUTER_LIPS)
 """Landmarks that open and shut faster than anything else moves."""
 
-_MOBILE_SLACK, _MOBILE_GAIN = 0.15, 15.0
+_MOBILE_SLACK, _MOBILE_GAIN = 0.3, 15.0
 """How much less they may be off, and how much faster they are put right."""
 
 _TREND_HZ = 1.5
@@ -34,6 +34,12 @@ measured, all else goes with what is around it."""
 
 _NUM_TO_START = 20
 """Frames of a new face that count alike, so that the error of the first does not last."""
+
+_NEWEST, _REST = 3.0, 0.001
+"""Weight of the newest frame over the mean of all frames at rest, and the movement of any part from
+frame to frame, in eye distances, that is no rest any more but for 1/e: that of a head kept still.
+The network's crop comes to its place in the first frames only, so they err together and are to be
+forgotten sooner than a mean does; and while a face moves it errs otherwise from frame to frame."""
 
 _REACH = 0.25
 """How far around a landmark the flow is asked where it cannot be trusted at the landmark itself,
@@ -54,7 +60,8 @@ class SteadyConfig(BaseModel, frozen=True, extra="forbid"):
 
     Attributes:
         enabled: False leaves them as measured.
-        cutoff_hz: how fast small differences between flow and measurement settle.
+        cutoff_hz: how fast small differences between flow and measurement settle while the face
+            moves; at rest all its frames are averaged.
         slack: differences up to this count as small, in distances between the outer eye corners.
         gain_hz: how much the cutoff rises per eye distance beyond that.
     """
@@ -80,7 +87,7 @@ class SteadyLandmarks:
         self._near = near
         self.landmarks: Points = landmarks.copy()
         self._trend = np.zeros((len(landmarks), 3), np.float32)
-        self._num_frames = 1
+        self._num_frames, self._num_at_rest = 1, 1.0
         self._mobile = np.zeros(len(landmarks), bool)
         self._mobile[list(_MOBILE)] = True
         self._slack, self._gain_hz = (
@@ -122,6 +129,9 @@ class SteadyLandmarks:
         self._num_frames += 1
         if self._num_frames <= _NUM_TO_START:
             gain = np.maximum(gain, 1.0 / self._num_frames)
+        rest = _rest(shift, unit_px)
+        self._num_at_rest += rest
+        gain = np.maximum(gain, rest * _NEWEST / (self._num_at_rest + _NEWEST - 1.0))
         at_once = np.where(self._mobile, 1.0 - trust / _ENOUGH_TRUST, 0.0)
         gain[:, 0] = np.maximum(gain[:, 0], at_once)
         moved = gain[:, (0, 0, 1)] * off
@@ -174,6 +184,12 @@ def _filled_in(
     around = near @ np.column_stack([own * weight[:, None], weight])
     neighbours = around[:, :2] / around[:, 2:]
     return np.asarray(neighbours + weight[:, None] * (own - neighbours), np.float32)
+
+
+def _rest(shift: NDArray[np.float32], unit_px: float) -> float:
+    """How far a face is at rest whose landmarks move by ``(N, 2)`` pixels, 0..1."""
+    moved = float(np.hypot(shift[:, 0], shift[:, 1]).max()) / unit_px
+    return math.exp(-((moved / _REST) ** 2))
 
 
 def face_unit_px(landmarks: Points) -> float:

@@ -518,14 +518,16 @@ def test_a_face_that_was_lost_is_drawn_anew_where_it_is_found(identity, target):
     for lost in (False, True):
         stage = MeshSwap(MeshSwapConfig(), identity, steady=SteadyConfig())
         stage.open(SPEC, Memory())
-        faces = [face_at(landmarks), face_at(landmarks), face_at(landmarks + np.float32((9, 0, 0)))]
-        faces[2].motion = went(0, 0)
+        faces = [face_at(landmarks) for _ in range(8)]
+        faces.append(face_at(landmarks + np.float32((9, 0, 0))))
+        for face in faces[1:]:
+            face.motion = went(0, 0)
         if lost:
-            faces[1].state = FaceState.LOST
+            faces[-2].state = FaceState.LOST
         for number, face in enumerate(faces):
             stage.process(Frame(image.copy(), media_ns=number * 33 * MS, faces=[face]))
-        covered = np.argwhere(faces[2].layer.alpha > 127)[:, ::-1]
-        shapes.append(apply(invert(faces[2].layer.crop_from_image), covered).mean(axis=0)[0])
+        covered = np.argwhere(faces[-1].layer.alpha > 127)[:, ::-1]
+        shapes.append(apply(invert(faces[-1].layer.crop_from_image), covered).mean(axis=0)[0])
     assert shapes[1] - shapes[0] > 2
 
 
