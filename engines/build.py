@@ -19,9 +19,9 @@ import numpy as np
 
 from engines.cache import PlanCache, PlanKey
 from engines.errors import ModelError
-from engines.models.cache_files import sha256_of, temporary_folder
+from engines.models.cache_files import disk_errors, sha256_of, temporary_folder
 from engines.own_process import environment
-from engines.plan import PORTABLE
+from engines.plan import PORTABLE, check_target
 from engines.profiles import USUAL_RANGES, Extents, Limits, Range
 from engines.session import Array
 from engines.tensorrt import ModuleName, load_module
@@ -135,8 +135,11 @@ def build(
         A plan for each of the recipe's targets.
 
     Raises:
-        ModelError: the network cannot be built here, or the build was stopped.
+        ModelError: the network cannot be built here, the disk is full, or the build was stopped.
     """
+    # Before minutes of work that would be of no use.
+    for target in recipe.targets:
+        check_target(recipe.module, target, name=name)
     keys = [key_of(model, recipe, target) for target in recipe.targets]
     cached = {key: data for key in keys if (data := cache.load(key)) is not None}
     missing = tuple(key for key in dict.fromkeys(keys) if key not in cached)
@@ -144,7 +147,9 @@ def build(
     if missing:
         with temporary_folder(cache.folder) as folder:
             left = replace(recipe, targets=tuple(key.target for key in missing))
-            _write_job(folder, model, crops, left, [cache.load_kernels(key) for key in missing])
+            kernels = [cache.load_kernels(key) for key in missing]
+            with disk_errors(cache.folder):
+                _write_job(folder, model, crops, left, kernels)
             facts = _run(folder, name, on_progress, is_wanted)
             for index, key in enumerate(missing):
                 fresh[key] = _take_plan(folder, index, key, facts, cache)
