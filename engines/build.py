@@ -4,6 +4,7 @@ The process keeps a build of minutes, with gigabytes of memory and native code t
 away from the running engine, and it can be stopped.
 """
 
+import io
 import json
 import queue
 import subprocess
@@ -195,7 +196,10 @@ def _write_job(
     (folder / "model.onnx").write_bytes(model)
     (folder / "recipe.json").write_text(recipe.as_json())
     for index, crop in enumerate(crops):
-        np.save(folder / f"crop{index}.npy", crop)
+        # NumPy's own way into a file does not say that a disk is full.
+        saved = io.BytesIO()
+        np.save(saved, crop)
+        (folder / f"crop{index}.npy").write_bytes(saved.getvalue())
     for index, data in enumerate(kernels):
         (folder / f"kernels{index}").write_bytes(data)
 

@@ -112,7 +112,7 @@ class Run:
         worker = threading.Thread(target=work)
         worker.start()
         # From the tenth picture on each waits a moment, until the change has been made.
-        self.watch.at = {10: ready.set} | {n: lambda: done.wait(10) for n in range(11, 400)}
+        self.watch.at = {10: ready.set} | {n: lambda: done.wait(120) for n in range(11, 400)}
         report = self.pipeline.run(stop=threading.Event())
         worker.join()
         if errors:
