@@ -1,15 +1,10 @@
 """Work of seconds done in a process of its own, so that no picture waits for it.
 
 A thread would share the interpreter's lock and the cores with the threads of the pipeline, and so
-cost a picture here and there for as long as it works. ``python -m realtime.aside MANNER`` is the
-root of the process: what to call comes as a pickle on stdin, what it returned or raised is left in
-the file that is its stdout; both ends are this program.
-
-It works where no core is wanted. Linux lets a process that is merely nice end its turn, some
-milliseconds, before a thread that wakes gets the core, and a thread of the pipeline wakes several
-times for each picture; one that is idle (sched(7), SCHED_IDLE) is put off at once. Where others
-want all cores all the time it gets nearly nothing, though, and then the work begins anew in one
-that is nice.
+cost a picture here and there for as long as it works. The process is given way to wherever a core
+is wanted for pictures. ``python -m realtime.aside`` is its root: what to call comes as a pickle on
+stdin, what it returned or raised is left in the file that is its stdout; both ends are this
+program.
 
 The answer may be tens of megabytes of arrays. They lie in the file as they are, beside the pickle
 (protocol 5, PEP 574), and are read in one go, which waits for no lock and copies nothing.
@@ -21,8 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
-from typing import IO, Any, Literal, ParamSpec, TypeVar
+from typing import IO, Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -34,21 +28,10 @@ from realtime.errors import EngineError, RtSwapError
 NICENESS = 10
 """Where both want a core, a picture's thread gets nine times as much of it."""
 
-LOOK_S = 1.0
-"""How often it is seen whether an idle process gets on."""
-
-_LEAST_SHARE = 0.25
-"""Of a core's time; an idle process that gets less is not waited for."""
-
 _ALIGNED_BYTES = 64
 """Where in the file arrays may begin: at a line of the caches."""
 
 _LENGTH_BYTES = 8
-
-Manner = Literal["idle", "nice"]
-"""How a process gives way: at once, or after its turn."""
-
-_MANNERS: tuple[Manner, ...] = ("idle", "nice") if sys.platform == "linux" else ("nice",)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -84,60 +67,28 @@ def call_aside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
 
 
 def _ask(job: bytes, answer: IO[bytes], said: IO[bytes]) -> int:
-    """Hands the job to one process, to another if that gets no core; returns the exit code."""
-    for manner in _MANNERS:
-        with _process(manner, answer, said) as process:
-            try:
-                if _has_ended(process, job, waits=manner == _MANNERS[-1]):
-                    break
-            finally:
-                # However this ends, nothing goes on working for nobody.
-                process.kill()
-        for file in (answer, said):
-            file.seek(0)
-            file.truncate()
-    return process.returncode
-
-
-def _process(manner: Manner, answer: IO[bytes], said: IO[bytes]) -> subprocess.Popen[bytes]:
-    # Of Windows alone; elsewhere the process gives way by itself.
+    """Hands the job to a process and waits for its end; returns its exit code."""
+    # Of Windows alone; elsewhere the process lowers its own priority.
     flags = getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0)
     try:
-        return subprocess.Popen(
-            [sys.executable, "-m", "realtime.aside", manner],
+        with subprocess.Popen(
+            [sys.executable, "-m", "realtime.aside"],
             stdin=subprocess.PIPE,
             stdout=answer,
             stderr=said,
             env=environment(),
             creationflags=flags,
-        )
+        ) as process:
+            try:
+                process.communicate(job)
+            finally:
+                # However this ends, nothing goes on working for nobody.
+                process.kill()
     except OSError as error:
         raise EngineError(
             f"aside: a process must be able to start, got: {error.strerror}. Free some memory."
         ) from error
-
-
-def _has_ended(process: subprocess.Popen[bytes], job: bytes, *, waits: bool) -> bool:
-    """Waits for the end of a process; False where it gets no core before, and nobody waits."""
-    given: bytes | None = job
-    worked_s = 0.0
-    while True:
-        try:
-            process.communicate(given, timeout=None if waits else LOOK_S)
-        except subprocess.TimeoutExpired:
-            given = None
-            worked_before_s, worked_s = worked_s, _worked_s(process.pid)
-            if worked_s - worked_before_s < _LEAST_SHARE * LOOK_S:
-                return False
-        else:
-            return True
-
-
-def _worked_s(pid: int) -> float:
-    """For how long a process of Linux has had a core, see proc_pid_stat(5)."""
-    # The name, which may hold anything, ends with the last bracket.
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return process.returncode
 
 
 def write_answer(value: object, out: IO[bytes]) -> None:
@@ -180,7 +131,8 @@ def main() -> None:
     # Whatever a library prints must not get into the answer.
     with os.fdopen(os.dup(1), "wb") as out:
         os.dup2(2, 1)
-        _give_way(sys.argv[1])
+        if sys.platform != "win32":
+            os.nice(NICENESS)
         limit_threads(1)
         function, args, kwargs = pickle.load(sys.stdin.buffer)
         answer: tuple[bool, Any]
@@ -189,13 +141,6 @@ def main() -> None:
         except (RtSwapError, ModelError) as error:
             answer = (True, error)
         write_answer(answer, out)
-
-
-def _give_way(manner: str) -> None:
-    if sys.platform == "linux" and manner == "idle":
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    elif sys.platform != "win32":
-        os.nice(NICENESS)
 
 
 if __name__ == "__main__":
