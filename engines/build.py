@@ -4,6 +4,7 @@ The process keeps a build of minutes, with gigabytes of memory and native code t
 away from the running engine, and it can be stopped.
 """
 
+import io
 import json
 import queue
 import subprocess
@@ -19,9 +20,9 @@ import numpy as np
 
 from engines.cache import PlanCache, PlanKey
 from engines.errors import ModelError
-from engines.models.cache_files import sha256_of, temporary_folder
+from engines.models.cache_files import disk_errors, sha256_of, temporary_folder
 from engines.own_process import environment
-from engines.plan import PORTABLE
+from engines.plan import PORTABLE, check_target
 from engines.profiles import USUAL_RANGES, Extents, Limits, Range
 from engines.session import Array
 from engines.tensorrt import ModuleName, load_module
@@ -135,8 +136,11 @@ def build(
         A plan for each of the recipe's targets.
 
     Raises:
-        ModelError: the network cannot be built here, or the build was stopped.
+        ModelError: the network cannot be built here, the disk is full, or the build was stopped.
     """
+    # Before minutes of work that would be of no use.
+    for target in recipe.targets:
+        check_target(recipe.module, target, name=name)
     keys = [key_of(model, recipe, target) for target in recipe.targets]
     cached = {key: data for key in keys if (data := cache.load(key)) is not None}
     missing = tuple(key for key in dict.fromkeys(keys) if key not in cached)
@@ -144,7 +148,9 @@ def build(
     if missing:
         with temporary_folder(cache.folder) as folder:
             left = replace(recipe, targets=tuple(key.target for key in missing))
-            _write_job(folder, model, crops, left, [cache.load_kernels(key) for key in missing])
+            kernels = [cache.load_kernels(key) for key in missing]
+            with disk_errors(cache.folder):
+                _write_job(folder, model, crops, left, kernels)
             facts = _run(folder, name, on_progress, is_wanted)
             for index, key in enumerate(missing):
                 fresh[key] = _take_plan(folder, index, key, facts, cache)
@@ -190,7 +196,10 @@ def _write_job(
     (folder / "model.onnx").write_bytes(model)
     (folder / "recipe.json").write_text(recipe.as_json())
     for index, crop in enumerate(crops):
-        np.save(folder / f"crop{index}.npy", crop)
+        # NumPy's own way into a file does not say that a disk is full.
+        saved = io.BytesIO()
+        np.save(saved, crop)
+        (folder / f"crop{index}.npy").write_bytes(saved.getvalue())
     for index, data in enumerate(kernels):
         (folder / f"kernels{index}").write_bytes(data)
 

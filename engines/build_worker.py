@@ -22,6 +22,7 @@ from engines.build import Recipe
 from engines.errors import ModelError
 from engines.graphs import inputs_of
 from engines.half import convert
+from engines.models.cache_files import disk_errors
 from engines.narrow import narrowed
 from engines.plan import build_plan
 from engines.profiles import Profile, profile_of, samples_of, within_memory
@@ -122,10 +123,11 @@ def main(arguments: Sequence[str]) -> int:
     recipe = Recipe.from_json((folder / "recipe.json").read_text())
     crops = [np.load(path) for path in sorted(folder.glob("crop*.npy"))]
     try:
-        prepared = prepare((folder / "model.onnx").read_bytes(), crops, recipe, name)
-        (folder / "reference").write_bytes(prepared.reference.to_bytes())
-        for index, target in enumerate(recipe.targets):
-            build_one(folder, prepared, recipe, index, target, name)
+        with disk_errors(folder.parent):
+            prepared = prepare((folder / "model.onnx").read_bytes(), crops, recipe, name)
+            (folder / "reference").write_bytes(prepared.reference.to_bytes())
+            for index, target in enumerate(recipe.targets):
+                build_one(folder, prepared, recipe, index, target, name)
     except ModelError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -61,6 +61,7 @@ def build_plan(
     Raises:
         ModelError: the module is missing, does not know the target, or cannot build the network.
     """
+    check_target(module, target, name=name)
     trt = load_module(module)
     log = new_logger(trt)
     builder = trt.Builder(log)
@@ -74,9 +75,11 @@ def build_plan(
     config.progress_monitor = _new_monitor(trt, report)
     _add_profile(builder, config, profile)
     if module == "tensorrt_rtx":
-        _aim(trt, config, target, name)
+        if target != PORTABLE:
+            config.num_compute_capabilities = 1
+            config.set_compute_capability(targets(trt)[target], 0)
     else:
-        _aim_at_the_gpu_here(trt, config, target, name)
+        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
         config.set_timing_cache(config.create_timing_cache(timing_cache), False)
     data = builder.build_serialized_network(network, config)
     if data is None:
@@ -87,6 +90,33 @@ def build_plan(
     if module == "tensorrt_rtx":
         return Plan(bytes(data), b"")
     return Plan(bytes(data), bytes(config.get_timing_cache().serialize()))
+
+
+def check_target(module: ModuleName, target: str, *, name: str) -> None:
+    """Sees whether a module can build for a GPU, which needs nothing of the network.
+
+    Args:
+        module: what is to build.
+        target: as for ``build_plan``.
+        name: what error messages call the network.
+
+    Raises:
+        ModelError: it cannot, or the module is missing.
+    """
+    trt = load_module(module)
+    if target == PORTABLE:
+        return
+    if module == "tensorrt":
+        raise ModelError(
+            f"{name}: tensorrt must build for the GPU in this machine, got the target {target}. "
+            "Leave --target out, or install tensorrt-rtx."
+        )
+    known = targets(trt)
+    if target not in known:
+        raise ModelError(
+            f"{name}: the target must be one of {', '.join([PORTABLE, *known])}, got {target!r}. "
+            "Correct --target."
+        )
 
 
 def targets(trt: Any) -> dict[str, Any]:
@@ -117,27 +147,6 @@ def _add_profile(builder: Any, config: Any, profile: Profile) -> None:
     for tensor, (least, usual, most) in profile.items():
         shapes.set_shape(tensor, least, usual, most)
     config.add_optimization_profile(shapes)
-
-
-def _aim(trt: Any, config: Any, target: str, name: str) -> None:
-    if target == PORTABLE:
-        return
-    known = targets(trt)
-    if target not in known:
-        raise ModelError(
-            f"{name}: the target must be one of {', '.join([PORTABLE, *known])}, got {target}."
-        )
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(known[target], 0)
-
-
-def _aim_at_the_gpu_here(trt: Any, config: Any, target: str, name: str) -> None:
-    if target != PORTABLE:
-        raise ModelError(
-            f"{name}: tensorrt must build for the GPU in this machine, got the target {target}. "
-            "Leave --target out, or install tensorrt-rtx."
-        )
-    config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
 
 
 def _new_monitor(trt: Any, report: Report) -> Any:

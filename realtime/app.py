@@ -210,10 +210,20 @@ def build_plan(
         open_fuser = partial(open_refiner, config, library)
         refine = Refine(config.refine, open_fuser, on=refines(config))
     chooser = open_chooser(job.maps, config, library, has_default=job.faces is not None)
+    changing = threading.Event()
     if on_control is not None:
-        allow = partial(allow_faces, job.content_check)
         on_control(
-            SwapControl(switch, refine, job.people, config, library, connections, allow, seal)
+            SwapControl(
+                switch,
+                refine,
+                job.people,
+                config,
+                library,
+                connections,
+                partial(allow_faces, job.content_check),
+                seal,
+                changing,
+            )
         )
     session = draw_session() if record is None else record.session
     finding = (
@@ -251,6 +261,7 @@ def build_plan(
         rate_hz=config.output.rate_hz if paced else None,
         out_size=config.output.size,
         max_failures=config.pipeline.max_failures,
+        changing=changing,
     )
 
 

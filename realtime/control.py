@@ -1,7 +1,8 @@
 """Changes what is put in while the engine runs: the face, or the network that draws it."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from engines.models.library import ModelLibrary
@@ -42,6 +43,7 @@ class SwapControl:
         connections: str,
         see_consent: SeeConsent,
         seal: Seal | None,
+        changing: threading.Event,
     ) -> None:
         """Takes what is running.
 
@@ -55,6 +57,7 @@ class SwapControl:
             see_consent: asked before a new face is used.
             seal: says of the file that is written which faces and networks were used; None where
                 nothing says so.
+            changing: is set while a call works.
         """
         self._switch = switch
         self._refine = refine
@@ -64,6 +67,7 @@ class SwapControl:
         self._connections = connections
         self._see_consent = see_consent
         self._seal = seal
+        self._changing = changing
 
     @property
     def swapper(self) -> str:
@@ -93,7 +97,7 @@ class SwapControl:
         kinds = self._see_consent([face.path for person in people for face in person], consent)
         given = tuple(tuple(pictures) for pictures in people)
         stage = self._switch.stage
-        with self._noting(kinds_of(kinds), {}, built_in=has_built_in(people)):
+        with self._at_work(), self._noting(kinds_of(kinds), {}, built_in=has_built_in(people)):
             if isinstance(stage, NeuralSwap):
                 # The network stays; only what it is told of the people changes.
                 sources = self._prepare(given, self._config)
@@ -118,8 +122,17 @@ class SwapControl:
         models = {
             model: self._library.sha256(model) for model in needed_models(config, self._library)
         }
-        with self._noting({}, models):
+        with self._at_work(), self._noting({}, models):
             self._change(self._people, config)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Says for as long as the block lasts that something is being changed."""
+        self._changing.set()
+        try:
+            yield
+        finally:
+            self._changing.clear()
 
     def _noting(
         self, faces: Mapping[str, str], models: Mapping[str, str], *, built_in: bool = False

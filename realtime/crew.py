@@ -68,6 +68,7 @@ class Crew:
         stop: threading.Event,
         for_ns: int | None,
         hidden: threading.Event,
+        changing: threading.Event,
     ) -> None:
         self._metrics = metrics
         self._fault = fault
@@ -111,6 +112,7 @@ class Crew:
             tally=metrics.tally(),
             times=metrics.stages,
             hidden=hidden,
+            changing=changing,
             clock=clock,
         )
         self._intake_worker = Worker("capture", self.intake.run, on_error=self._fail_intake)

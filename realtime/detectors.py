@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from engines.families.detector import Detector
 from engines.families.specs import BlazeFaceFamily, DetectorFamily, FaceMeshFamily
 from engines.models.blazeface import BlazeFace
-from engines.models.face_finder import FaceDetector, FaceFinder, open_face_finder
+from engines.models.face_candidates import FaceDetector
+from engines.models.face_finder import FaceFinder, open_face_finder
 from engines.models.five_detector import FivePointDetector
 from engines.models.library import ModelLibrary
 from engines.session import Session

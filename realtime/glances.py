@@ -3,7 +3,8 @@
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from engines.models.face_finder import Candidate, FaceFinder
+from engines.models.face_candidates import Candidate
+from engines.models.face_finder import FaceFinder
 from realtime.afterwards import Afterwards
 from realtime.frame import Image
 

@@ -7,10 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from engines.models.close_search import search_parts
 from engines.models.face_finder import (
     FACE_NETWORKS,
     FaceFinder,
     LocatedFace,
+    Wanted,
     open_face_finder,
 )
 from engines.session import Session
@@ -34,7 +36,7 @@ MAX_YAW, MAX_PITCH = 60.0, 40.0
 MAX_BEST_YAW = 40.0
 """Degrees within which at least one picture must show the person."""
 
-_MAX_FACES = 12
+_MAX_FACES, _NOBODY = 12, np.empty((0, 4), np.float32)
 
 _BYSTANDER = 0.3
 """A face narrower than this share of the widest one is part of the background."""
@@ -152,12 +154,14 @@ def find_faces(image: Image, finder: FaceFinder) -> list[Points]:
     A picture that lies on its side or its head is looked at in all four directions. Faces far
     smaller than the largest one are left out.
     """
-    readings = [_search(finder.search, image, turns) for turns in range(4)]
+    every_way = [Wanted(_NOBODY, _MAX_FACES, 0.5, 0.5, turns) for turns in range(4)]
+    readings = [finder.search(image, wanted) for wanted in every_way]
     # Small heads are looked for as the others lie, or upright.
     likely = next((turns for turns, faces in enumerate(readings) if faces), 0)
-    readings[likely] = _search(finder.search_closely, image, likely)
+    upright = readings[likely]
+    upright += search_parts(finder, image, every_way[likely], found=upright)
     every = [other for faces in readings for other in faces]
-    found = [_right_way_up(face, every) for face in readings[likely]]
+    found = [_right_way_up(face, every) for face in upright]
     widths = [float(np.ptp(face.landmarks[:, 0])) for face in found]
     faces = [
         face.landmarks
@@ -165,20 +169,6 @@ def find_faces(image: Image, finder: FaceFinder) -> list[Points]:
         if width >= _BYSTANDER * max(widths)
     ]
     return sorted(faces, key=lambda points: float(points[:, 0].mean()))
-
-
-def _search(
-    look: Callable[..., list[LocatedFace]], image: Image, quarter_turns: int
-) -> list[LocatedFace]:
-    """What one of a finder's searches finds that are sure."""
-    return look(
-        image,
-        known=np.empty((0, 4), np.float32),
-        max_faces=_MAX_FACES,
-        min_detection=0.5,
-        min_score=0.5,
-        quarter_turns=quarter_turns,
-    )
 
 
 def _right_way_up(face: LocatedFace, readings: list[LocatedFace]) -> LocatedFace:

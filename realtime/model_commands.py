@@ -75,9 +75,16 @@ def import_model(
 ) -> int:
     """Takes a network you have into the library, by its hash or as what you say it is."""
     from engines.models.library import ModelLibrary
+    from engines.twins import TWINS
+    from realtime.engine_commands import TWINS_NAME
+    from realtime.stages.restore import OFF
+    from realtime.stages.track import BLAZEFACE
+    from realtime.swap_networks import DRAWN
     from realtime.terminal import Terminal
 
-    description = ModelLibrary().import_file(file, family=family, name=name)
+    # Where one of these is given no network is meant, and one of that name could not be chosen.
+    reserved = (*DRAWN, OFF, BLAZEFACE, TWINS_NAME, *TWINS)
+    description = ModelLibrary().import_file(file, family=family, name=name, reserved=reserved)
     entry, terminal = description.entry, Terminal()
     terminal.line(f"licence of {description.name}: {entry.licence}, {entry.licence_url}")
     how = f"as {entry.family}, hash not known" if description.is_imported else "hash known"

@@ -186,9 +186,13 @@ class Patience:
         self._savings = 1.0
         self._spends = False
 
-    def begin(self) -> None:
-        """Begins with another tick."""
-        self._spends = False
+    def begin(self, *, generous: bool = False) -> None:
+        """Begins with another tick.
+
+        Args:
+            generous: it may be waited long for, and that is not counted.
+        """
+        self._spends = generous
         self._savings = min(MOST_LONG_WAITS, self._savings + LONG_WAIT_SHARE)
 
     def allows(self, late_ns: int) -> bool:

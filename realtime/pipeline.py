@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from realtime.crew import DRAIN_S, SENDER, Crew, lane_name
@@ -45,6 +45,7 @@ class Plan:
             letterboxed.
         max_failures: failed frames in a row at which a stage ends the run; a live run never does,
             it goes on showing the covered picture.
+        changing: set while something is being put in another's place, see ``Sender``.
     """
 
     source: Source
@@ -56,6 +57,7 @@ class Plan:
     out_size: tuple[int, int] | None = None
     max_failures: int = 30
     finish: tuple[Stage, ...] = ()
+    changing: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,7 @@ class Pipeline:
             stop=stop,
             for_ns=for_ns,
             hidden=self._hidden,
+            changing=plan.changing,
         )
 
     def _out_spec(self, spec: PictureSpec) -> PictureSpec:

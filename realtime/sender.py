@@ -56,6 +56,8 @@ class Sender:
         times: by stage name; those of ``send`` are ``worked``: in the sinks; ``waited``: for the
             next frame or tick.
         hidden: while it is set the sinks get a slate in the place of every picture.
+        changing: while it is set the machine has other work for a moment, so more frames are late
+            than usual, and each is waited for.
         clock: monotonic nanoseconds.
         sleep: seconds on the same clock.
     """
@@ -75,6 +77,7 @@ class Sender:
         tally: Tally,
         times: Mapping[str, StageTimes],
         hidden: threading.Event | None = None,
+        changing: threading.Event | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -90,6 +93,7 @@ class Sender:
         self._times = times["send"]
         self._finish_times = {stage.name: times[stage.name].worked for stage in self._finish}
         self._hidden = hidden or threading.Event()
+        self._changing = changing or threading.Event()
         self._clock = clock
         self._sleep = sleep
         self._shown = Frame.blank(spec)
@@ -185,7 +189,7 @@ class Sender:
         now would leave every picture from here on a period older than it need be.
         """
         period_ns = self._out_spec.period_ns
-        self._patience.begin()
+        self._patience.begin(generous=self._changing.is_set())
         while self._lane.holding and not self._ring.cancelled:
             age_ns = deadline_ns - self._lane.finished_ns
             if not period_ns < 2 * age_ns < 3 * period_ns:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cuda_kernels.rasterize import rasterize
 from engines.errors import ModelError
-from engines.models.face_finder import FaceFinder, open_face_finder
+from engines.models.face_finder import FaceFinder, Wanted, open_face_finder
 from engines.models.library import ModelLibrary
 from realtime.errors import MediaError, RtSwapError, SinkError
 from realtime.face_mesh import OVAL, FaceMesh, load_face_mesh
@@ -57,13 +57,7 @@ def find_face(finder: FaceFinder, image: Image, name: str) -> Points:
     Raises:
         MediaError: there is none, or more than one.
     """
-    faces = finder.search(
-        image,
-        known=np.empty((0, 4), np.float32),
-        max_faces=2,
-        min_detection=0.3,
-        min_score=0.5,
-    )
+    faces = finder.search(image, Wanted(np.empty((0, 4), np.float32), 2, 0.3, 0.5))
     if len(faces) != 1:
         raise MediaError(f"{name}: must show one face, got {len(faces)}. Choose another picture.")
     return faces[0].landmarks

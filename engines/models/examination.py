@@ -1,7 +1,7 @@
 """Looks at a network that a person already has, before the library takes it in."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from engines.errors import ModelError
@@ -9,7 +9,7 @@ from engines.families.fit import check_fit, fitting
 from engines.families.specs import EmbeddingSource, Family, SwapperFamily
 from engines.models.cache_files import sha256_of
 from engines.models.catalogue import Catalogue
-from engines.models.imports import ImportRecord, is_name
+from engines.models.imports import MAX_NAME, ImportRecord, is_name
 from engines.models.inspection import inspect_model, last_initializer, refuse_other_kinds
 from engines.onnxruntime import OnnxRuntimeSession
 
@@ -43,7 +43,13 @@ def read_model_file(path: Path) -> bytes:
 
 
 def examine(
-    path: Path, data: bytes, catalogue: Catalogue, *, family: str | None, name: str | None
+    path: Path,
+    data: bytes,
+    catalogue: Catalogue,
+    *,
+    family: str | None,
+    name: str | None,
+    reserved: Collection[str] = (),
 ) -> tuple[str, ImportRecord, bytes]:
     """Finds out what a file of unknown hash is, and whether it can be used as what it is to be.
 
@@ -53,6 +59,7 @@ def examine(
         catalogue: families, and names that belong to known files.
         family: what it is to be read as.
         name: what it is to be called; None: as the file.
+        reserved: names that mean something else where a network is named.
 
     Returns:
         Its name, its record, and the model, complete in itself.
@@ -61,7 +68,7 @@ def examine(
         ModelError: it cannot be used; the message says why.
     """
     refuse_other_kinds(data, where=str(path))
-    name = _name_for(path, name)
+    name = _name_for(path, name, reserved)
     taken = catalogue.models.get(name)
     if taken is not None and taken.files:
         raise ModelError(
@@ -90,12 +97,18 @@ def examine(
     return name, record, inspected.model
 
 
-def _name_for(path: Path, name: str | None) -> str:
-    chosen = _NOT_IN_NAMES.sub("_", path.stem.lower()).strip("_.") if name is None else name
+def _name_for(path: Path, name: str | None, reserved: Collection[str]) -> str:
+    own = _NOT_IN_NAMES.sub("_", path.stem.lower())[:MAX_NAME].strip("_.")
+    chosen = own if name is None else name
     if not is_name(chosen):
         raise ModelError(
-            f"{path}: the name must consist of a-z, 0-9, dots and underscores, got {chosen!r}. "
-            "Choose one with --name."
+            f"{path}: the name must consist of a-z, 0-9, dots and underscores, {MAX_NAME} at most, "
+            f"got {chosen!r}. Choose one with --name."
+        )
+    if chosen in reserved:
+        raise ModelError(
+            f"{path}: the name must be a network's alone, got {chosen!r}, which means something "
+            "else to this program. Choose another one with --name."
         )
     return chosen
 

@@ -1,16 +1,14 @@
 """Finds faces in a picture and places their landmarks: detectors and landmark network together."""
 
-import itertools
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.models.blazeface import BlazeFace, Detections
+from engines.models.face_candidates import SURE_DETECTION, Candidate, FaceDetector, detect
 from engines.models.face_landmark import (
     NUM_LANDMARKS,
     FaceLandmark,
@@ -26,22 +24,11 @@ FACE_NETWORKS = ("face_detection_short_range", "face_detection_full_range", "fac
 CERTAIN_SCORE = 0.9
 """A landmark score above which nothing is gained by looking again."""
 
-SURE_DETECTION = 0.5
-"""A detector's score above which the landmark network need not be certain."""
-
 _HOPELESS_SCORE = 0.03
 
 # A face that has moved far is cut off by its crop, and its landmarks lag; the next pass catches up.
 _MAX_OFF_CENTRE = 0.1
 _MAX_PASSES = 3
-
-_LARGE = 1 / 12
-"""Width of a face over the side of what is searched, from which on others like it are found too."""
-
-_NUM_CLOSER, _LEAST_PART_PX = 2, 256
-"""How often parts of half the side are searched, and what they must have to be worth it."""
-
-_NO_BOXES = np.empty((0, 4), np.float32)
 
 # Detections that may fail the landmark network before a search gives up; bounds its time.
 _SPARE_TRIES = 2
@@ -63,18 +50,23 @@ class LocatedFace:
     score: float
 
 
-class FaceDetector(Protocol):
-    """What looks for faces in whole pictures."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a search is to find.
 
-    def detect(
-        self, image: NDArray[np.uint8], *, min_score: float, quarter_turns: int = 0
-    ) -> Detections:
-        """Finds faces; as ``BlazeFace.detect``."""
-        ...
+    Attributes:
+        known: ``(K, 4) f32`` boxes of faces that need no second search.
+        max_faces: so many are returned at most.
+        min_detection: what the detector must say at least.
+        min_score: what the landmark network must say at least.
+        quarter_turns: how the heads stand, as for ``BlazeFace.detect``.
+    """
 
-
-Candidate = tuple[Detections, int]
-"""What a detector found, and the number of one face in it."""
+    known: NDArray[np.float32]
+    max_faces: int
+    min_detection: float
+    min_score: float
+    quarter_turns: int = 0
 
 
 class FaceFinder:
@@ -177,12 +169,8 @@ class FaceFinder:
     def search(
         self,
         image: NDArray[np.uint8],
+        wanted: Wanted,
         *,
-        known: NDArray[np.float32],
-        max_faces: int,
-        min_detection: float,
-        min_score: float,
-        quarter_turns: int = 0,
         near: bool = True,
         far: bool = True,
     ) -> list[LocatedFace]:
@@ -190,11 +178,7 @@ class FaceFinder:
 
         Args:
             image: ``(H, W, 3) u8 BGR``.
-            known: ``(K, 4)`` boxes of faces that need no second search.
-            max_faces: so many are returned at most.
-            min_detection: what the detector must say at least.
-            min_score: what the landmark network must say at least.
-            quarter_turns: as for ``BlazeFace.detect``.
+            wanted: what counts.
             near: use the short-range detector.
             far: use the full-range detector, which takes three times as long.
 
@@ -202,62 +186,19 @@ class FaceFinder:
             New faces, those the detectors were sure of first, then by size.
         """
         found = self.glance(
-            image, min_detection=min_detection, quarter_turns=quarter_turns, near=near, far=far
-        )
-        return self.confirm(image, found, known=known, max_faces=max_faces, min_score=min_score)
-
-    def search_closely(
-        self,
-        image: NDArray[np.uint8],
-        *,
-        known: NDArray[np.float32],
-        max_faces: int,
-        min_detection: float,
-        min_score: float,
-        quarter_turns: int = 0,
-    ) -> list[LocatedFace]:
-        """As ``search``, for a picture that comes alone: in its parts too where that is of use.
-
-        The networks see all of a picture in 192 pixels, so far people of a large one are not found
-        there. As long as there is no face, or only such as are small, parts of half the side are
-        searched, twice; that takes as long as some forty searches.
-        """
-        side_px = max(image.shape[:2])
-        faces = self.search(
             image,
-            known=known,
-            max_faces=max_faces,
-            min_detection=min_detection,
-            min_score=min_score,
-            quarter_turns=quarter_turns,
+            min_detection=wanted.min_detection,
+            quarter_turns=wanted.quarter_turns,
+            near=near,
+            far=far,
         )
-        for _ in range(_NUM_CLOSER):
-            boxes = np.stack([_box(face.landmarks) for face in faces]) if faces else _NO_BOXES
-            widest_px = float((boxes[:, 2] - boxes[:, 0]).max(initial=0.0))
-            is_all = len(faces) >= max_faces or widest_px > _LARGE * side_px
-            if is_all or side_px < 2 * _LEAST_PART_PX:
-                break
-            side_px //= 2
-            faces += self.confirm(
-                image,
-                self._glance_at_parts(image, side_px, min_detection, quarter_turns),
-                known=np.concatenate([known, boxes]),
-                max_faces=max_faces - len(faces),
-                min_score=min_score,
-            )
-        return faces
-
-    def _glance_at_parts(
-        self, image: NDArray[np.uint8], side_px: int, min_detection: float, quarter_turns: int
-    ) -> list[Candidate]:
-        """What the detectors find in each part; a face may be there several times."""
-        height, width = image.shape[:2]
-        found: list[Candidate] = []
-        for left, top, right, bottom in overlapping_parts(width, height, side_px):
-            part = image[top:bottom, left:right]
-            candidates = self.glance(part, min_detection=min_detection, quarter_turns=quarter_turns)
-            found += [(_shifted(faces, left, top), index) for faces, index in candidates]
-        return sorted(found, key=_rank)
+        return self.confirm(
+            image,
+            found,
+            known=wanted.known,
+            max_faces=wanted.max_faces,
+            min_score=wanted.min_score,
+        )
 
     def glance(
         self,
@@ -270,14 +211,14 @@ class FaceFinder:
     ) -> list[Candidate]:
         """The first half of ``search``: what the detectors find, sure ones first, then by size.
 
-        A face may be there twice. Arguments are those of ``search``.
+        A face may be there twice. Arguments are those of ``Wanted`` and ``search``.
         """
         detectors: list[FaceDetector] = []
         if near:
             detectors.append(self._short_range)
         if far:
             detectors.append(self._full_range)
-        return _detect(detectors, image, min_detection, quarter_turns)
+        return detect(detectors, image, min_score=min_detection, quarter_turns=quarter_turns)
 
     def confirm(
         self,
@@ -290,8 +231,8 @@ class FaceFinder:
     ) -> list[LocatedFace]:
         """The second half of ``search``: which candidates are faces that are not known.
 
-        The picture may be a frame younger than the one the candidates were found in. Arguments and
-        result are those of ``search``.
+        The picture may be a frame younger than the one the candidates were found in. Arguments are
+        those of ``Wanted``, the result is that of ``search``.
         """
         faces: list[LocatedFace] = []
         boxes = known
@@ -303,9 +244,9 @@ class FaceFinder:
                 continue
             tries_left -= 1
             face = self._confirm(image, found, index, min_score)
-            if face is not None and not _is_known(_box(face.landmarks), boxes):
+            if face is not None and not _is_known(box_of(face.landmarks), boxes):
                 faces.append(face)
-                boxes = np.concatenate([boxes, _box(face.landmarks)[None]])
+                boxes = np.concatenate([boxes, box_of(face.landmarks)[None]])
         return faces
 
     def _confirm(
@@ -372,59 +313,7 @@ def open_face_finder(
         )
 
 
-def _detect(
-    detectors: Sequence[FaceDetector],
-    image: NDArray[np.uint8],
-    min_detection: float,
-    quarter_turns: int,
-) -> list[Candidate]:
-    """What the detectors find, sure ones first, then by size; a face may be there twice."""
-    results = [
-        detector.detect(image, min_score=min_detection, quarter_turns=quarter_turns)
-        for detector in detectors
-    ]
-    found = [(detections, index) for detections in results for index in range(len(detections))]
-
-    return sorted(found, key=_rank)
-
-
-def _rank(candidate: Candidate) -> tuple[bool, float]:
-    """Sure ones first, then by size."""
-    detections, index = candidate
-    left, _, right, _ = detections.boxes[index]
-    return float(detections.scores[index]) < SURE_DETECTION, float(left - right)
-
-
-def _shifted(found: Detections, left: int, top: int) -> Detections:
-    """What was found in a part of a picture, in pixels of the whole."""
-    shift = np.array([left, top], np.float32)
-    boxes = found.boxes + np.tile(shift, 2)
-    return Detections(boxes, found.keypoints + shift, found.scores)
-
-
-def overlapping_parts(width: int, height: int, side_px: int) -> Iterator[tuple[int, int, int, int]]:
-    """Squares that cover a picture, each half over the next, so that none cuts all faces.
-
-    Args:
-        width, height: of the picture.
-        side_px: of the squares, at least 2; a picture that is narrower is taken in full width.
-
-    Yields:
-        Left, top, right and bottom in pixels.
-    """
-    across, down = (_starts(length, side_px) for length in (width, height))
-    for top, left in itertools.product(down, across):
-        yield left, top, min(left + side_px, width), min(top + side_px, height)
-
-
-def _starts(length: int, side: int) -> list[int]:
-    """Where pieces of a line begin that are half over each other, evenly spaced."""
-    last = max(length - side, 0)
-    num = math.ceil(2 * last / side) + 1
-    return [round(at) for at in np.linspace(0, last, num)]
-
-
-def _box(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+def box_of(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     """The upright box around landmarks."""
     return np.concatenate([landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)])
 

@@ -13,7 +13,10 @@ from engines.families.specs import Name
 from engines.models.cache_files import disk_errors, read_if_present, write_atomically
 from engines.models.catalogue import Entry, KnownFile, Sha256
 
-_NAME = re.compile(r"[a-z0-9_.]+")
+MAX_NAME = 64
+"""Characters of a name, which becomes a part of several files' names."""
+
+_NAME = re.compile(rf"[a-z0-9_.]{{1,{MAX_NAME}}}")
 
 
 class ImportRecord(BaseModel):

@@ -114,17 +114,23 @@ def _other_kind(data: bytes) -> tuple[str, str] | None:
     """What it is and what to do, or None where it may be ONNX."""
     again = "Download it again."
     convert = "Use the model's ONNX export."
-    start = data[:512].lstrip().lower()
+    start = data[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if not data.strip(b"\0"):
         return "an empty file", again
     if data.startswith(LFS_POINTER):
         return "a Git LFS pointer", "Download the file it points to."
     if start.startswith(_PAGE_STARTS):
         return "a web page", again
+    if start.startswith(b"{"):
+        return "a text, as servers answer with", again
     if data.startswith(_ZIP):
         is_torch = b"data.pkl" in data[:4096]
         what = "a PyTorch checkpoint, which is a pickle and can run code" if is_torch else "a ZIP"
         return what, convert if is_torch else "Unpack it first."
+    if data.startswith(b"\x1f\x8b"):
+        return "a GZIP", "Unpack it first."
+    if data[8:10] == b'{"':
+        return "a safetensors file", convert
     if _is_pickle(data):
         return "a pickle, which can run code", convert
     if data[4:8] == b"TFL3":

@@ -6,7 +6,7 @@ manifest's; whatever does not match is made or fetched again, never used. Networ
 imported without a known hash lie in a folder of their own, with the hash they had then.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,7 +162,12 @@ class ModelLibrary:
         return pixel_ranges(self.families.get(self._store.entry(name).family))
 
     def import_file(
-        self, path: Path, *, family: str | None = None, name: str | None = None
+        self,
+        path: Path,
+        *,
+        family: str | None = None,
+        name: str | None = None,
+        reserved: Collection[str] = (),
     ) -> Description:
         """Takes a network that a person has into the library.
 
@@ -174,6 +179,7 @@ class ModelLibrary:
             path: the file; it stays where it is.
             family: what a file of unknown hash is to be read as.
             name: what it is to be called; None: as the file.
+            reserved: names that it cannot have, as they mean something else to the caller.
 
         Raises:
             ModelError: it cannot be used; the message says why.
@@ -184,7 +190,9 @@ class ModelLibrary:
         data = read_model_file(path)
         known = self._catalogue.name_of(sha256_of(data))
         if known is None:
-            chosen, record, model = examine(path, data, self._catalogue, family=family, name=name)
+            chosen, record, model = examine(
+                path, data, self._catalogue, family=family, name=name, reserved=reserved
+            )
             self._imported.write(chosen, record, model)
             return self.describe(chosen)
         own = self._catalogue.models[known]

@@ -1,5 +1,6 @@
 """The files of the models as they were published, each held to the hashes that are known of it."""
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -74,10 +75,9 @@ class OriginalStore:
             return record.entry(listed if is_meant else None)
         if name not in self._catalogue.models:
             known = (*self._catalogue.models, *self._imported.names())
-            raise UnknownNameError(
-                f"{name}: must be a name of the catalogue "
-                f"({', '.join(known)}). See: rt-swap models list"
-            )
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]}?" if near else "See: rt-swap models list"
+            raise UnknownNameError(f"{name}: must be a name of the catalogue, got none. {hint}")
         return self._catalogue.models[name]
 
     def path(self, name: str) -> Path:

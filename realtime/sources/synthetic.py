@@ -8,7 +8,7 @@ from threading import Event
 
 import numpy as np
 
-from engines.models.face_finder import open_face_finder
+from engines.models.face_finder import Wanted, open_face_finder
 from engines.session import Session
 from realtime.errors import CameraError
 from realtime.face_mesh import load_face_mesh
@@ -144,13 +144,8 @@ class SyntheticCamera:
     def _locate(self, portrait: Image) -> Points:
         """The landmarks of the portrait's face; the networks are needed for this alone."""
         with open_face_finder(self._open_session) as finder:
-            faces = finder.search(
-                portrait,
-                known=np.empty((0, 4), np.float32),
-                max_faces=1,
-                min_detection=_MIN_DETECTION,
-                min_score=_MIN_SCORE,
-            )
+            wanted = Wanted(np.empty((0, 4), np.float32), 1, _MIN_DETECTION, _MIN_SCORE)
+            faces = finder.search(portrait, wanted)
         if not faces:
             raise CameraError(
                 f"synthetic camera: {self._portrait} must show a face, got none. "

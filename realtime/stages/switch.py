@@ -63,9 +63,13 @@ class Switch:
 
     def process(self, frame: Frame) -> None:
         """Changes over if there is a new stage, and lets the present one work."""
-        if self._next is not None:
-            self._change_over()
-        self._current.stage.process(frame)
+        has_changed = self._next is not None and self._change_over()
+        try:
+            self._current.stage.process(frame)
+        finally:
+            # Only now, so that closing the old stage does not hold up the first frame of the new.
+            if has_changed:
+                self._changed.set()
         for face in frame.faces:
             if face.layer is not None:
                 face.layer.origin = self._num_changes
@@ -113,14 +117,15 @@ class Switch:
             self._changed.wait(wait_s)
             self._close_retired()
 
-    def _change_over(self) -> None:
+    def _change_over(self) -> bool:
+        """Puts the next stage in the place of the present one, if there still is a next one."""
         with self._lock:
             if self._next is None:
-                return
+                return False
             self._retired.append(self._current)
             self._current, self._next = self._next, None
         self._num_changes += 1
-        self._changed.set()
+        return True
 
     def _close_retired(self) -> None:
         with self._lock:

@@ -6,12 +6,14 @@ from functools import partial
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from engines.models.close_search import search_parts
+from engines.models.face_candidates import Candidate
 from engines.models.face_finder import (
     CERTAIN_SCORE,
     FACE_NETWORKS,
-    Candidate,
     FaceFinder,
     LocatedFace,
+    Wanted,
     open_face_finder,
 )
 from engines.session import Session
@@ -271,14 +273,15 @@ class Track:
         if in_turn and self._is_far_turn:
             glances.begin(image)
             return False
-        look = finder.search_closely if self._is_alone else partial(finder.search, far=not in_turn)
-        faces = look(
-            image,
-            known=known,
-            max_faces=self._config.max_faces + _NUM_HIDDEN,
-            min_detection=self._config.min_detection,
-            min_score=self._config.min_score,
+        wanted = Wanted(
+            known,
+            self._config.max_faces + _NUM_HIDDEN,
+            self._config.min_detection,
+            self._config.min_score,
         )
+        faces = finder.search(image, wanted, far=self._is_alone or not in_turn)
+        if self._is_alone:
+            faces += search_parts(finder, image, wanted, found=faces)
         if not num_known and not faces:
             # The last use of the finder in this frame: the detectors are left to the glance.
             if self._is_alone:

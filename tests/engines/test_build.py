@@ -1,3 +1,4 @@
+import errno
 import os
 import time
 
@@ -107,6 +108,27 @@ def test_several_targets_are_built_from_one_preparation_and_only_those_that_are_
     assert sum(one.phase == "fp16" for one in seen) == 1
     fractions = [one.fraction for one in seen]
     assert fractions == sorted(fractions)
+
+
+@pytest.mark.rtx
+def test_a_target_that_nobody_can_build_for_is_refused_before_anything_is_done(
+    crops, cache, monkeypatch
+):
+    monkeypatch.setattr(building.subprocess, "Popen", None)
+    recipe = Recipe(targets=("sm_86", "sm_1"), limits=SMALL)
+    with pytest.raises(ModelError, match=r"enlarger: the target must be one of .*, got 'sm_1'"):
+        build(enlarger(1, 8), crops, recipe, cache, name="enlarger")
+    assert not cache.folder.exists()
+
+
+@pytest.mark.rtx
+def test_a_full_disk_is_named_when_the_work_is_laid_out(crops, cache, monkeypatch):
+    def write(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(building.Path, "write_bytes", write)
+    with pytest.raises(ModelError, match="there must be room for the models, got a full disk"):
+        build(enlarger(1, 8), crops, Recipe(limits=SMALL), cache)
 
 
 @pytest.mark.rtx

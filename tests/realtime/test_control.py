@@ -93,6 +93,7 @@ class Run:
 
         plan = build_plan(synthetic_job(seconds), config, library, on_control=keep)
         lanes = (*plan.lanes[:-1], (*plan.lanes[-1], self.watch))
+        self.changing = plan.changing
         self.pipeline = Pipeline(replace(plan, lanes=lanes))
 
     def go(self, change):
@@ -111,7 +112,7 @@ class Run:
         worker = threading.Thread(target=work)
         worker.start()
         # From the tenth picture on each waits a moment, until the change has been made.
-        self.watch.at = {10: ready.set} | {n: lambda: done.wait(10) for n in range(11, 400)}
+        self.watch.at = {10: ready.set} | {n: lambda: done.wait(120) for n in range(11, 400)}
         report = self.pipeline.run(stop=threading.Event())
         worker.join()
         if errors:
@@ -263,6 +264,21 @@ def test_a_change_that_cannot_be_made_changes_nothing(library, other_face, chang
     assert run.control.swapper == "one"
     assert len(run.watch.layers) == 15
     assert {size for size, _ in run.watch.layers} == {128}
+
+
+def test_the_way_out_knows_for_how_long_something_is_being_changed(library, monkeypatch):
+    run = Run(library, seconds=0.5)
+    seen = []
+
+    def fail(*_):
+        seen.append(run.changing.is_set())
+        raise MediaError("no such picture")
+
+    monkeypatch.setattr("realtime.control.call_aside", fail)
+    with pytest.raises(MediaError):
+        run.go(lambda control: control.change_faces([()]))
+    assert seen == [True]
+    assert not run.changing.is_set()
 
 
 def test_a_network_that_went_away_changes_nothing(library, twins, tmp_path):

@@ -66,6 +66,15 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_5(said, arguments, messag
     assert all(line.startswith("rt-swap: ") for line in errors)
 
 
+@pytest.mark.parametrize("name", ["mesh", "fusenet", "off", "blazeface", "twins", "swapper"])
+def test_a_name_that_stands_for_something_else_is_not_given_to_a_network(said, file, name):
+    file = file.rename(file.with_name(f"{name}.onnx"))
+    code, _, errors = said("import", file, "--family", "arcface")
+    assert code == 5
+    assert f"must be a network's alone, got '{name}'" in errors[-1]
+    assert said("import", file, "--family", "arcface", "--name", f"my_{name}")[0] == 0
+
+
 @pytest.mark.parametrize("command", ["remove", "show", "pull"])
 def test_a_name_of_nothing_makes_no_sense_and_is_exit_code_2(said, command):
     code, _, errors = said(command, "nobody")

@@ -229,6 +229,16 @@ def test_a_tick_always_waits_a_moment_and_seldom_half_a_period():
     assert waits_ns.count(15) == pytest.approx(400 * LONG_WAIT_SHARE, abs=1)
 
 
+def test_a_generous_tick_waits_half_a_period_and_is_not_counted():
+    patience = Patience(30 * MS_NS)
+    for _ in range(100):
+        patience.begin(generous=True)
+        assert patience.allows(15 * MS_NS - 1)
+        assert not patience.allows(15 * MS_NS)
+    waits_ns = [round(longest_wait_ns(patience) / MS_NS) for _ in range(3)]
+    assert waits_ns == [15, 15, 30 // MOMENT_PART]
+
+
 def test_a_frame_that_seldom_is_late_is_waited_for_half_a_period():
     patience = Patience(30 * MS_NS)
     for _ in range(10):

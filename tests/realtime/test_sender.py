@@ -49,10 +49,12 @@ class Stage:
         finish=(),
         healths=(),
         hidden_ms=range(0),
+        changing_ms=range(0),
     ):
         self.now_ns = 0
         self.healths = healths
         self.hidden_ms, self.hidden = hidden_ms, threading.Event()
+        self.changing_ms, self.changing = changing_ms, threading.Event()
         self.due = [(round(ms * MS_NS), seq) for seq, ms in enumerate(ready_ms)]
         self.end_ns = end_ms * MS_NS
         self.send_ms = send_ms or {}
@@ -80,6 +82,7 @@ class Stage:
             tally=self.tally,
             times=self.metrics.stages,
             hidden=self.hidden,
+            changing=self.changing,
             clock=lambda: self.now_ns,
             sleep=self.sleep,
         )
@@ -105,10 +108,11 @@ class Stage:
 
     def pass_time(self, duration_ns):
         self.now_ns += duration_ns
-        if self.now_ns // MS_NS in self.hidden_ms:
-            self.hidden.set()
-        else:
-            self.hidden.clear()
+        for event, times_ms in ((self.hidden, self.hidden_ms), (self.changing, self.changing_ms)):
+            if self.now_ns // MS_NS in times_ms:
+                event.set()
+            else:
+                event.clear()
         while self.due and self.due[0][0] <= self.now_ns:
             self.finished_ns, seq = self.due[0]
             frame = self.ring.reserve()
@@ -340,6 +344,19 @@ def test_a_frame_that_is_late_by_a_moment_is_waited_for():
     assert stage.tally == usual.tally
     off_ns = [b - a - PERIOD_NS for a, b in pairwise(stage.sent_ns[3:])]
     assert 8 * MS_NS < max(off_ns) < PERIOD_NS // 2
+
+
+def test_while_something_is_changed_every_frame_that_is_late_is_waited_for():
+    ready_ms = steady(60)
+    usual = Stage(ready_ms, end_ms=1980).run()
+    for seq in range(20, 50, 3):
+        ready_ms[seq] += 9
+    late = Stage(ready_ms, end_ms=1980).run()
+    assert late.tally.repeated > usual.tally.repeated + 2
+    stage = Stage(ready_ms, end_ms=1980, changing_ms=range(600, 1700)).run()
+    assert stage.tally == usual.tally
+    steps_ns = [b - a for a, b in pairwise(stage.sent_ns[3:])]
+    assert max(steps_ns) < 1.5 * PERIOD_NS
 
 
 def test_after_a_frame_that_was_too_late_the_newest_one_is_shown_again_at_once():

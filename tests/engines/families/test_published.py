@@ -5,6 +5,8 @@ and landmarker modules (33cc6b40), InsightFace's ``arcface_onnx``, ``inswapper``
 OpenCV's ``FaceDetectorYN``, and ReSwapper's README.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
@@ -20,24 +22,43 @@ PLAIN = ((0, 0, 0), (1, 1, 1))
 HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
-# Side of the crop, template, normalisation, whether the output is in the same range (else 0..1),
-# and what the network is told: how the embedding is treated, or the picture's template and side.
+
+class Published(NamedTuple):
+    """One row: side of the crop, its template, the normalisation, whether the output is in the same
+    range (else 0..1), and what the network is told: how the embedding is treated, or the picture's
+    template and side."""
+
+    side: int
+    template: str
+    normalisation: tuple[tuple[float, ...], tuple[float, ...]]
+    is_in_range: bool
+    rule: str | tuple[str, int]
+
+    @property
+    def source_shape(self):
+        return (512,) if isinstance(self.rule, str) else (3, self.rule[1], self.rule[1])
+
+
 SWAPPERS = {
-    "inswapper_128": (128, "arcface_128", PLAIN, False, "emap"),
-    "inswapper_128_fp16": (128, "arcface_128", PLAIN, False, "emap"),
-    "reswapper_128": (128, "arcface_128", PLAIN, False, "emap"),
-    "reswapper_256": (256, "arcface_128", PLAIN, False, "emap"),
-    "hyperswap_1a_256": (256, "arcface_128", HALVES, True, "unit"),
-    "hyperswap_1b_256": (256, "arcface_128", HALVES, True, "unit"),
-    "hyperswap_1c_256": (256, "arcface_128", HALVES, True, "unit"),
-    "simswap_256": (256, "arcface_112_v1", IMAGENET, False, "crossface_simswap, unit"),
-    "simswap_unofficial_512": (512, "arcface_112_v1", PLAIN, False, "crossface_simswap, unit"),
-    "ghost_1_256": (256, "arcface_112_v1", HALVES, True, "crossface_ghost"),
-    "ghost_2_256": (256, "arcface_112_v1", HALVES, True, "crossface_ghost"),
-    "ghost_3_256": (256, "arcface_112_v1", HALVES, True, "crossface_ghost"),
-    "hififace_unofficial_256": (256, "mtcnn_512", HALVES, True, "crossface_hififace, unit"),
-    "uniface_256": (256, "ffhq_512", HALVES, True, ("ffhq_512", 256)),
-    "blendswap_256": (256, "ffhq_512", PLAIN, False, ("arcface_112_v2", 112)),
+    "inswapper_128": Published(128, "arcface_128", PLAIN, False, "emap"),
+    "inswapper_128_fp16": Published(128, "arcface_128", PLAIN, False, "emap"),
+    "reswapper_128": Published(128, "arcface_128", PLAIN, False, "emap"),
+    "reswapper_256": Published(256, "arcface_128", PLAIN, False, "emap"),
+    "hyperswap_1a_256": Published(256, "arcface_128", HALVES, True, "unit"),
+    "hyperswap_1b_256": Published(256, "arcface_128", HALVES, True, "unit"),
+    "hyperswap_1c_256": Published(256, "arcface_128", HALVES, True, "unit"),
+    "simswap_256": Published(256, "arcface_112_v1", IMAGENET, False, "crossface_simswap, unit"),
+    "simswap_unofficial_512": Published(
+        512, "arcface_112_v1", PLAIN, False, "crossface_simswap, unit"
+    ),
+    "ghost_1_256": Published(256, "arcface_112_v1", HALVES, True, "crossface_ghost"),
+    "ghost_2_256": Published(256, "arcface_112_v1", HALVES, True, "crossface_ghost"),
+    "ghost_3_256": Published(256, "arcface_112_v1", HALVES, True, "crossface_ghost"),
+    "hififace_unofficial_256": Published(
+        256, "mtcnn_512", HALVES, True, "crossface_hififace, unit"
+    ),
+    "uniface_256": Published(256, "ffhq_512", HALVES, True, ("ffhq_512", 256)),
+    "blendswap_256": Published(256, "ffhq_512", PLAIN, False, ("arcface_112_v2", 112)),
 }
 
 ARCFACE_PX = [
@@ -79,22 +100,25 @@ TEMPLATES = {
     ),
 }
 
+RGB, BGR = (30, 20, 10), (10, 20, 30)
+
+
+def normalised(pixel, mean, std):
+    return (np.array(pixel) / 255 - mean) / std
+
+
 # What a pixel of blue 10, green 20 and red 30 is in the network's three channels.
 PIXELS = {
-    "scrfd": [(value - 127.5) / 128 for value in (30, 20, 10)],
-    "yunet": [10, 20, 30],
-    "yolo_face": [value / 255 for value in (30, 20, 10)],
-    "arcface": [value / 127.5 - 1 for value in (30, 20, 10)],
-    "mobilefacenet": [
-        (value / 255 - mean) / std for value, mean, std in zip((30, 20, 10), *IMAGENET, strict=True)
-    ],
-    "fan_68": [value / 255 for value in (10, 20, 30)],
-    "regressed_106": [30, 20, 10],
-    "pfld_68": [value / 255 for value in (30, 20, 10)],
-    "xseg": [value / 255 for value in (10, 20, 30)],
-    "bisenet": [
-        (value / 255 - mean) / std for value, mean, std in zip((30, 20, 10), *IMAGENET, strict=True)
-    ],
+    "scrfd": (np.array(RGB) - 127.5) / 128,
+    "yunet": BGR,
+    "yolo_face": normalised(RGB, *PLAIN),
+    "arcface": normalised(RGB, *HALVES),
+    "mobilefacenet": normalised(RGB, *IMAGENET),
+    "fan_68": normalised(BGR, *PLAIN),
+    "regressed_106": RGB,
+    "pfld_68": normalised(RGB, *PLAIN),
+    "xseg": normalised(BGR, *PLAIN),
+    "bisenet": normalised(RGB, *IMAGENET),
 }
 
 
@@ -124,7 +148,7 @@ def test_every_swapper_of_the_catalogue_is_written_down_here():
 def test_a_swapper_is_given_and_gives_what_is_published(twins, name):
     side, _, (mean, std), is_in_range, rule = SWAPPERS[name]
     dtype = twins.HALF if name.endswith("fp16") else twins.FLOAT
-    shape = (512,) if isinstance(rule, str) else (3, rule[1], rule[1])
+    shape = SWAPPERS[name].source_shape
     session = OnnxRuntimeSession(twins.swapper(side, source=shape, dtype=dtype))
     swapper, random = Swapper(session, family_of(name)), np.random.default_rng(11)
     crop = np.asarray(random.integers(0, 256, (side, side, 3)), np.uint8)
@@ -158,10 +182,9 @@ def test_a_swapper_is_given_and_gives_what_is_published(twins, name):
 
 @pytest.mark.parametrize("name", SWAPPERS)
 def test_a_swapper_s_crop_lies_as_is_published(twins, name):
-    side, template, _, _, rule = SWAPPERS[name]
-    shape = (512,) if isinstance(rule, str) else (3, rule[1], rule[1])
+    side, shape = SWAPPERS[name].side, SWAPPERS[name].source_shape
     swapper = Swapper(OnnxRuntimeSession(twins.swapper(side, source=shape)), family_of(name))
-    published_px, points = TEMPLATES[template]
+    published_px, points = TEMPLATES[SWAPPERS[name].template]
     # ReSwapper says itself that its larger crops lie half a pixel further.
     shift = 128 / 32768 * side - 0.5 if name.startswith("reswapper") else 0.0
     front = swapper.templates[len(swapper.templates) // 2]
@@ -176,7 +199,7 @@ def test_a_template_is_the_published_pixels(name):
 
 @pytest.mark.parametrize("name", SWAPPERS)
 def test_a_swapper_s_helpers_are_those_it_was_trained_with(name):
-    rule, source = SWAPPERS[name][4], family_of(name).source
+    rule, source = SWAPPERS[name].rule, family_of(name).source
     if isinstance(rule, tuple):
         assert (source.template, source.size_px) == rule
         return

@@ -8,8 +8,8 @@ from engines.models.face_finder import (
     CERTAIN_SCORE,
     FACE_NETWORKS,
     FaceFinder,
+    Wanted,
     open_face_finder,
-    overlapping_parts,
 )
 from engines.models.face_landmark import FaceLandmark, square_from_landmarks
 from engines.session import TensorSpec
@@ -73,7 +73,7 @@ def finder_of(landmark, short=(), full=()):
 
 
 def search(finder, known=NOBODY, max_faces=4):
-    return finder.search(IMAGE, known=known, max_faces=max_faces, min_detection=0.3, min_score=0.5)
+    return finder.search(IMAGE, Wanted(known, max_faces, 0.3, 0.5))
 
 
 def middle(face):
@@ -227,32 +227,3 @@ def test_a_face_is_looked_at_as_if_it_leaned_otherwise():
 def test_a_face_that_does_not_look_like_one_when_turned_is_none():
     finder = finder_of(landmark_network([0.4]))
     assert finder.look_turned(IMAGE, some_landmarks(), quarter_turns=2, min_score=0.5) is None
-
-
-@pytest.mark.parametrize(
-    ("width", "height", "side"), [(400, 300, 200), (1001, 333, 250), (90, 700, 128)]
-)
-def test_parts_cover_a_picture_and_each_lies_half_over_the_next(width, height, side):
-    covered = np.zeros((height, width), int)
-    lefts = set()
-    for left, top, right, bottom in overlapping_parts(width, height, side):
-        assert (right - left, bottom - top) == (min(side, width), min(side, height))
-        covered[top:bottom, left:right] += 1
-        lefts.add(left)
-    assert covered.min() >= 1
-    assert max(np.diff(sorted(lefts)), default=0) <= side / 2 + 1
-
-
-@pytest.mark.parametrize(
-    ("found", "score", "searches"), [([(96, 96, 40, 0.9)], 0.99, 1), ([], 0.01, 1 + 9 + 49)]
-)
-def test_parts_are_searched_only_where_no_large_face_is_found(found, score, searches):
-    short, full = detector(128, []), detector(192, found)
-    network = landmark_network([score])
-    finder = FaceFinder(BlazeFace(short), BlazeFace(full), FaceLandmark(network))
-    picture = np.zeros((1024, 1024, 3), np.uint8)
-    faces = finder.search_closely(
-        picture, known=NOBODY, max_faces=4, min_detection=0.3, min_score=0.5
-    )
-    assert len(faces) == len(found)
-    assert (short.calls, full.calls) == (searches, searches)

@@ -149,6 +149,11 @@ def test_a_graph_that_the_runtime_cannot_load_is_refused(library, write, twins):
         ({"family": "dance"}, r"dance: must be a family of networks \(inswapper|must be a family"),
         ({"family": "arcface", "name": "../out"}, "the name must consist of a-z, 0-9"),
         ({"family": "arcface", "name": ""}, "the name must consist of a-z, 0-9"),
+        ({"family": "arcface", "name": "x" * 65}, "dots and underscores, 64 at most"),
+        (
+            {"family": "arcface", "name": "mesh", "reserved": ("mesh",)},
+            "the name must be a network's alone, got 'mesh'",
+        ),
     ],
 )
 def test_options_that_make_no_sense_are_refused(library, write, twins, options, message):

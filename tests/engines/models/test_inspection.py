@@ -1,5 +1,6 @@
 """Files that are not what they say, and networks that reach for what is not theirs."""
 
+import gzip
 import io
 import pickle
 import zipfile
@@ -83,6 +84,10 @@ class Calling:
             "a Git LFS pointer",
         ),
         (b"\n<!DOCTYPE html><title>Sign in</title>", "a web page"),
+        (b"\xef\xbb\xbf\r\n<HTML>", "a web page"),
+        (b'{"error": "Access denied"}', "a text"),
+        (gzip.compress(b"model"), "a GZIP"),
+        (b"\x0a\0\0\0\0\0\0\0" + b'{"w": {}}', "a safetensors file"),
         (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "a web page"),
         (pickle.dumps({"weights": [1.0]}), "a pickle, which can run code"),
         (pickle.dumps([1], protocol=2), "a pickle, which can run code"),

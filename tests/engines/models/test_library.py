@@ -211,9 +211,14 @@ def test_what_is_here_has_a_size_and_a_state(offline, cache):
     assert offline.state("rectifier") == "damaged"
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones(offline):
-    with pytest.raises(ModelError, match=r"must be a name of the catalogue \(rectifier, picture\)"):
-        offline.describe("nobody")
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("rectifer", "Did you mean rectifier?"), ("nobody", "See: rt-swap models list")],
+)
+def test_an_unknown_name_is_answered_with_what_helps(offline, name, hint):
+    with pytest.raises(ModelError, match="must be a name of the catalogue, got none") as caught:
+        offline.describe(name)
+    assert str(caught.value).endswith(hint)
 
 
 def test_the_cache_lies_where_the_environment_says(monkeypatch, tmp_path):

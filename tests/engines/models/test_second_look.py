@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.models.face_finder import open_face_finder
+from engines.models.face_finder import Wanted, open_face_finder
 from engines.models.face_landmark import square_from_landmarks
 
 ASSETS = Path(__file__).parents[3].parent / "shared" / "assets"
@@ -28,7 +28,7 @@ def finders(real_models):
 
 def found(finder, image):
     nobody = np.zeros((0, 4), np.float32)
-    (face,) = finder.search(image, known=nobody, max_faces=1, min_detection=0.3, min_score=0.5)
+    (face,) = finder.search(image, Wanted(nobody, 1, 0.3, 0.5))
     return face
 
 

@@ -17,9 +17,10 @@ class Painter:
 
     name = "swap"
 
-    def __init__(self, number, *, fails=False):
+    def __init__(self, number, *, fails=False, on_process=lambda: None):
         self.number = number
         self.fails = fails
+        self.on_process = on_process
         self.done = []
 
     def open(self, spec, memory):
@@ -31,6 +32,7 @@ class Painter:
 
     def process(self, frame):
         assert self.done == ["open"]
+        self.on_process()
         frame.image[:] = self.number
 
     def close(self):
@@ -94,6 +96,42 @@ def test_the_next_frame_is_the_new_stage_s_and_the_old_one_is_closed():
     assert len(changes) <= 1
     switch.close()
     assert second.done == ["open", "close"]
+
+
+@pytest.mark.parametrize("error", [None, ValueError])
+def test_the_old_stage_stays_open_while_the_new_one_draws_its_first_frame(error):
+    first = Painter(1)
+    seen, entered, replaced = [], threading.Event(), threading.Event()
+
+    def draw():
+        entered.set()
+        # Long enough for a hand-over that did not wait to have closed the old one.
+        replaced.wait(0.2)
+        seen.append(tuple(first.done))
+        if error:
+            raise error
+
+    def show():
+        try:
+            shown(switch)
+        except ValueError:
+            seen.append("failed")
+
+    switch = opened(first)
+    asking = threading.Thread(
+        target=lambda: (switch.replace(Painter(2, on_process=draw)), replaced.set())
+    )
+    asking.start()
+    while switch.stage is first:
+        pass
+    lane = threading.Thread(target=show)
+    lane.start()
+    assert entered.wait(5)
+    asking.join()
+    lane.join()
+    assert seen == [("open",), "failed"] if error else [("open",)]
+    assert first.done == ["open", "close"]
+    switch.close()
 
 
 def test_many_changes_leave_nothing_open():
