@@ -29,8 +29,9 @@ _SIZE, _SPREAD = 0.03, 0.12
 _REACH = 0.035
 """Half the side of the squares that are compared, in face widths."""
 
-_MOST = 0.3
-"""Largest change of a cheek's light, in logarithms."""
+_MOST = 0.15
+"""Largest change of a cheek's light, in logarithms; beyond it what lies beside the cheek would be
+too bright or too dark."""
 
 _LEAST_SKIN = 0.3
 """How much of a cheek must be seen as skin for it to be compared, 0..1."""

@@ -78,12 +78,14 @@ class FaceTexture:
         shape: ``(468, 3) f32`` landmarks of the person in the frame of the mesh's neutral face.
         eye_gains: how much brighter the person's right and left eye are than ``detail`` there,
             which holds lids only.
+        skin_luma: brightness of the person's skin in the pictures, 0..255.
     """
 
     detail: tuple[NDArray[np.uint16], ...]
     cover: NDArray[np.uint8]
     shape: NDArray[np.float32]
     eye_gains: tuple[float, float] = (1.0, 1.0)
+    skin_luma: float = 255.0
 
     @cached_property
     def four_details(self) -> tuple[NDArray[np.uint16], ...]:
@@ -100,12 +102,14 @@ class FaceTexture:
 
 @dataclass(frozen=True, slots=True)
 class _Sheet:
-    """What one picture shows of a face: log detail, what of it is unusable, what it is worth."""
+    """What one picture shows of a face: log detail, what of it is unusable, what it is worth, its
+    shape, and how bright its skin is."""
 
     detail: Map
     unusable: Mask
     worth: Mask
     shape: NDArray[np.float32]
+    skin_luma: float
 
 
 class TextureMaker:
@@ -131,6 +135,7 @@ class TextureMaker:
         unusable = np.minimum.reduce([sheet.unusable for sheet in sheets])
         frontal = np.array([sheet.worth.sum() for sheet in sheets])
         shape = np.average([sheet.shape for sheet in sheets], axis=0, weights=frontal)
+        skin_luma = float(np.average([sheet.skin_luma for sheet in sheets], weights=frontal))
         mended = mend(np.exp(np.asarray(detail, np.float32)), unusable)
         factor, eye_gains = without_eyeballs(mended, self._zones.eyeballs)
         units = np.clip(np.round(factor * DETAIL_ONE), 0, 65535).astype(np.uint16)
@@ -138,7 +143,7 @@ class TextureMaker:
             np.asarray(cv2.resize(units, (side, side), interpolation=cv2.INTER_AREA), np.uint16)
             for side in (MAP_PX, MAP_PX // 2, MAP_PX // 4)
         )
-        return FaceTexture(levels, self._cover(), shape.astype(np.float32), eye_gains)
+        return FaceTexture(levels, self._cover(), shape.astype(np.float32), eye_gains, skin_luma)
 
     def _unroll(self, image: Image, landmarks: Points) -> _Sheet:
         skin, facing = self._flatten(image, landmarks)
@@ -155,7 +160,8 @@ class TextureMaker:
         fit = fit_similarity(landmarks, self._mesh.neutral)
         shape = fit.scale * landmarks @ fit.rotation.T + fit.shift
         worth = np.asarray(np.maximum(facing, 0.0) * (1.0 - unusable), np.float32)
-        return _Sheet(detail, unusable, worth, np.asarray(shape, np.float32))
+        skin_luma = self._light.luma(measured, weights)
+        return _Sheet(detail, unusable, worth, np.asarray(shape, np.float32), skin_luma)
 
     def _flatten(self, image: Image, landmarks: Points) -> tuple[Map, Mask]:
         """The picture on the map, and how much each spot of skin looks into the camera."""

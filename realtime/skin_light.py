@@ -187,6 +187,16 @@ class SkinLight:
         upright = np.ascontiguousarray(light.transpose(0, 2, 1), np.float32)
         return np.asarray(np.maximum(cv2.transform(upright, _BGR_FROM_YCC), 1.0), np.float32)
 
+    def luma(self, light: Colours, skin: Weights) -> float:
+        """Brightness of the skin in the middle of a face, 0..255.
+
+        Args:
+            light: from ``measure``.
+            skin: how far each cell is seen, and is skin; if none is, all count.
+        """
+        weights = self.core * (skin + np.float32(1e-3))
+        return float(((light @ LUMA) * weights).sum() / weights.sum())
+
 
 def _median(values: NDArray[np.float32]) -> float:
     """The median of ``(N,)`` values; NumPy's own takes four times as long for so few."""

@@ -13,6 +13,7 @@ from realtime.face_mesh import FaceMesh
 from realtime.face_texture import FaceTexture
 from realtime.face_zones import FaceZones
 from realtime.frame import Face, FaceState, Frame, Image, Layer, Motion, PictureSpec, Points
+from realtime.highlights import Highlights
 from realtime.ladder import QualityLadder, ladder_for
 from realtime.likeness import Likeness, ShapeMemory
 from realtime.memory import Memory
@@ -66,6 +67,7 @@ class _Track:
     seen_ns: int
     shape: ShapeMemory = field(default_factory=ShapeMemory)
     light: Colours | None = None
+    texture: FaceTexture | None = None
     cheeks: Offsets = field(default_factory=lambda: np.zeros((2, 3), np.float32))
     eyes: EyeShades = (1.0, 1.0)
     drawn: SteadyLandmarks | None = None
@@ -105,6 +107,7 @@ class MeshSwap:
         self._keeps = frozenset(keeps)
         self._identity = identity
         self._cheeks = CheekTone(identity.mesh)
+        self._highlights = Highlights(identity.texture)
         self._likeness = Likeness(identity.mesh, identity.zones, config.shape)
         self._painter: MeshPainter | None = None
         self._ladder: QualityLadder | None = None
@@ -157,14 +160,14 @@ class MeshSwap:
 
         A face none of which lies in the picture needs no layer, and counts as swapped.
         """
-        texture, light = self._identity.texture, self._identity.light
+        light = self._identity.light
         is_new = face.track_id not in self._tracks
         track = self._tracks.setdefault(face.track_id, _Track(now_ns))
         elapsed_ns = max(0, now_ns - track.seen_ns)
         track.seen_ns = now_ns
         rest = self._likeness.rest(face.landmarks)
         shape = track.shape.learn(rest.shape, elapsed_ns / 1e9, rest.trust)
-        drawn = self._likeness.place(face.landmarks, rest.fit, shape, texture.shape)
+        drawn = self._likeness.place(face.landmarks, rest.fit, shape, self._identity.texture.shape)
         drawn = self._kept_steady(track, face.motion, drawn, elapsed_ns)
         crop = painter.crop(image, face.landmarks, drawn, self._work_share)
         if crop.region.size == 0:
@@ -176,6 +179,8 @@ class MeshSwap:
         colours, skin = painter.look(crop, face.landmarks)
         measured = light.measure(colours, skin)
         lit = track.follow_light(measured, share)
+        texture = self._highlights.on_skin(light.luma(lit, skin), track.texture)
+        track.texture = texture
         points, target = crop.inside(face.landmarks), Lit(painter.picture(crop), measured)
 
         def paint(cheek_share: float) -> tuple[Layer, float]:

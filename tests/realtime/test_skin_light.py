@@ -116,6 +116,13 @@ def test_light_is_measured_alike_on_both_sides(light):
     assert np.abs(here - mirrored[:, ::-1]).mean() < 0.5
 
 
+def test_the_brightness_of_skin_is_that_of_what_is_seen_in_the_middle(light):
+    halves = np.where(ACROSS[..., None] < 0.5, SKIN, HAIR).astype(np.float32)
+    left = np.where(ACROSS < 0.5, light.skin, 0.0).astype(np.float32)
+    assert light.luma(halves, left) == pytest.approx(float(LUMA @ SKIN), rel=0.01)
+    assert light.luma(plain(), np.zeros_like(left)) == pytest.approx(float(LUMA @ SKIN), rel=1e-3)
+
+
 def test_all_skin_counts_on_a_plain_face(light, mesh):
     weights = light.visible_skin(plain(), facing_camera(mesh))
     assert weights[skin_ahead(light, mesh)].min() > 0.99
