@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from cuda_kernels.colour_match import How
 from realtime.memory_strength import REFERENCE_HZ, Strengths, band_strengths, still_gain
 from realtime.seam_fit import Rim
+from realtime.tracks import share_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,4 @@ class DeviceSettings:
         return REFERENCE_HZ / self.rate_hz
 
     def _rate(self, half_life_ms: float) -> float:
-        if half_life_ms <= 0.0:
-            return 1.0
-        return float(1.0 - 0.5 ** (1000.0 / (self.rate_hz * half_life_ms)))
+        return share_after(1000.0 / self.rate_hz, half_life_ms)

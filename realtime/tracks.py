@@ -23,6 +23,16 @@ _Memory = TypeVar("_Memory")
 _Dated = TypeVar("_Dated", bound=Dated)
 
 
+def share_after(elapsed: float, half_life: float) -> float:
+    """How far what is remembered follows a frame, 0..1.
+
+    Args:
+        elapsed: time since the frame before, at least 0.
+        half_life: in the same unit; 0 follows at once.
+    """
+    return 1.0 - 0.5 ** (elapsed / half_life) if half_life > 0.0 else 1.0
+
+
 def of_present(memories: Mapping[int, _Memory], faces: Iterable[Face]) -> dict[int, _Memory]:
     """Those memories, by track, whose face is among these."""
     present = {face.track_id for face in faces}

@@ -27,7 +27,7 @@ from realtime.skin_tone import (
     without_colours,
 )
 from realtime.small_copy import SmallCopy, small_copy
-from realtime.tracks import GAP_NS, of_present
+from realtime.tracks import GAP_NS, of_present, share_after
 
 _SAMPLES, _LOOK_NS = 20, 250 * MS_NS
 """Rows or columns of the picture that are looked at to tell whether it has colours, and how often
@@ -151,10 +151,9 @@ class Blend:
         # A cut ends all tracks; a face that was lost for a while is lit anew.
         if track is None or track.whose != whose or not 0 <= now_ns - track.seen_ns <= GAP_NS:
             track = self._tracks[face.track_id] = _Track(now_ns, whose)
-        half_life_ns = self._config.settle_ms * MS_NS
-        elapsed_ns = now_ns - track.seen_ns
+        rate = share_after(now_ns - track.seen_ns, self._config.settle_ms * MS_NS)
         track.seen_ns = now_ns
-        return track, 1.0 - 0.5 ** (elapsed_ns / half_life_ns) if half_life_ns > 0.0 else 1.0
+        return track, rate
 
     def _how(self, layer: Layer) -> How | None:
         """How a layer's colours are found; None to leave them."""

@@ -17,7 +17,7 @@ from cuda_kernels.sharpness import (
 from realtime.frame import Face, Frame, Image, Layer, PictureSpec
 from realtime.memory import Memory
 from realtime.metrics import MS_NS
-from realtime.tracks import of_present
+from realtime.tracks import of_present, share_after
 
 
 class MatchConfig(BaseModel, frozen=True, extra="forbid"):
@@ -91,17 +91,18 @@ class Match:
                 flags=cv2.INTER_LINEAR,
                 borderMode=cv2.BORDER_REPLICATE,
             )
-            half_lives = np.inf
+            rate = 1.0
             if track is None:
                 track = self._tracks[face.track_id] = _Track(now_ns)
             else:
-                half_lives = (now_ns - track.measured_ns) / (self._config.sharpness_ms * MS_NS)
+                since_ns = now_ns - track.measured_ns
+                rate = share_after(since_ns, self._config.sharpness_ms * MS_NS)
             follow_detail(
                 layer.face,
                 np.asarray(under, np.uint8),
                 layer.alpha,
                 sigma_px,
-                rate=1.0 - 0.5**half_lives,
+                rate=rate,
                 sums=self._sums,
                 gain=track.gain,
             )

@@ -21,7 +21,7 @@ from realtime.mesh_painter import EyeShades, MeshPainter, layer_bytes
 from realtime.openings import carry_openings
 from realtime.skin_light import Colours, SkinLight
 from realtime.steady import SteadyConfig, SteadyLandmarks, carried_along, nearness
-from realtime.tracks import of_recent
+from realtime.tracks import of_recent, share_after
 from realtime.work_size import RUNG_SHARES
 
 _LOG = logging.getLogger(__name__)
@@ -175,7 +175,7 @@ class MeshSwap:
             return None
         carry_openings(image, face.landmarks, drawn, face.occluder, self._keeps)
         face.worked_px = max(crop.size)
-        share = 1.0 if is_new else _share(elapsed_ns, self._config.light_ms * 1e6)
+        share = 1.0 if is_new else share_after(elapsed_ns, self._config.light_ms * 1e6)
         colours, skin = painter.look(crop, face.landmarks)
         measured = light.measure(colours, skin)
         lit = track.follow_light(measured, share)
@@ -194,7 +194,7 @@ class MeshSwap:
         if is_new:
             # How far its cheeks are off is not known before it has been drawn once.
             paint(1.0)
-        layer, covered = paint(_share(elapsed_ns, _CHEEKS_NS))
+        layer, covered = paint(share_after(elapsed_ns, _CHEEKS_NS))
         if covered < _MIN_COVERED:
             return None
         if "eyes" not in self._keeps:
@@ -232,8 +232,3 @@ class MeshSwap:
         # The flow knows nothing of depth.
         steady[:, 2] = drawn[:, 2]
         return steady
-
-
-def _share(elapsed_ns: int, half_life_ns: float) -> float:
-    """How far what is remembered follows a frame so long after the last."""
-    return 1.0 - 0.5 ** (elapsed_ns / half_life_ns) if half_life_ns > 0.0 else 1.0
