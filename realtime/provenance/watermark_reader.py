@@ -15,7 +15,7 @@ windows.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -156,8 +156,8 @@ class MarkReader:
         if not pictures:
             return
         some = pictures[:: math.ceil(len(pictures) / _NUM_SEARCHED)]
-        views = chain([plain_view(pictures[0])], other_views(some))
-        for view, seen in zip(views, chain([pictures], repeat(some)), strict=False):
+        others = ((some, view) for view in other_views(some))
+        for seen, view in chain([(pictures, plain_view(pictures[0]))], others):
             reading = self._read_view(seen, view)
             if reading is not None:
                 yield reading
