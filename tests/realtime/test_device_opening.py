@@ -15,7 +15,7 @@ from realtime.app import build_plan
 from realtime.config import load_config
 from realtime.device_opening import _times_for, device_fault
 from realtime.frame import PictureSpec
-from realtime.job import Job
+from realtime.job import synthetic_job
 from realtime.pipeline import Pipeline
 from realtime.stages.device_swap import DeviceSwap
 
@@ -118,16 +118,7 @@ def run(library, monkeypatch, *more, opens=True):
     monkeypatch.setattr(device_opening, "open_on_gpu", open_on_gpu)
     settings = ["neural.recogniser=arc_twin", "camera.size=320x240", "camera.rate_hz=30"]
     config = load_config(settings=[*settings, *more], flags={"swapper": "quick"})
-    job = Job(
-        camera="synthetic",
-        input=None,
-        faces=(),
-        output=None,
-        discard=True,
-        virtual_camera=None,
-        seconds=0.7,
-        unpaced=True,
-    )
+    job = synthetic_job(0.7)
     said = []
     plan = build_plan(job, config, library, say=said.append)
     assert isinstance(plan.lanes[-1][-1], DeviceSwap)

@@ -4,6 +4,7 @@ The processor stands for the device here, whose kernels are held to their twins 
 """
 
 import threading
+from dataclasses import replace
 from itertools import pairwise
 
 import cv2
@@ -17,7 +18,7 @@ from realtime import app, device_opening
 from realtime.app import build_plan
 from realtime.config import load_config
 from realtime.contact_sheet import Moments
-from realtime.job import Job
+from realtime.job import synthetic_job
 from realtime.pipeline import Pipeline
 from realtime.stages.device_swap import DeviceSwap
 
@@ -63,17 +64,7 @@ def film(library, monkeypatch, *more, on_device):
     monkeypatch.setattr(device_opening, "open_on_gpu", open_on_gpu)
     settings = ["neural.recogniser=arc_twin", "camera.size=320x240", f"camera.rate_hz={RATE_HZ}"]
     config = load_config(settings=[*settings, *more], flags={"swapper": "turned"})
-    job = Job(
-        camera="synthetic",
-        input=None,
-        faces=(),
-        output=None,
-        discard=True,
-        virtual_camera=None,
-        seconds=SECONDS,
-        unpaced=True,
-        show_label=False,
-    )
+    job = replace(synthetic_job(SECONDS), show_label=False)
     number = round(SECONDS * RATE_HZ)
     moments = Moments([frame * 1_000_000_000 // RATE_HZ for frame in range(number)])
     plan = build_plan(job, config, library, moments, say=lambda line: None)

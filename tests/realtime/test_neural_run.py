@@ -1,6 +1,7 @@
 """Whole runs with a swapping network: the slow path degrades, it does not break."""
 
 import threading
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -14,7 +15,7 @@ from engines.opener import open_exactly
 from engines.switching import SwitchingSession
 from realtime.app import build_plan
 from realtime.config import load_config
-from realtime.job import Job
+from realtime.job import synthetic_job
 from realtime.machine import resident_bytes
 from realtime.pipeline import Pipeline
 
@@ -40,16 +41,7 @@ def run(library, swapper, *, unpaced, seconds, size="640x480", rate_hz=30):
         settings=["neural.recogniser=arc_twin", *camera],
         flags={"swapper": swapper},
     )
-    job = Job(
-        camera="synthetic",
-        input=None,
-        faces=(),
-        output=None,
-        discard=True,
-        virtual_camera=None,
-        seconds=seconds,
-        unpaced=unpaced,
-    )
+    job = replace(synthetic_job(seconds), unpaced=unpaced)
     pipeline = Pipeline(build_plan(job, config, library))
     for_ns = round(seconds * 1e9)
     return pipeline.run(stop=threading.Event(), for_ns=for_ns)
