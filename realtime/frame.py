@@ -175,6 +175,8 @@ class Frame:
         faces: the faces found, largest first.
         failed: set when a stage raised or the fail-closed policy had to hide the picture because
             of an error; the frame then counts as failed, not as delivered.
+        idle_ns: how long the lane that works on it had nothing to do before it came; None where
+            nobody has said.
         rooms: the memory that ``room`` gives out.
     """
 
@@ -184,6 +186,7 @@ class Frame:
     media_ns: int = 0
     faces: list[Face] = field(default_factory=list)
     failed: bool = False
+    idle_ns: int | None = None
     rooms: list[NDArray[np.uint8]] = field(default_factory=list)
 
     def room(self, index: int, num_bytes: int) -> NDArray[np.uint8]:
@@ -221,4 +224,5 @@ class Frame:
         self.media_ns, other.media_ns = other.media_ns, self.media_ns
         self.faces, other.faces = other.faces, self.faces
         self.failed, other.failed = other.failed, self.failed
+        self.idle_ns, other.idle_ns = other.idle_ns, self.idle_ns
         self.rooms, other.rooms = other.rooms, self.rooms

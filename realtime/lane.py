@@ -81,6 +81,7 @@ class Lane:
         self._max_failures = max_failures
         self._num_failures = 0
         self._holding = False
+        self._idle_ns = 0
         self._finished_ns = 0
         first = next(iter((*stages, *([guard] if guard else []))), None)
         self._waited = times[first.name].waited if first else None
@@ -117,8 +118,9 @@ class Lane:
         if frame is None:
             return False
         self._holding = True
+        frame.idle_ns = self._clock() - asked_ns
         if self._waited is not None:
-            self._waited.add(self._clock() - asked_ns)
+            self._waited.add(frame.idle_ns)
         failed_before = frame.failed
         failure = None if failed_before else self._run_stages(frame)
         self._conclude(frame, failure, failed_before=failed_before)
@@ -142,9 +144,11 @@ class Lane:
         if self._spares and len(self._pending) < flight.capacity:
             asked_ns = self._clock()
             slot = self._incoming.wait_take(_LOOK_S if self._pending else None)
+            self._idle_ns += self._clock() - asked_ns
             if slot is not None:
+                slot.idle_ns, self._idle_ns = self._idle_ns, 0
                 if self._waited is not None:
-                    self._waited.add(self._clock() - asked_ns)
+                    self._waited.add(slot.idle_ns)
                 self._begin(stage, flight, slot)
                 return True
             if not self._pending:

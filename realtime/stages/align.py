@@ -162,7 +162,7 @@ class Align:
         if flow is None:
             raise RuntimeError("Align.process: the stage must be open, got a closed one.")
         if self._ladder is not None:
-            rung = self._ladder.follow(seq=frame.seq, now_ns=frame.captured_ns)
+            rung = self._ladder.follow(frame)
             self._most_px = RUNG_SHARES[rung] * self._config.view_px
         self._tracks = of_present(self._tracks, frame.faces)
         ahead = self._ahead.take() if self._ahead is not None else {}

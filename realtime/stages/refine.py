@@ -169,7 +169,7 @@ class Refine:
         if ladder is None:
             return True
         was_on = ladder.is_on
-        is_on = ladder.allows(seq=frame.seq, now_ns=frame.captured_ns)
+        is_on = ladder.allows(frame)
         if was_on and not is_on:
             _LOG.warning("%s: rests, as the machine is late. Faces are blended.", self.name)
         elif is_on and not was_on:

@@ -142,7 +142,7 @@ class Restore:
             raise RuntimeError("Restore.process: the stage must be open, got a closed one.")
         self._turn += 1
         ladder = self._ladder
-        if ladder is not None and not ladder.allows(seq=frame.seq, now_ns=frame.captured_ns):
+        if ladder is not None and not ladder.allows(frame):
             return
         if self._config.strength == 0.0:
             return

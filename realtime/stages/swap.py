@@ -205,7 +205,7 @@ class MeshSwap:
 
     def _keep_up(self, ladder: QualityLadder, frame: Frame) -> None:
         """Chooses how finely this frame's faces are drawn."""
-        share = RUNG_SHARES[ladder.follow(seq=frame.seq, now_ns=frame.captured_ns)]
+        share = RUNG_SHARES[ladder.follow(frame)]
         if share < self._work_share and ladder.counts.switched_off == 1:
             _LOG.info(
                 "%s: the machine is late, so faces are drawn with fewer pixels where that helps. "

@@ -1,6 +1,7 @@
 """A lane whose last stage keeps several frames in hand."""
 
 import threading
+import time
 from importlib import util
 from pathlib import Path
 
@@ -99,6 +100,23 @@ def test_a_frame_that_is_done_need_not_wait_for_the_next():
     plan = Plan(source, ((flight,),), Guard(), (sink,), paced=False)
     Pipeline(plan).run(stop=threading.Event())
     assert sink.swapped_numbers == [0, 1]
+
+
+def test_a_lane_has_nothing_to_do_while_it_looks_whether_a_frame_is_done():
+    class Idle(fakes.Swap):
+        """Notes how long the lane had nothing to do before each picture."""
+
+        def __init__(self):
+            super().__init__(name="track")
+            self.idle_ns = []
+
+        def process(self, frame):
+            self.idle_ns.append(frame.idle_ns)
+
+    before = Idle()
+    naps = dict.fromkeys(range(1, 10), lambda: time.sleep(0.02))
+    run(Flight(2), 10, before=(before,), actions=naps)
+    assert sum(before.idle_ns) > 9 * 0.015e9
 
 
 def test_frames_that_fail_are_hidden_in_their_place():

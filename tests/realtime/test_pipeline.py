@@ -126,6 +126,29 @@ def test_a_stage_may_rest_once_its_lane_has_handed_a_frame_on(place):
     assert tired.rests == list(range(1, 21))
 
 
+class Idle(Swap):
+    """Notes how long the lane had nothing to do before each picture, and may take its time."""
+
+    def __init__(self, takes_s=0.0):
+        super().__init__()
+        self.takes_s, self.idle_ns = takes_s, []
+
+    def process(self, frame):
+        self.idle_ns.append(frame.idle_ns)
+        time.sleep(self.takes_s)
+        super().process(frame)
+
+
+def test_a_stage_is_told_how_long_its_lane_had_nothing_to_do():
+    waiting, busy = Idle(), Idle(takes_s=0.02)
+    Run(
+        ScriptedSource(10, actions=dict.fromkeys(range(10), lambda: time.sleep(0.02))), (waiting,)
+    ).go()
+    Run(ScriptedSource(10), (busy,)).go()
+    assert sum(waiting.idle_ns) > 9 * 0.015e9
+    assert sum(busy.idle_ns[1:]) < 9 * 0.01e9
+
+
 def test_a_stage_may_look_ahead_before_those_before_it_in_its_lane():
     order = []
 
