@@ -17,14 +17,14 @@ PERIOD_NS = SECOND_NS
 LATE_SHARE = 0.1
 """Where more than this part of the pictures was passed over, the machine is late."""
 
-MOST_BUSY = 0.85
+MOST_BUSY = 0.75
 """So is one that would be at work for more than this part of the time if it worked on every
 picture: those that take a little longer than usual then make many after them wait."""
 
 CALM_SHARE = 0.02
 """Only where fewer pictures than this were passed over, it has time to spare."""
 
-ROOM_BUSY = 0.75
+ROOM_BUSY = 0.65
 """More work is expected to go well where it would keep the machine busy for less than this."""
 
 FIRST_REST_NS = 2 * SECOND_NS
