@@ -61,6 +61,11 @@ keeps the target's tone ``CheekTone`` sees to."""
 _TINT_PX = 3
 """Size of the finest differences in colour that plain skin has, in pixels of the map."""
 
+_SHADED, _SHADE_PX = (0.45, 0.8), 31
+"""How far skin is off from where on it may be hair's shadow or its thin edge, and for sure (from
+0.85 on it may be hair itself); and the width of such an edge, in pixels of the map. A wrinkle is as
+dark, but does not lie beside hair: two thresholds as in Canny 1986."""
+
 _GRAZING, _GRAZING_PX = (0.22, 0.48), 8
 """How far skin looks into the camera up to which a picture shows only its shade, and from which on
 its detail; and the size of the shade, in pixels of the map."""
@@ -98,6 +103,16 @@ class FaceTexture:
     def four_covers(self) -> NDArray[np.uint8]:
         """``cover`` with an empty fourth channel."""
         return np.asarray(cv2.cvtColor(self.cover, cv2.COLOR_BGR2BGRA), np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What of a map has not the look of plain skin, 0..1 each: what is surely something else, what
+    has a colour that no skin or hair has, and what is merely darker or redder."""
+
+    foreign: Mask
+    painted: Mask
+    shaded: Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +162,9 @@ class TextureMaker:
 
     def _unroll(self, image: Image, landmarks: Points) -> _Sheet:
         skin, facing = self._flatten(image, landmarks)
-        foreign, painted, weights, small = self._find_skin(skin, facing)
+        look, weights, small = self._find_skin(skin, facing)
         bare_chin = self._is_bare(skin, small, weights)
-        unusable = self._unusable(foreign, painted, facing, bare_chin=bare_chin)
+        unusable = self._unusable(look, facing, bare_chin=bare_chin)
         measured = self._light.measure(small, weights, fine_shade=_LIT)
         light = np.maximum(_finer(measured), np.float32(_DARKEST))
         detail = self._detail(skin, light, unusable)
@@ -187,14 +202,11 @@ class TextureMaker:
         )
         return skin.astype(np.float32), drawn[..., 2].copy()
 
-    def _find_skin(
-        self, skin: Map, facing: Mask
-    ) -> tuple[Mask, Mask, Weights, NDArray[np.float32]]:
+    def _find_skin(self, skin: Map, facing: Mask) -> tuple[_Look, Weights, NDArray[np.float32]]:
         """Grows this person's skin from the cheeks outwards.
 
         Returns:
-            What is not skin, 0..1 on the map; what has a colour no skin or hair has; the weight
-            of skin and the colours on the grid.
+            What is not plain skin; the weight of skin and the colours on the grid.
         """
         zones, small, towards = self._zones, coarse(skin), coarse(facing)
         aside, down = coarse(zones.aside), coarse(zones.down)
@@ -204,7 +216,8 @@ class TextureMaker:
             self._light.skin * smoothstep(towards, 0.2, 0.45) * central, np.float32
         )
         smooth = cv2.GaussianBlur(skin, (0, 0), 1.2)
-        foreign = painted = np.zeros((MAP_PX, MAP_PX), np.float32)
+        nothing = np.zeros((MAP_PX, MAP_PX), np.float32)
+        look = _Look(nothing, nothing, nothing)
         for _ in range(5):
             near, near_weight = weighted_blur(small, weights, 0.06)
             far, far_weight = weighted_blur(small, weights, 0.25)
@@ -213,14 +226,17 @@ class TextureMaker:
             shade = np.log((smooth + 8.0) / (usual + 8.0)) @ LUMA
             ratio = np.log((smooth + 28.0) / (usual + 28.0))
             tint = np.abs(ratio - (ratio @ LUMA)[..., None]).max(axis=-1)
-            off = np.where(shade < 0, -shade / 0.5, shade / 0.7) ** 2 + (tint / 0.28) ** 2
-            foreign = smoothstep(np.sqrt(off), 0.85, 1.25)
-            painted = smoothstep(tint, 0.4, 0.55)
-            trust = np.maximum(smoothstep(1.0 - coarse(foreign), 0.4, 0.8), central * cheeks)
+            off = np.sqrt(np.where(shade < 0, -shade / 0.5, shade / 0.7) ** 2 + (tint / 0.28) ** 2)
+            look = _Look(
+                foreign=smoothstep(off, 0.85, 1.25),
+                painted=smoothstep(tint, 0.4, 0.55),
+                shaded=smoothstep(off, *_SHADED) * (shade < 0),
+            )
+            trust = np.maximum(smoothstep(1.0 - coarse(look.foreign), 0.4, 0.8), central * cheeks)
             weights = np.asarray(
                 self._light.skin * smoothstep(towards, 0.06, 0.3) * trust, np.float32
             )
-        return foreign, painted, weights, small
+        return look, weights, small
 
     def _is_bare(self, skin: Map, small: NDArray[np.float32], weights: Weights) -> bool:
         """Whether the chin is without a beard, so that dark strands beside it are hair."""
@@ -229,15 +245,15 @@ class TextureMaker:
         shade = np.log((skin @ LUMA + 8.0) / (usual + 8.0))
         return bool((shade[chin] < -0.35).mean() < 0.12)
 
-    def _unusable(self, foreign: Mask, painted: Mask, facing: Mask, *, bare_chin: bool) -> Mask:
+    def _unusable(self, look: _Look, facing: Mask, *, bare_chin: bool) -> Mask:
         """Hair, braids, headgear and background, and what the picture does not show."""
-        zones = self._zones
+        zones, foreign = self._zones, look.foreign
         lower = 0.0 if bare_chin else 0.17 * smoothstep(zones.down, 0.47, 0.62)
         side = smoothstep(zones.aside - lower, 0.16, 0.2)
         watched = np.maximum(zones.forehead, side) * (1 - zones.sockets) * (1 - zones.eyes)
         # Jewellery and cloth show beside the jaw too, where dark hair may be a beard.
         jaw = smoothstep(zones.aside, 0.2, 0.24) * (1 - zones.sockets)
-        foreign_here = np.maximum(foreign * watched, painted * jaw)
+        foreign_here = np.maximum(foreign * watched, look.painted * jaw)
         found = cv2.morphologyEx(foreign_here, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         # Fringes that reach down to the brows are hair up to the brows' own outline.
         fringe = foreign * zones.sockets * (1 - zones.eyes) * (1 - zones.brow_hair)
@@ -245,7 +261,10 @@ class TextureMaker:
         found = np.maximum(found, hair_over_brow(foreign, found, zones))
         found = self._from_outside(np.asarray(found, np.float32), facing)
         beside = smoothstep(zones.aside, 0.2, 0.26)
+        bare = zones.forehead * (1.0 - zones.brows)
+        edge = look.shaded * bare * _grown(found, _SHADE_PX)
         found = np.maximum(_grown(found, 9), _grown(found * beside, 11 if bare_chin else 9))
+        found = np.maximum(found, edge)
         found = cv2.GaussianBlur(found, (0, 0), 2.5)
         hidden = 1.0 - smoothstep(facing, 0.1, 0.22)
         return np.asarray(np.maximum(found, hidden), np.float32)

@@ -9,19 +9,20 @@ _STRAND, _STRAND_PX = (0.4, 0.55), 61
 """Log shade by which a spot of the forehead is darker than the skin around when it begins to be
 hair and when it surely is, and the width up to which hair is bridged, in pixels of the map."""
 
-_BARE_PX = 21
-"""How much further than a strand over one brow the other must be bare, both sides together, in
-pixels of the map: it is to take the place of that one."""
-
 _STRAND_END_PX = 41
-"""Side of the neighbourhood of a strand over a brow within which what is as dark goes with it."""
+"""Side of the neighbourhood of a strand over a brow within which what is as dark goes with it, and
+the width up to which hair goes on across a brow between hair on both sides of it."""
+
+_MOSTLY = 0.5
+"""A brow of which more than this part lies under hair is taken from the other one."""
 
 
 def hair_over_brow(foreign: Mask, found: Mask, zones: FaceZones) -> Mask:
-    """Hair that hangs down over one brow without a gap, where the other brow is bare.
+    """Hair that lies over brows; it is as dark as they are.
 
-    A brow is as dark as hair is. It is told by the skin above it, and the brow on the other
-    side takes its place.
+    It hangs down from above without a gap, or there is hair on both sides of the brow. The end of
+    a brow that is lost in hair may go with it. Where most of a brow lies under hair the other one
+    takes its place and is kept whole; where most of both does, both are, for a face needs brows.
 
     Args:
         foreign: ``(MAP_PX, MAP_PX) f32`` 0..1, what has not the look of skin, brows among it.
@@ -29,16 +30,27 @@ def hair_over_brow(foreign: Mask, found: Mask, zones: FaceZones) -> Mask:
         zones: of the map.
 
     Returns:
-        ``(MAP_PX, MAP_PX) f32`` 0..1, that hair on the brow.
+        ``(MAP_PX, MAP_PX) f32`` 0..1, that hair on the brows.
     """
     hair = np.asarray(np.maximum(foreign, found), np.float32)
     hanging = np.minimum.accumulate(np.where(zones.face < 0.5, 1.0, hair), axis=0)
-    beside = np.ones((1, _BARE_PX), np.uint8)
-    bare = 1.0 - cv2.dilate(np.asarray(hanging, np.float32), beside)[:, ::-1]
-    over = np.asarray(hanging * bare * zones.brows, np.float32)
-    # The strand's fringes leave gaps, and its end lies over the brow alone.
-    around = cv2.dilate(over, np.ones((_STRAND_END_PX, _STRAND_END_PX), np.uint8))
-    return np.asarray(foreign * around * zones.brows, np.float32)
+    # A strand's fringes leave gaps, and its end lies over the brow alone.
+    square = np.ones((_STRAND_END_PX, _STRAND_END_PX), np.uint8)
+    around = cv2.dilate(np.asarray(hanging * zones.brows, np.float32), square)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, square.shape)
+    across = cv2.morphologyEx(np.asarray(found, np.float32), cv2.MORPH_CLOSE, disc)
+    over = np.asarray(foreign * zones.brows * np.maximum(around, across), np.float32)
+    halves = [slice(None, MAP_PX // 2), slice(MAP_PX // 2, None)]
+    hidden = [_share(over[:, half], zones.brow_hair[:, half]) > _MOSTLY for half in halves]
+    for half, other_is_hidden in zip(halves, reversed(hidden), strict=True):
+        if other_is_hidden:
+            over[:, half] = 0.0
+    return over
+
+
+def _share(mask: Mask, part: Mask) -> float:
+    """How much of a part a mask covers, 0..1."""
+    return float((mask * part).sum() / part.sum())
 
 
 def find_strands(shade: Mask, zones: FaceZones) -> tuple[Mask, Mask]:

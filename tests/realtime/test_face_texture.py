@@ -137,6 +137,21 @@ def test_single_strands_of_a_fringe_leave_plain_skin(make, sitter, zones):
     assert factor(make((looks, sitter.landmarks())))[strands].mean() > 0.85
 
 
+def test_the_shadow_of_hair_goes_with_the_hair_and_a_wrinkle_stays(make, sitter, zones):
+    forehead = (zones.forehead > 0.9) & (zones.brows < 0.01) & (np.abs(ACROSS - 0.5) < 0.12)
+    hair, line = (zones.forehead > 0.5) & (DOWN < 0.16), (DOWN > 0.165) & (DOWN < 0.185)
+
+    def line_of(darkness, *, under_hair):
+        looks = sitter.looks()
+        looks[line & forehead] *= darkness
+        if under_hair:
+            looks[hair] = HAIR
+        return factor(make((looks, sitter.landmarks())))[line & forehead].mean()
+
+    assert line_of(0.6, under_hair=True) > 0.97
+    assert line_of(0.7, under_hair=False) < 0.85
+
+
 def striped(looks, period_px, *, colours, share=0.25):
     """Upright stripes all over a face, each colour darker and lighter by so much of the share."""
     wave = np.sin(2 * np.pi * ACROSS * MAP_PX / period_px)[..., None]
