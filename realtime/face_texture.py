@@ -18,8 +18,9 @@ from realtime.face_mesh import FaceMesh
 from realtime.face_zones import MAP_PX, FaceZones, Mask, smoothstep
 from realtime.frame import Image, Points
 from realtime.geometry import fit_similarity
-from realtime.skin_light import GRID, LUMA, SkinLight, Weights, coarse, weighted_blur
-from realtime.strands import find_strands, hair_over_brow
+from realtime.skin_light import LUMA, SkinLight, Weights, coarse, finer, weighted_blur
+from realtime.skin_search import Shown, SkinSearch, grown
+from realtime.strands import find_strands
 from realtime.texture_fill import Map, mend, without_eyeballs
 
 TONE_OFFSET = 16.0
@@ -53,7 +54,7 @@ _ONE_SIDED = 0.04
 _BESIDE_SKIN = np.float32(0.15)
 """What brows, eyes and lips weigh against plain skin where the two sides are compared."""
 
-_LIT = 0.35
+_LIT = 0.3
 """How much of the fine shading of a cheek is taken for light. The rest is taken for its hollows and
 bulges, which make up a person as a nose does; of its tint all is light. That the cheek as a whole
 keeps the target's tone ``CheekTone`` sees to."""
@@ -61,10 +62,9 @@ keeps the target's tone ``CheekTone`` sees to."""
 _TINT_PX = 3
 """Size of the finest differences in colour that plain skin has, in pixels of the map."""
 
-_SHADED, _SHADE_PX = (0.45, 0.8), 31
-"""How far skin is off from where on it may be hair's shadow or its thin edge, and for sure (from
-0.85 on it may be hair itself); and the width of such an edge, in pixels of the map. A wrinkle is as
-dark, but does not lie beside hair: two thresholds as in Canny 1986."""
+_EDGE, _EDGE_PX = 0.05, 25
+"""Contrast that is left beside what is unusable at a face's sides, as the log of a brightness, and
+how wide that is, in pixels of the map."""
 
 _GRAZING, _GRAZING_PX = (0.22, 0.48), 8
 """How far skin looks into the camera up to which a picture shows only its shade, and from which on
@@ -106,16 +106,6 @@ class FaceTexture:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """What of a map has not the look of plain skin, 0..1 each: what is surely something else, what
-    has a colour that no skin or hair has, and what is merely darker or redder."""
-
-    foreign: Mask
-    painted: Mask
-    shaded: Mask
-
-
-@dataclass(frozen=True, slots=True)
 class _Sheet:
     """What one picture shows of a face: log detail, what of it is unusable, what it is worth, its
     shape, and how bright its skin is."""
@@ -134,6 +124,7 @@ class TextureMaker:
         self._mesh = mesh
         self._zones = zones
         self._light = light
+        self._search = SkinSearch(zones, light)
 
     def make(self, pictures: Sequence[tuple[Image, Points]]) -> FaceTexture:
         """The texture of one person; where pictures overlap, the best-posed one wins.
@@ -162,16 +153,16 @@ class TextureMaker:
 
     def _unroll(self, image: Image, landmarks: Points) -> _Sheet:
         skin, facing = self._flatten(image, landmarks)
-        look, weights, small = self._find_skin(skin, facing)
-        bare_chin = self._is_bare(skin, small, weights)
-        unusable = self._unusable(look, facing, bare_chin=bare_chin)
-        measured = self._light.measure(small, weights, fine_shade=_LIT)
-        light = np.maximum(_finer(measured), np.float32(_DARKEST))
+        shown = self._search.search(skin, facing)
+        unusable, weights = shown.unusable, shown.weights
+        measured = self._light.measure(shown.colours, weights, fine_shade=_LIT)
+        light = np.maximum(finer(measured), np.float32(_DARKEST))
         detail = self._detail(skin, light, unusable)
         usable = coarse(np.asarray(1.0 - unusable, np.float32))
         detail -= self._one_sided(detail, usable * smoothstep(coarse(facing), 0.1, 0.35))
         detail -= self._tone_error(detail, weights * usable)
         detail = self._calm_beside(self._without_glare(detail), facing, unusable)
+        detail = self._without_edges(detail, shown)
         fit = fit_similarity(landmarks, self._mesh.neutral)
         shape = fit.scale * landmarks @ fit.rotation.T + fit.shift
         worth = np.asarray(np.maximum(facing, 0.0) * (1.0 - unusable), np.float32)
@@ -201,80 +192,6 @@ class TextureMaker:
             borderMode=cv2.BORDER_REPLICATE,
         )
         return skin.astype(np.float32), drawn[..., 2].copy()
-
-    def _find_skin(self, skin: Map, facing: Mask) -> tuple[_Look, Weights, NDArray[np.float32]]:
-        """Grows this person's skin from the cheeks outwards.
-
-        Returns:
-            What is not plain skin; the weight of skin and the colours on the grid.
-        """
-        zones, small, towards = self._zones, coarse(skin), coarse(facing)
-        aside, down = coarse(zones.aside), coarse(zones.down)
-        central = (1.0 - smoothstep(aside, 0.2, 0.27)) * smoothstep(down, 0.32, 0.38)
-        cheeks = np.exp(-((((aside - 0.23) / 0.12) ** 2 + ((down - 0.5) / 0.13) ** 2) ** 2))
-        weights = np.asarray(
-            self._light.skin * smoothstep(towards, 0.2, 0.45) * central, np.float32
-        )
-        smooth = cv2.GaussianBlur(skin, (0, 0), 1.2)
-        nothing = np.zeros((MAP_PX, MAP_PX), np.float32)
-        look = _Look(nothing, nothing, nothing)
-        for _ in range(5):
-            near, near_weight = weighted_blur(small, weights, 0.06)
-            far, far_weight = weighted_blur(small, weights, 0.25)
-            usual = near + 0.03 * far / (far_weight + 1e-4)[..., None]
-            usual = np.maximum(_finer(usual / (near_weight + 0.03)[..., None]), np.float32(5.0))
-            shade = np.log((smooth + 8.0) / (usual + 8.0)) @ LUMA
-            ratio = np.log((smooth + 28.0) / (usual + 28.0))
-            tint = np.abs(ratio - (ratio @ LUMA)[..., None]).max(axis=-1)
-            off = np.sqrt(np.where(shade < 0, -shade / 0.5, shade / 0.7) ** 2 + (tint / 0.28) ** 2)
-            look = _Look(
-                foreign=smoothstep(off, 0.85, 1.25),
-                painted=smoothstep(tint, 0.4, 0.55),
-                shaded=smoothstep(off, *_SHADED) * (shade < 0),
-            )
-            trust = np.maximum(smoothstep(1.0 - coarse(look.foreign), 0.4, 0.8), central * cheeks)
-            weights = np.asarray(
-                self._light.skin * smoothstep(towards, 0.06, 0.3) * trust, np.float32
-            )
-        return look, weights, small
-
-    def _is_bare(self, skin: Map, small: NDArray[np.float32], weights: Weights) -> bool:
-        """Whether the chin is without a beard, so that dark strands beside it are hair."""
-        chin = self._zones.chin > 0.5
-        usual = _finer(self._light.measure(small, weights)) @ LUMA
-        shade = np.log((skin @ LUMA + 8.0) / (usual + 8.0))
-        return bool((shade[chin] < -0.35).mean() < 0.12)
-
-    def _unusable(self, look: _Look, facing: Mask, *, bare_chin: bool) -> Mask:
-        """Hair, braids, headgear and background, and what the picture does not show."""
-        zones, foreign = self._zones, look.foreign
-        lower = 0.0 if bare_chin else 0.17 * smoothstep(zones.down, 0.47, 0.62)
-        side = smoothstep(zones.aside - lower, 0.16, 0.2)
-        watched = np.maximum(zones.forehead, side) * (1 - zones.sockets) * (1 - zones.eyes)
-        # Jewellery and cloth show beside the jaw too, where dark hair may be a beard.
-        jaw = smoothstep(zones.aside, 0.2, 0.24) * (1 - zones.sockets)
-        foreign_here = np.maximum(foreign * watched, look.painted * jaw)
-        found = cv2.morphologyEx(foreign_here, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-        # Fringes that reach down to the brows are hair up to the brows' own outline.
-        fringe = foreign * zones.sockets * (1 - zones.eyes) * (1 - zones.brow_hair)
-        found = np.maximum(found, fringe * cv2.dilate(found, np.ones((31, 31), np.uint8)))
-        found = np.maximum(found, hair_over_brow(foreign, found, zones))
-        found = self._from_outside(np.asarray(found, np.float32), facing)
-        beside = smoothstep(zones.aside, 0.2, 0.26)
-        bare = zones.forehead * (1.0 - zones.brows)
-        edge = look.shaded * bare * _grown(found, _SHADE_PX)
-        found = np.maximum(_grown(found, 9), _grown(found * beside, 11 if bare_chin else 9))
-        found = np.maximum(found, edge)
-        found = cv2.GaussianBlur(found, (0, 0), 2.5)
-        hidden = 1.0 - smoothstep(facing, 0.1, 0.22)
-        return np.asarray(np.maximum(found, hidden), np.float32)
-
-    def _from_outside(self, found: Mask, facing: Mask) -> Mask:
-        """What hangs together with the rim; wrinkles and the ends of brows do not."""
-        _, labels = cv2.connectedComponents((found > 0.3).astype(np.uint8))
-        rim = (self._zones.depth < 0.05) | (facing < 0.25)
-        touching = np.unique(labels[rim])
-        return np.asarray(found * np.isin(labels, touching[touching > 0]), np.float32)
 
     def _detail(self, skin: Map, light: Map, unusable: Mask) -> Map:
         """Log of the skin over its light, with natural contrast on any skin."""
@@ -353,6 +270,21 @@ class TextureMaker:
         share = cv2.GaussianBlur(beside * (1.0 - smoothstep(facing, *_GRAZING)), (0, 0), 2)
         return np.asarray(detail + share[..., None] * (shade - detail), np.float32)
 
+    def _without_edges(self, detail: Map, shown: Shown) -> Map:
+        """The detail with little contrast beside what is unusable at the face's sides.
+
+        There a picture shows the rim of hair, its shadow and the light around a turned cheek: arcs
+        and dark patches on a cheek that is seen in full. What is dark may be a beard and stays
+        where there is one.
+        """
+        zones = self._zones
+        beside = smoothstep(zones.aside, 0.2, 0.26) * (1.0 - zones.sockets)
+        near = cv2.GaussianBlur(grown(shown.unusable, _EDGE_PX), (0, 0), 5)
+        shade = detail @ LUMA
+        little = _EDGE * np.tanh(shade / np.float32(_EDGE))
+        kept = little if shown.bare_chin else np.where(shade > 0, little, shade)
+        return np.asarray(detail + (beside * near * (kept - shade))[..., None], np.float32)
+
     def _tone_error(self, detail: Map, weights: Weights) -> Map:
         """The mean detail of plain skin; without it the skin keeps the target's tone.
 
@@ -361,7 +293,7 @@ class TextureMaker:
         above, below = weighted_blur(coarse(detail), np.asarray(weights, np.float32), 0.04)
         error = 0.95 * above / (below + 0.02)[..., None] * self._light.flat[..., None]
         error -= np.float32(1.0 - _LIT) * (error @ LUMA)[..., None]
-        return _finer(np.asarray(error, np.float32))
+        return finer(np.asarray(error, np.float32))
 
     def _one_sided(self, detail: Map, weights: Weights) -> Map:
         """What the skin of one side has and the other lacks.
@@ -373,7 +305,7 @@ class TextureMaker:
         above, below = weighted_blur(coarse(detail), trust, _ONE_SIDED)
         mean = above / (below + 0.05)[..., None]
         known = smoothstep(np.minimum(below, below[:, ::-1]), 0.05, 0.3)[..., None]
-        return _finer(np.asarray(0.5 * (mean - mean[:, ::-1]) * known, np.float32))
+        return finer(np.asarray(0.5 * (mean - mean[:, ::-1]) * known, np.float32))
 
     def _cover(self) -> NDArray[np.uint8]:
         """The masks that are drawn with the texture."""
@@ -385,16 +317,3 @@ class TextureMaker:
         sides = smoothstep(zones.aside, 0.23, 0.3)
         stacked = np.stack([np.asarray(plane) for plane in (alpha, above, sides)], axis=-1)
         return np.ascontiguousarray(np.round(np.clip(stacked, 0.0, 1.0) * 255.0), np.uint8)
-
-
-def _grown(mask: Mask, width_px: int) -> Mask:
-    """A mask with all around it; beside the face hair throws a shadow that goes with it."""
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width_px, width_px))
-    return np.asarray(cv2.dilate(np.asarray(mask, np.float32), disc), np.float32)
-
-
-def _finer(grid: NDArray[np.float32]) -> Map:
-    """The grid enlarged to the map."""
-    if grid.shape[0] != GRID:
-        raise ValueError(f"grid: {GRID} rows are needed, got {grid.shape[0]}.")
-    return np.asarray(cv2.resize(grid, (MAP_PX, MAP_PX), interpolation=cv2.INTER_CUBIC), np.float32)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.face_mesh import FaceMesh
-from realtime.face_zones import FaceZones, smoothstep
+from realtime.face_zones import MAP_PX, FaceZones, smoothstep
 
 GRID = 48
 """Side of the coarse map on which light is measured."""
@@ -208,6 +208,17 @@ def _median(values: NDArray[np.float32]) -> float:
 def coarse(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """A map shrunk to the grid."""
     return np.asarray(cv2.resize(values, (GRID, GRID), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def finer(grid: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The grid enlarged to the map.
+
+    Raises:
+        ValueError: the values do not lie on the grid.
+    """
+    if grid.shape[0] != GRID:
+        raise ValueError(f"grid: {GRID} rows are needed, got {grid.shape[0]}.")
+    return np.asarray(cv2.resize(grid, (MAP_PX, MAP_PX), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def weighted_blur(

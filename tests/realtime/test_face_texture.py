@@ -152,6 +152,22 @@ def test_the_shadow_of_hair_goes_with_the_hair_and_a_wrinkle_stays(make, sitter,
     assert line_of(0.7, under_hair=False) < 0.85
 
 
+def test_beside_hair_at_the_side_of_a_bare_face_there_are_no_dark_patches(make, sitter, zones):
+    hair = (ACROSS > 0.8) & (zones.face > 0.5)
+    patch = (np.abs(ACROSS - 0.775) < 0.012) & (np.abs(DOWN - 0.5) < 0.05)
+
+    def patch_of(*, chin):
+        looks = sitter.looks()
+        looks[patch] *= 0.75
+        looks[(zones.chin > 0.5) & (DOWN > 0.6)] *= chin
+        looks[hair] = HAIR
+        return np.log(factor(make((looks, sitter.landmarks())))).mean(axis=-1)[patch].mean()
+
+    assert patch_of(chin=1.0) > -0.12
+    # With a beard it may be part of that.
+    assert patch_of(chin=0.4) < -0.15
+
+
 def striped(looks, period_px, *, colours, share=0.25):
     """Upright stripes all over a face, each colour darker and lighter by so much of the share."""
     wave = np.sin(2 * np.pi * ACROSS * MAP_PX / period_px)[..., None]
