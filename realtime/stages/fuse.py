@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cuda_kernels.levels import picture_from_levels
 from realtime.feature_memory import FeatureMemory, MemoryConfig
 from realtime.frame import Face, FaceState, Frame, Image, Layer, Motion, PictureSpec, Points
 from realtime.geometry import apply, compose
@@ -202,5 +203,6 @@ def _bare(outline: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.ui
 
 def _layer(features: NDArray[np.float32], alpha: NDArray[np.uint8], like: Layer) -> Layer:
     """The layer that colours and coverage make, in another one's place."""
-    face = cv2.addWeighted(features, 1.0, features, 0.0, 0.0, dtype=cv2.CV_8U)
-    return replace(like, face=np.asarray(face, np.uint8), alpha=alpha)
+    face = np.empty(features.shape, np.uint8)
+    picture_from_levels(features, out=face)
+    return replace(like, face=face, alpha=alpha)
