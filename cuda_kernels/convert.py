@@ -1,4 +1,7 @@
-"""Video's planes with halved chroma, NV12 and I420, to BGR and back."""
+"""Video's planes with halved chroma, NV12 and I420, to BGR and back.
+
+Files are read and written with I420; NV12 is what a GPU's own decoders and encoders speak.
+"""
 
 import cv2
 import numpy as np

@@ -165,7 +165,8 @@ def _sampled(layer: Layer, image: Image) -> Image:
     """The part of the picture under a layer, at the layer's size."""
     height, width = layer.alpha.shape
     area = abs(float(np.linalg.det(layer.crop_from_image[:, :2])))
-    # Of a larger face bilinear sampling alone would skip pixels and let their noise through.
+    # Of a larger face bilinear sampling alone would skip pixels and let their noise through, and
+    # ``cuda_kernels.warp`` knows only sizes that are halved.
     times = min(max(math.ceil(1.0 / (_STEP_PX * math.sqrt(area))), 1), _MOST_SAMPLES)
     middle = (times - 1) / 2
     dense_from_crop = np.array([[times, 0.0, middle], [0.0, times, middle]])
