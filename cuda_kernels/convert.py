@@ -1,6 +1,7 @@
 """Video's planes with halved chroma, NV12 and I420, to BGR and back.
 
-Files are read and written with I420; NV12 is what a GPU's own decoders and encoders speak.
+Files are read and written with I420. NV12 is what a GPU's own decoders and encoders speak, of which
+the engine has none yet.
 """
 
 import cv2

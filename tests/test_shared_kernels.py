@@ -5,10 +5,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-ON_A_GPU_ONLY = {
+UNCALLED = {
     "enlarge_places": "the processor takes flow over affine maps, between crops of any size",
-    "nv12_from_bgr": "for a GPU's encoder; files are written as I420",
-    "bgr_from_nv12": "for a GPU's decoder; files are read as three planes",
+    "nv12_from_bgr": "files are written as I420; OpenCV packs what virtual cameras take",
+    "bgr_from_nv12": "files are read as three planes; no source gives NV12",
     "feather": "the processor's masks are drawn softly to begin with",
     "grey_pyramid": "of measure_flow",
     "measure_flow": "OpenCV's dense inverse search takes a quarter of the time",
@@ -74,7 +74,7 @@ def called_by_the_processor():
 def test_stages_of_the_processor_call_every_kernels_public_function_but_those_named_here():
     public = set().union(*KERNELS.values())
     assert {"paste", "lay_over", "rasterize"} <= called_by_the_processor()
-    assert public - called_by_the_processor() == set(ON_A_GPU_ONLY)
+    assert public - called_by_the_processor() == set(UNCALLED)
 
 
 def test_every_kernel_has_one_source_and_one_module_of_the_same_name():

@@ -526,6 +526,19 @@ def test_every_stage_waits_for_the_event_of_the_stage_before_it(cupy, num_slots)
             assert all(step.what == "work" for step in own[1:-1])
 
 
+def test_each_network_runs_on_one_stream_that_no_other_network_has(cupy):
+    steps, _ = recorded(
+        cupy, 6, num_slots=3, max_faces=2, detect=True, enlarge=True, faces=two_that_come_and_go
+    )
+    streams = {}
+    for step in steps:
+        if step.name == "network":
+            # A network writes to the same arrays each time, and only it does.
+            streams.setdefault(step.writes, set()).add(step.where)
+    assert [len(places) for places in streams.values()] == [1, 1, 1]
+    assert len(set().union(*streams.values())) == 3
+
+
 @pytest.mark.parametrize("num_slots", [2, 3])
 def test_stages_of_one_frame_overlap_with_those_of_the_next(cupy, num_slots):
     steps, _ = recorded(cupy, 6, num_slots=num_slots, detect=True, enlarge=True)
