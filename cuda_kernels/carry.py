@@ -1,4 +1,8 @@
-"""A measured flow made ready to carry along what is remembered of a face."""
+"""A measured flow made ready to carry along what is remembered of a face.
+
+``enlarge_places`` is for crops that stay the network's own. The stages of the processor measure
+flow in views of another place and size than their layers and take it over affine maps instead.
+"""
 
 import cv2
 import numpy as np

@@ -1,4 +1,8 @@
-"""Video's planes with halved chroma, NV12 and I420, to BGR and back."""
+"""Video's planes with halved chroma, NV12 and I420, to BGR and back.
+
+Files are read and written with I420. NV12 is what a GPU's own decoders and encoders speak, of which
+the engine has none yet.
+"""
 
 import cv2
 import numpy as np
@@ -116,7 +120,6 @@ def _bgr_from_planes(
 ) -> None:
     steps = _expect_planes("bgr_from_planes", out, luma, blue, red)
     height, width = luma.shape
-    scaled = _whole(matrix)
     if stream is None:
         even = (2 * blue.shape[1], 2 * blue.shape[0])
         planes = [
@@ -125,7 +128,7 @@ def _bgr_from_planes(
         ]
         yuv = cv2.merge([luma, *(plane[:height, :width] for plane in planes)])
         # OpenCV writes through no view; a picture that is none saves a copy.
-        colours = cv2.transform(yuv, scaled / _ONE, dst=out if out.flags.c_contiguous else None)
+        colours = cv2.transform(yuv, matrix, dst=out if out.flags.c_contiguous else None)
         if colours is not out:
             out[...] = colours
         return
@@ -143,7 +146,7 @@ def _bgr_from_planes(
     stream.launch(
         "convert",
         "bgr_from_planes",
-        [*arguments, np.int32(width), np.int32(height), *scaled.flat],
+        [*arguments, np.int32(width), np.int32(height), *_whole(matrix).flat],
         extent=(blue.shape[1], blue.shape[0], 1),
     )
 
@@ -154,9 +157,8 @@ def _planes_from_bgr(
     luma, blue, red = out
     steps = _expect_planes("planes_from_bgr", image, luma, blue, red)
     height, width = luma.shape
-    scaled = _whole(matrix)
     if stream is None:
-        yuv = cv2.transform(np.ascontiguousarray(image), scaled / _ONE)
+        yuv = cv2.transform(np.ascontiguousarray(image), matrix)
         luma[...] = yuv[..., 0]
         if height % 2 or width % 2:
             yuv = cv2.copyMakeBorder(yuv, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
@@ -177,13 +179,13 @@ def _planes_from_bgr(
     stream.launch(
         "convert",
         "planes_from_bgr",
-        [*arguments, np.int32(width), np.int32(height), *scaled.flat],
+        [*arguments, np.int32(width), np.int32(height), *_whole(matrix).flat],
         extent=(blue.shape[1], blue.shape[0], 1),
     )
 
 
 def _whole(matrix: Matrix) -> NDArray[np.int32]:
-    """The map in 65536ths, so that every device multiplies the same whole numbers."""
+    """The map in 65536ths, so that every GPU multiplies the same whole numbers."""
     return np.asarray(np.rint(matrix * _ONE), np.int32)
 
 

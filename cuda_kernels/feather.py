@@ -1,4 +1,9 @@
-"""Masks with soft edges."""
+"""Masks with soft edges.
+
+The stages of the processor draw theirs softly to begin with, around outlines, over which they may
+grow, or fitted to a surface, whose outermost pixel must stay empty: none is cut first and then
+feathered.
+"""
 
 import cv2
 import numpy as np

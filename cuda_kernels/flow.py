@@ -3,6 +3,9 @@
 Lucas and Kanade, "An iterative image registration technique" (1981), for every pixel, on the
 pyramid of Bouguet (2000): a window of 7 x 7 pixels, the picture before looked up where the flow so
 far says. The slopes are those of the new picture, which stays where it is.
+
+A GPU does well with it, as no pixel waits for another. On a processor the dense inverse search that
+OpenCV has takes a quarter of the time, so that is what the engine measures motion with there.
 """
 
 from collections.abc import Iterator

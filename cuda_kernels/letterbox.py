@@ -1,4 +1,8 @@
-"""A picture of any size into a network's input: resized, framed, normalised, channels first."""
+"""A picture of any size into a network's input: resized, framed, normalised, channels first.
+
+On a processor networks are run through the adapters of ``engines``, which knows nothing of kernels
+and fills its inputs itself; tests hold both to the same values.
+"""
 
 from typing import Any
 

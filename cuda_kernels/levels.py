@@ -1,4 +1,9 @@
-"""A network's picture to levels that can be blended, and on to bytes."""
+"""A network's picture to levels that can be blended, and on to bytes.
+
+On a processor the adapters of ``engines``, which knows nothing of kernels, read a network's picture
+as bytes at once; tests hold both to the same picture. So the restore stage there mixes bytes, of
+layers that it has cut and sized, where ``mix_levels`` mixes levels.
+"""
 
 from typing import Any
 

@@ -1,7 +1,8 @@
 """The light of a picture carried onto a face: the smooth part of the difference between them.
 
 It is kept on a coarse grid, so that it can follow slowly over many pictures and holds nothing of
-the features of either face.
+the features of either face. The blend stage of the processor adds ``enlarged_light`` and the
+correction of a face's rim at once; ``add_light`` adds the light alone.
 """
 
 import cv2

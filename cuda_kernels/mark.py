@@ -4,52 +4,48 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cuda_kernels.launch import Argument, Stream, dense, expect_shape, row_step
+from cuda_kernels.launch import Argument, Stream, expect_shape, row_step
+
+_HIGHEST_BIT = np.uint8(0x80)
 
 
 def add_pattern(
     image: NDArray[np.uint8],
-    lighter: NDArray[np.uint8],
-    darker: NDArray[np.uint8],
-    boxes: NDArray[np.int32],
-    share: float,
+    pattern: NDArray[np.int8],
+    lines: int = 1,
     *,
     stream: Stream | None = None,
 ) -> None:
-    """Adds one pattern to a picture in place and takes another away, only in part in some boxes.
+    """Adds a pattern to a picture in place; sums saturate.
 
     Args:
         image: ``(H, W, 3) u8 BGR``, written.
-        lighter, darker: ``(H, W, 3) u8``, what is added and then taken away; sums saturate.
-        boxes: ``(N, 4) i32`` C-contiguous, left, top, right and bottom in pixels, the latter two
-            outside; where they overlap, each takes its part of what the one before left.
-        share: 0..1, how much of the pattern boxes get.
+        pattern: ``(ceil(H / lines), W, 3) i8``, lighter and darker levels.
+        lines: so many lines of the picture are given one of the pattern, at least 1.
         stream: the GPU's; None computes on the processor.
 
     Raises:
         ValueError: the arrays are not of these kinds.
     """
     height, width = image.shape[:2]
-    for name, picture in (("lighter", lighter), ("darker", darker)):
-        expect_shape(f"add_pattern: {name}", picture, (height, width, 3))
-    dense("add_pattern: boxes", boxes, (len(boxes), 4))
+    if lines < 1:
+        raise ValueError(f"add_pattern: lines must be 1 or more, got {lines}. Give each its own.")
+    expect_shape("add_pattern: image", image, (height, width, 3))
+    expect_shape("add_pattern: pattern", pattern, (-(-height // lines), width, 3))
     if stream is None:
-        parts = [
-            image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-            for left, top, right, bottom in boxes
-        ]
-        befores = [part.copy() for part in parts]
-        cv2.add(image, lighter, dst=image)
-        cv2.subtract(image, darker, dst=image)
-        for part, before in zip(parts, befores, strict=True):
-            if part.size:
-                cv2.addWeighted(part, share, before, 1.0 - share, 0.0, dst=part)
+        # Turning the highest bit takes 128 away, so that one saturating sum of signed bytes does.
+        signed = image.view(np.int8)
+        np.bitwise_xor(image, _HIGHEST_BIT, out=image)
+        for line in range(min(lines, height)):
+            part = signed[line::lines]
+            cv2.add(part, pattern[: len(part)], dst=part)
+        np.bitwise_xor(image, _HIGHEST_BIT, out=image)
         return
-    arguments: list[Argument] = []
-    for name, picture in (("image", image), ("lighter", lighter), ("darker", darker)):
-        arguments += [picture, row_step(f"add_pattern: {name}", picture, np.uint8, 3)]
-    numbers = [np.int32(len(boxes)), np.float32(share), np.int32(width), np.int32(height)]
-    stream.launch("mark", "add_pattern", [*arguments, boxes, *numbers], extent=(width, height, 1))
+    image_step = row_step("add_pattern: image", image, np.uint8, 3)
+    pattern_step = row_step("add_pattern: pattern", pattern, np.int8, 3)
+    arguments: list[Argument] = [image, image_step, pattern, pattern_step]
+    numbers = [np.int32(lines), np.int32(width), np.int32(height)]
+    stream.launch("mark", "add_pattern", [*arguments, *numbers], extent=(width, height, 1))
 
 
 def lay_label(

@@ -2,6 +2,9 @@
 
 The outputs are those of SCRFD (Guo et al., "Sample and computation redistribution for efficient
 face detection", 2021): distances from anchor points in units of the stride.
+
+On a processor the outputs are there already, and the adapter of ``engines`` finds all faces in
+them; tests hold its likeliest to this one.
 """
 
 from collections.abc import Sequence

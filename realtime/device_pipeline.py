@@ -3,6 +3,13 @@
 The picture that is enqueued is the caller's memory, pinned here, or an array of any library that
 lies on the device; the device reads it and writes the result into the same place. Until
 ``wait_oldest`` returns it, the picture is the device's.
+
+In the product faces are found and followed on the processor, in the captured picture, which lies in
+main memory anyway: who is chosen, what stands in front of a face and what the guard must hide are
+known from the landmarks of this very frame before any of it may be shown, and a frame's late
+landmarks would be the last frame's. So for each face its place and its masks go up beside the
+picture, and a few dozen bytes come down. Where nobody has to be told apart the pipeline's own
+detector places a face on the device, and the machine reads box and points a frame later.
 """
 
 from collections.abc import Mapping, Sequence

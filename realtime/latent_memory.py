@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cuda_kernels.flow import places_from_flow
 from engines.families.fuser import MEMORIES
 from realtime.feature_flow import feature_flow
 from realtime.frame import Motion
@@ -110,8 +111,9 @@ def _moved(maps: NDArray[np.float32], flow: NDArray[np.float32]) -> NDArray[np.f
     if np.abs(flow).max() < _STILL_PX:
         return maps
     height, width, channels = maps.shape
-    x = flow[..., 0] + np.arange(width, dtype=np.float32)
-    y = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
+    where = np.empty_like(flow)
+    places_from_flow(flow, out=where)
+    x, y = cv2.split(where)
     parts = [maps]
     if channels > _MOST_CHANNELS:
         ends = range(_MOST_CHANNELS, channels, _MOST_CHANNELS)

@@ -1,4 +1,7 @@
-"""Fitting a picture of any size into a fixed size with black bars; pure."""
+"""Fitting a picture of any size into a fixed size with black bars; pure.
+
+From picture to picture; ``cuda_kernels.letterbox`` fills a network's input.
+"""
 
 from dataclasses import replace
 

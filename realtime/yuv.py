@@ -1,4 +1,4 @@
-"""Exact and quick conversion between planar 8-bit YUV and BGR, for any matrix and range; pure.
+"""What planar 8-bit YUV means, and its way to BGR for chroma of any subsampling; pure.
 
 One 3×4 matrix product per picture (``cv2.transform``), rounded once: every value comes out within
 0.65 levels of the definition in ITU-R BT.601, BT.709 and BT.2020. ``cv2.cvtColor`` knows only
@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cuda_kernels.convert import bgr_from_i420
 from realtime.frame import Image
 
 Plane = NDArray[np.uint8]
@@ -75,60 +76,24 @@ def is_high_definition(width: int, height: int) -> bool:
     return width >= 1280 or height > 576
 
 
-class BgrFromPlanes:
-    """Converts pictures of one size and standard from planar YUV to BGR.
+def bgr_from_planes(
+    y: Plane, u: Plane, v: Plane, bgr_from_yuv: NDArray[np.float64], *, out: Image
+) -> None:
+    """Converts one picture; chroma is enlarged linearly.
 
-    Chroma of any subsampling is enlarged linearly. Used by one thread.
+    Args:
+        y: ``(H, W) u8``, rows may be padded.
+        u: ``(h, w) u8`` blue difference, at most the size of ``y``.
+        v: ``(h, w) u8`` red difference, the size of ``u``.
+        bgr_from_yuv: ``(3, 4) f64``, what the planes mean.
+        out: ``(H, W, 3) u8 BGR`` C-contiguous, written whole.
     """
-
-    def __init__(self, width: int, height: int, standard: YuvStandard) -> None:
-        self._matrix = standard.bgr_from_yuv()
-        self._size = (width, height)
-        self._chroma = [np.empty((height, width), np.uint8) for _ in "uv"]
-        self._yuv = np.empty((height, width, 3), np.uint8)
-
-    def convert(self, y: Plane, u: Plane, v: Plane, *, out: Image) -> None:
-        """Converts one picture.
-
-        Args:
-            y: ``(H, W) u8``.
-            u: ``(h, w) u8`` blue difference, at most the size of ``y``.
-            v: ``(h, w) u8`` red difference, the size of ``u``.
-            out: ``(H, W, 3) u8 BGR`` C-contiguous, written whole.
-        """
-        planes = [y]
-        for plane, enlarged in zip((u, v), self._chroma, strict=True):
-            if plane.shape == y.shape:
-                planes.append(plane)
-            else:
-                cv2.resize(plane, self._size, dst=enlarged, interpolation=cv2.INTER_LINEAR)
-                planes.append(enlarged)
-        cv2.merge(planes, dst=self._yuv)
-        cv2.transform(self._yuv, self._matrix, dst=out)
-
-
-class PlanesFromBgr:
-    """Converts pictures of one even size from BGR to planar YUV with halved chroma (4:2:0).
-
-    Chroma is the mean of two by two pixels. Used by one thread.
-    """
-
-    def __init__(self, width: int, height: int, standard: YuvStandard) -> None:
-        self._matrix = standard.yuv_from_bgr()
-        self._half = (width // 2, height // 2)
-        self._yuv = np.empty((height, width, 3), np.uint8)
-        self._half_yuv = np.empty((height // 2, width // 2, 3), np.uint8)
-
-    def convert(self, image: Image, *, out: tuple[Plane, Plane, Plane]) -> None:
-        """Converts one picture.
-
-        Args:
-            image: ``(H, W, 3) u8 BGR``, H and W even.
-            out: luma ``(H, W) u8``, blue and red difference ``(H/2, W/2) u8``; written whole,
-                rows may be padded.
-        """
-        cv2.transform(image, self._matrix, dst=self._yuv)
-        cv2.resize(self._yuv, self._half, dst=self._half_yuv, interpolation=cv2.INTER_AREA)
-        cv2.extractChannel(self._yuv, 0, dst=out[0])
-        cv2.extractChannel(self._half_yuv, 1, dst=out[1])
-        cv2.extractChannel(self._half_yuv, 2, dst=out[2])
+    height, width = y.shape
+    if u.shape == ((height + 1) // 2, (width + 1) // 2):
+        bgr_from_i420(y, u, v, bgr_from_yuv, out=out)
+        return
+    # Finer chroma is that of files alone, for which no kernel is worth while.
+    enlarged = (
+        cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR_EXACT) for plane in (u, v)
+    )
+    cv2.transform(cv2.merge([y, *enlarged]), bgr_from_yuv, dst=out)

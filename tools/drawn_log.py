@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cuda_kernels.paste import paste
 from realtime.contact_sheet import Tap
 from realtime.errors import EngineError
 from realtime.face_parts import face_width_px
@@ -13,7 +14,6 @@ from realtime.frame import Face, FaceState, Frame, Image
 from realtime.geometry import invert
 from realtime.pipeline import Plan
 from realtime.stage import Stage
-from realtime.stages.composite import lay
 
 Mask = NDArray[np.uint8]
 
@@ -72,7 +72,7 @@ class DrawnLog:
             return
         layer, drawn = face.layer, frame.image.copy()
         covered = np.where(layer.alpha > 0, np.uint8(255), np.uint8(0))
-        lay(layer.face, covered, layer.crop_from_image, out=drawn)
+        paste(layer.face, covered, layer.crop_from_image, out=drawn)
         mask = _mask(face, frame.image)
         width_px = face_width_px(face.landmarks)
         self.faces[frame.media_ns] = DrawnFace(face.box.copy(), width_px, drawn, mask, mask)
@@ -105,5 +105,5 @@ def _mask(face: Face, image: Image) -> Mask:
     covered = np.zeros_like(image)
     if face.layer is not None:
         white = np.full_like(face.layer.face, 255)
-        lay(white, face.layer.alpha, face.layer.crop_from_image, out=covered)
+        paste(white, face.layer.alpha, face.layer.crop_from_image, out=covered)
     return np.ascontiguousarray(covered[..., 0])

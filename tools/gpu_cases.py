@@ -15,8 +15,8 @@ from cuda_kernels.launch import Array, Stream
 from cuda_kernels.letterbox import letterbox
 from cuda_kernels.levels import levels_from_planes, picture_from_levels
 from cuda_kernels.mark import add_pattern, lay_label
-from cuda_kernels.paste import paste
-from cuda_kernels.warp import warp
+from cuda_kernels.paste import paste, paste_place, paste_placed
+from cuda_kernels.warp import crop_place, warp, warp_placed
 
 Size = tuple[int, int]
 """Rows and columns."""
@@ -115,13 +115,29 @@ def picture_cases(room: Room, size: Size, stream: Stream | None) -> Iterator[Cas
         False,
         lambda: paste(image, alpha, same, out=out, stream=stream),
     )
-    faint = room.bytes_(rows, columns, 3), room.bytes_(rows, columns, 3)
-    boxes = room.zeros((1, 4), np.int32)
+    size_px = (columns, rows)
+    crop, place = (
+        room.put(numbers)
+        for numbers in (crop_place(same, *size_px), paste_place(same, size_px, size_px))
+    )
+    yield Case(
+        "warp_placed",
+        2 * whole,
+        True,
+        lambda: warp_placed(image, crop, out=out, stream=stream),
+    )
+    yield Case(
+        "paste_placed",
+        3 * whole + alpha.nbytes,
+        False,
+        lambda: paste_placed(image, alpha, place, out=out, stream=stream),
+    )
+    faint = room.put(np.random.default_rng(2).integers(-4, 5, (rows, columns, 3), np.int8))
     yield Case(
         "add_pattern",
-        4 * whole,
+        3 * whole,
         True,
-        lambda: add_pattern(out, *faint, boxes, 0.5, stream=stream),
+        lambda: add_pattern(out, faint, stream=stream),
     )
     keep, light = room.bytes_(rows // 8, columns // 8, 3), room.bytes_(rows // 8, columns // 8, 3)
     yield Case(

@@ -25,7 +25,7 @@ from cuda_kernels.launch import Stream
 from cuda_kernels.layers import lay_over
 from cuda_kernels.levels import mix_levels
 from cuda_kernels.light import CELLS_SIZE, LIGHT_SHAPE, add_light, follow_light
-from cuda_kernels.memory_blend import blend_scratch_size, memory_blend
+from cuda_kernels.memory_blend import blend_scratch_size, memory_blend, memory_warp
 from cuda_kernels.multiband import multiband_blend, multiband_scratch_size
 from cuda_kernels.paste import PASTE_PLACE
 from cuda_kernels.pick import FOUND_SIZE, DetectorLevel, pick_face
@@ -103,6 +103,12 @@ def face_cases(room: Room, size: Size, stream: Stream | None) -> Iterator[Case]:
             out=fused,
             stream=stream,
         ),
+    )
+    yield Case(
+        "memory_warp",
+        2 * memory.nbytes + where.nbytes,
+        False,
+        lambda: memory_warp(memory, where, out=fused, stream=stream),
     )
     bands = room.zeros((multiband_scratch_size(rows, columns),), np.float32)
     yield Case(

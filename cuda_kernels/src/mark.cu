@@ -1,28 +1,15 @@
 // What says that a picture is artificial, laid over it; see mark.py.
-#include "sampling.cuh"
 
-// The pattern, saturated in both directions; in boxes (left, top, right, bottom) a share of it.
+// A thread for each pixel; so many lines of the picture have one of the pattern.
 extern "C" __global__ void add_pattern(
-    unsigned char* __restrict__ image, int step, const unsigned char* __restrict__ lighter,
-    int lighter_step, const unsigned char* __restrict__ darker, int darker_step,
-    const int* __restrict__ boxes, int num_boxes, float share, int width, int height) {
+    unsigned char* __restrict__ image, int step, const signed char* __restrict__ pattern,
+    int pattern_step, int lines, int width, int height) {
     int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y;
     if (x >= width || y >= height) return;
     unsigned char* pixel = image + static_cast<long long>(y) * step + 3 * x;
-    const unsigned char* more = lighter + static_cast<long long>(y) * lighter_step + 3 * x;
-    const unsigned char* less = darker + static_cast<long long>(y) * darker_step + 3 * x;
-    int before[3], level[3];
-    for (int c = 0; c < 3; c++) {
-        before[c] = pixel[c];
-        level[c] = max(min(before[c] + more[c], 255) - less[c], 0);
-    }
-    for (int index = 0; index < num_boxes; index++) {
-        const int* box = boxes + 4 * index;
-        if (x < box[0] || y < box[1] || x >= box[2] || y >= box[3]) continue;
-        for (int c = 0; c < 3; c++)
-            level[c] = __float2int_rn(share * level[c] + (1.0f - share) * before[c]);
-    }
-    for (int c = 0; c < 3; c++) pixel[c] = static_cast<unsigned char>(level[c]);
+    const signed char* more = pattern + static_cast<long long>(y / lines) * pattern_step + 3 * x;
+    for (int c = 0; c < 3; c++)
+        pixel[c] = static_cast<unsigned char>(min(max(pixel[c] + more[c], 0), 255));
 }
 
 extern "C" __global__ void lay_label(

@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cuda_kernels.mark import add_pattern
 from realtime.frame import Image
 from realtime.provenance import bch
 
@@ -64,8 +65,6 @@ _SIZE_POWER = 0.65
 _LEAST_LINES = 4
 """Where a cell of the grid has so many lines of the picture, one is kept of the pattern and added
 to each: reading the pattern is much of what adding it costs, and readers see the mean only."""
-
-_HIGHEST_BIT = np.uint8(0x80)
 
 _MAX_REDRAWN = 128
 """So many blocks are drawn anew for a picture, the weakest first: the rest waits for the next."""
@@ -244,13 +243,7 @@ class Watermark:
                 weakest = np.argsort(strengths[tuple(blocks.T)], kind="stable")
                 blocks = blocks[weakest[:_MAX_REDRAWN]]
             self._redraw(blocks, strengths)
-        # Turning the highest bit takes 128 away, so that one saturating sum of signed bytes does.
-        signed = image.view(np.int8)
-        np.bitwise_xor(image, _HIGHEST_BIT, out=image)
-        for line in range(self._step):
-            part = signed[line :: self._step]
-            cv2.add(part, self._pattern[: len(part)], dst=part)
-        np.bitwise_xor(image, _HIGHEST_BIT, out=image)
+        add_pattern(image, self._pattern, self._step)
 
     def _redraw(self, blocks: NDArray[np.intp], strengths: Strengths) -> None:
         """Draws some blocks, ``(N, 2)`` rows and columns, as strong as they should be."""

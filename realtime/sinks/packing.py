@@ -1,4 +1,9 @@
-"""Pictures in the pixel formats that virtual cameras take; BT.601, limited range."""
+"""Pictures in the pixel formats that virtual cameras take; BT.601, limited range.
+
+OpenCV's own conversion takes under half the time of ``cuda_kernels.convert``, which files are
+written with: it takes chroma from one pixel of four and knows no other standard, both of which do
+for a camera's preview.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType

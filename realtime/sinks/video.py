@@ -13,12 +13,13 @@ import av.container
 import cv2
 import numpy as np
 
+from cuda_kernels.convert import i420_from_bgr
 from realtime.errors import SinkError
 from realtime.frame import Image, PictureSpec
 from realtime.provenance.seal import Seal
 from realtime.sinks.output_path import check_output
 from realtime.sinks.sound import SoundTrack
-from realtime.yuv import Plane, PlanesFromBgr, YuvStandard, is_high_definition
+from realtime.yuv import Plane, YuvStandard, is_high_definition
 
 if TYPE_CHECKING:
     # PyAV's classes are generic in its stubs only.
@@ -104,7 +105,7 @@ class VideoFile:
             )
         high = is_high_definition(*self._size)
         standard = YuvStandard.bt709() if high else YuvStandard.bt601()
-        self._planes = PlanesFromBgr(*self._size, standard)
+        self._yuv_from_bgr = standard.yuv_from_bgr()
         try:
             # FFmpeg opens the file late; this says at once whether it can be written.
             self._part.touch()
@@ -189,7 +190,7 @@ class VideoFile:
             )
         frame = av.VideoFrame(width, height, "yuv420p")
         y, u, v = (_writable(plane) for plane in frame.planes)
-        self._planes.convert(image, out=(y, u, v))
+        i420_from_bgr(image, self._yuv_from_bgr, out=(y, u, v))
         return frame
 
     def _write(self, container: av.container.OutputContainer, packet: "PicturePacket") -> None:

@@ -8,12 +8,13 @@ import numpy as np
 from av.buffer import Buffer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from numpy.typing import NDArray
 
 from realtime.errors import MediaError
 from realtime.frame import Image
 from realtime.letterbox import letterbox
 from realtime.orientation import UPRIGHT, Turn, display_turn, turned
-from realtime.yuv import BgrFromPlanes, Plane, YuvStandard
+from realtime.yuv import Plane, YuvStandard, bgr_from_planes
 
 # H.273 matrix coefficients.
 _MATRICES = {
@@ -37,7 +38,7 @@ class FrameConverter:
     def __init__(self, name: str) -> None:
         self._name = name
         self._key: tuple[object, ...] | None = None
-        self._planes: BgrFromPlanes | None = None
+        self._bgr_from_yuv: NDArray[np.float64] | None = None
         self._stored = np.empty((0, 0, 3), np.uint8)
         self._turn = UPRIGHT
         self._reformatter = VideoReformatter()
@@ -74,19 +75,18 @@ class FrameConverter:
     def _prepare(self, frame: av.VideoFrame) -> None:
         self._stored = np.empty((frame.height, frame.width, 3), np.uint8)
         self._turn = turn_of(frame)
-        self._planes = None
-        if _is_yuv(frame):
-            self._planes = BgrFromPlanes(frame.width, frame.height, _standard(frame))
+        self._bgr_from_yuv = _standard(frame).bgr_from_yuv() if _is_yuv(frame) else None
 
     def _to_bgr(self, frame: av.VideoFrame, out: Image) -> None:
-        if self._planes is None:
+        if self._bgr_from_yuv is None:
             bgr = self._reformatter.reformat(
                 frame, format="bgr24", interpolation=_EXACT, dst_color_range=ColorRange.JPEG
             )
             out[...] = bgr.to_ndarray()
             return
         planar = _eight_bit_planar(frame, self._reformatter)
-        self._planes.convert(*(_plane(planar, index) for index in range(3)), out=out)
+        y, u, v = (_plane(planar, index) for index in range(3))
+        bgr_from_planes(y, u, v, self._bgr_from_yuv, out=out)
 
 
 def _eight_bit_planar(frame: av.VideoFrame, reformatter: VideoReformatter) -> av.VideoFrame:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, Field
 
 from cuda_kernels.colour_match import shift_colours
+from cuda_kernels.layers import lay_over
 from cuda_kernels.light import CELLS_SIZE, enlarged_light, follow_light
 from realtime.face_parts import face_outline
 from realtime.frame import Face, Frame, Image, Layer, PictureSpec
@@ -228,4 +229,5 @@ def _shifted(face: Image, shift: NDArray[np.float32], weight: NDArray[np.float32
     """A face whose colours are moved as far as the weight says."""
     moved = np.empty_like(face)
     shift_colours(face, shift, out=moved)
-    return np.asarray(cv2.blendLinear(moved, face, weight, np.float32(1.0) - weight), np.uint8)
+    lay_over(moved, face, weight, out=moved)
+    return moved

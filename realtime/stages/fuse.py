@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cuda_kernels.levels import picture_from_levels
 from realtime.feature_memory import FeatureMemory, MemoryConfig
 from realtime.frame import Face, FaceState, Frame, Image, Layer, Motion, PictureSpec, Points
 from realtime.geometry import apply, compose
@@ -164,7 +165,8 @@ def _sampled(layer: Layer, image: Image) -> Image:
     """The part of the picture under a layer, at the layer's size."""
     height, width = layer.alpha.shape
     area = abs(float(np.linalg.det(layer.crop_from_image[:, :2])))
-    # Of a larger face bilinear sampling alone would skip pixels and let their noise through.
+    # Of a larger face bilinear sampling alone would skip pixels and let their noise through, and
+    # ``cuda_kernels.warp`` knows only sizes that are halved.
     times = min(max(math.ceil(1.0 / (_STEP_PX * math.sqrt(area))), 1), _MOST_SAMPLES)
     middle = (times - 1) / 2
     dense_from_crop = np.array([[times, 0.0, middle], [0.0, times, middle]])
@@ -202,5 +204,6 @@ def _bare(outline: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.ui
 
 def _layer(features: NDArray[np.float32], alpha: NDArray[np.uint8], like: Layer) -> Layer:
     """The layer that colours and coverage make, in another one's place."""
-    face = cv2.addWeighted(features, 1.0, features, 0.0, 0.0, dtype=cv2.CV_8U)
-    return replace(like, face=np.asarray(face, np.uint8), alpha=alpha)
+    face = np.empty(features.shape, np.uint8)
+    picture_from_levels(features, out=face)
+    return replace(like, face=face, alpha=alpha)

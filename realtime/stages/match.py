@@ -84,6 +84,7 @@ class Match:
         every_ns = self._config.sharpness_ms * MS_NS / 2
         if track is None or now_ns - track.measured_ns >= every_ns:
             height, width = layer.alpha.shape
+            # Not averaged as ``cuda_kernels.warp`` does: that would take of the finest detail.
             under = cv2.warpAffine(
                 frame.image,
                 layer.crop_from_image,

@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, Field, field_validator
 
+from cuda_kernels.layers import lay_over
+from cuda_kernels.levels import picture_from_levels
 from engines.families.crops import cut_crop, feathered_box
 from engines.families.enlarger import Enlarger
 from engines.families.restorer import Restorer
@@ -209,7 +210,8 @@ class Restore:
         cut_crop(image, crop_from_image, out=crop)
         crop_from_layer = compose(crop_from_image, invert(layer.crop_from_image))
         alpha = np.asarray(cv2.warpAffine(layer.alpha, crop_from_layer, square), np.uint8)
-        seen = _laid(_resampled(layer.face, crop_from_layer, square), alpha, crop)
+        seen = _resampled(layer.face, crop_from_layer, square)
+        lay_over(seen, crop, alpha, out=seen)
         restored = np.empty_like(seen)
         restorer.restore(seen, out=restored)
         large = sized(layer, shown_factor(layer, scale_for(layer, _SCALES)))
@@ -217,7 +219,8 @@ class Restore:
         large_from_crop = compose(large.crop_from_image, invert(crop_from_image))
         box = feathered_box(restorer.crop_px)
         inside = np.asarray(cv2.warpAffine(box, large_from_crop, size), np.uint8)
-        fine = _laid(_resampled(restored, large_from_crop, size), inside, large.face)
+        fine = _resampled(restored, large_from_crop, size)
+        lay_over(fine, large.face, inside, out=fine)
         large.face = self._mixed(large.face, fine)
         face.layer = large
         self._count("restored", 1)
@@ -239,8 +242,8 @@ class Restore:
             reliability=1.0,
         )
         track.turn, track.seen_ns = self._turn, now_ns
-        levels = cv2.addWeighted(fused, 1.0, fused, 0.0, 0.0, dtype=cv2.CV_8U)
-        layer.face = np.asarray(levels, np.uint8)
+        layer.face = np.empty(fused.shape, np.uint8)
+        picture_from_levels(fused, out=layer.face)
 
     def _mixed(self, plain: Image, restored: Image) -> Image:
         """The restored picture at the strength that is asked for."""
@@ -258,9 +261,3 @@ def _resampled(face: Image, b_from_a: Matrix, size: tuple[int, int]) -> Image:
     border = cv2.BORDER_REPLICATE
     moved = cv2.warpAffine(face, b_from_a, size, flags=cv2.INTER_CUBIC, borderMode=border)
     return np.asarray(moved, np.uint8)
-
-
-def _laid(face: Image, alpha: NDArray[np.uint8], around: Image) -> Image:
-    """A face over its surroundings, of the same size."""
-    weight = np.multiply(alpha, np.float32(1 / 255))
-    return np.asarray(cv2.blendLinear(face, around, weight, np.float32(1.0) - weight), np.uint8)

@@ -30,6 +30,22 @@ def test_each_pixel_is_the_mean_that_its_weight_says(device, size, into):
     np.testing.assert_array_equal(laid(device, front, back, weight, into), wanted)
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_on_the_processor_the_weight_may_be_a_share(size):
+    front, back, weight = pictures(size)
+    share = (weight / 255.0).astype(np.float32)
+    out = np.full(front.shape, 0xA5, np.uint8)
+    lay_over(front, back, share, out=out)
+    wanted = share[..., None] * front.astype(np.float64) + (1.0 - share[..., None]) * back
+    assert np.abs(out - wanted).max() <= 0.51
+
+
+def test_a_share_is_nothing_that_a_gpu_takes(launcher):
+    front, back, weight = pictures((9, 11))
+    with pytest.raises(ValueError, match="weight must be an array of uint8, got"):
+        laid(launcher, front, back, weight.astype(np.float32))
+
+
 def test_masks_of_another_size_are_refused(device):
     front, back, weight = pictures((9, 11))
     with pytest.raises(ValueError, match=r"lay_over: front: must have shape \(11, 9, 3\)"):

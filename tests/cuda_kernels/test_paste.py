@@ -115,6 +115,50 @@ def test_the_picture_beside_the_crop_is_left_alone(device):
     np.testing.assert_array_equal(laid, image)
 
 
+@pytest.mark.parametrize("at", [(12, 9), (-5, 9), (28, -4), (-6, -2), (29, 27)])
+def test_a_crop_on_whole_pixels_is_laid_as_it_is_and_cut_at_the_pictures_edge(device, at):
+    left, top = at
+    face, image = soft((9, 11), 4), soft((31, 33), 5)
+    wide = np.pad(image, ((20, 20), (20, 20), (0, 0)))
+    wide[20 + top : 29 + top, 20 + left : 31 + left] = face
+    matrix = similarity(1.0, 0.0, (-left, -top))
+    laid = lay(device, face, np.full((9, 11), 255, np.uint8), matrix, image)
+    np.testing.assert_array_equal(laid, wide[20:51, 20:53])
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_crop_turned_by_a_right_angle_is_laid_turned(device, quarters):
+    face, image = soft((9, 14), 4), soft((31, 33), 5)
+    turned = np.rot90(face, quarters)
+    rows, columns = turned.shape[:2]
+    image_from_crop = {
+        1: [[0, 1, 6], [-1, 0, 5 + 13]],
+        2: [[-1, 0, 6 + 13], [0, -1, 5 + 8]],
+        3: [[0, -1, 6 + 8], [1, 0, 5]],
+    }[quarters]
+    matrix = cv2.invertAffineTransform(np.array(image_from_crop, np.float64))
+    wanted = image.copy()
+    wanted[5 : 5 + rows, 6 : 6 + columns] = turned
+    laid = lay(device, face, np.full((9, 14), 255, np.uint8), matrix, image)
+    np.testing.assert_array_equal(laid, wanted)
+
+
+@pytest.mark.parametrize("seam", [0, 160], ids=["bare", "covered"])
+@pytest.mark.parametrize(("across", "down"), [(2.0, 2.0), (1.5, 2.0), (0.75, 1.0)])
+@pytest.mark.parametrize("at", [(3, 5), (-7, 6), (21, -4)])
+def test_a_crop_of_another_size_on_whole_pixels_is_laid_like_any_other(
+    device, across, down, at, seam
+):
+    face, alpha, image = scene((12, 16))
+    alpha[[0, -1]] = alpha[:, [0, -1]] = seam
+    # Pixel centres lie at whole numbers, so the middle of the first one moves with the scale.
+    begin = (at[0] + (across - 1) / 2, at[1] + (down - 1) / 2)
+    matrix = np.array([[1 / across, 0, -begin[0] / across], [0, 1 / down, -begin[1] / down]])
+    wanted = defined(face, alpha, matrix, image)
+    laid = lay(device, face, alpha, matrix, image)
+    assert np.abs(laid - wanted).max() <= ROUNDING[device.kind]
+
+
 def test_nothing_shows_where_alpha_is_nothing(device):
     face, _, image = scene((15, 15))
     nothing = np.zeros((15, 15), np.uint8)

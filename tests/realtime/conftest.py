@@ -1,4 +1,4 @@
-"""Media made for the tests, and the face mesh."""
+"""Media made for the tests, the face mesh, and a stand-in for a GPU."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -11,8 +11,12 @@ import av
 import numpy as np
 import pytest
 
+from cuda_kernels.device import CpuDevice
+from engines.errors import ModelError
 from engines.models.face_finder import FACE_NETWORKS
 from engines.models.library import ModelLibrary
+from engines.opener import open_exactly
+from realtime import app, device_opening
 from realtime.face_mesh import load_face_mesh
 from realtime.face_zones import draw_zones
 from realtime.skin_light import LightScale, SkinLight
@@ -128,6 +132,39 @@ def library_with(tmp_path_factory):
         return library
 
     return make
+
+
+class StandIn:
+    """The processor in the place of a GPU, for whole runs.
+
+    Attributes:
+        is_wanted: whether swaps are to be done on it.
+        is_there: whether networks can be opened on it.
+        opened: names of those that were.
+    """
+
+    def __init__(self):
+        self.is_wanted = self.is_there = True
+        self.opened = []
+
+    def fault(self, config, library):
+        return "" if self.is_wanted else None
+
+    def open_network(self, model, crops, cache, seat, *, name, pixels, say):
+        if not self.is_there:
+            raise ModelError(f"{name}: a runtime for the GPU must be there, got none.")
+        self.opened.append(name)
+        return open_exactly(model, threads=1, name=name)
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """A machine whose GPU is its processor."""
+    gpu = StandIn()
+    monkeypatch.setattr(app, "device_fault", gpu.fault)
+    monkeypatch.setattr(device_opening, "CudaDevice", CpuDevice)
+    monkeypatch.setattr(device_opening, "open_on_gpu", gpu.open_network)
+    return gpu
 
 
 @pytest.fixture(scope="session")

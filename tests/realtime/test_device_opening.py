@@ -6,11 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from cuda_kernels.device import CpuDevice
-from engines.errors import ModelError
 from engines.models.catalogue import bundled_catalogue
-from engines.opener import open_exactly
-from realtime import app, device_opening
+from realtime import device_opening
 from realtime.app import build_plan
 from realtime.config import load_config
 from realtime.device_opening import _times_for, device_fault
@@ -102,20 +99,8 @@ def library(twins, library_with):
     )
 
 
-def run(library, monkeypatch, *more, opens=True):
+def run(library, stand_in, *more):
     """A short film through the program's own plan; the run's figures, and what was said."""
-
-    def open_on_gpu(model, crops, cache, seat, *, name, pixels, say):
-        if not opens:
-            raise ModelError("quick: a runtime for the GPU must be there, got none.")
-        opened.append(name)
-        return open_exactly(model, threads=1, name=name)
-
-    opened = []
-
-    monkeypatch.setattr(app, "device_fault", lambda config, library: "")
-    monkeypatch.setattr(device_opening, "CudaDevice", CpuDevice)
-    monkeypatch.setattr(device_opening, "open_on_gpu", open_on_gpu)
     settings = ["neural.recogniser=arc_twin", "camera.size=320x240", "camera.rate_hz=30"]
     config = load_config(settings=[*settings, *more], flags={"swapper": "quick"})
     job = synthetic_job(0.7)
@@ -123,13 +108,13 @@ def run(library, monkeypatch, *more, opens=True):
     plan = build_plan(job, config, library, say=said.append)
     assert isinstance(plan.lanes[-1][-1], DeviceSwap)
     report = Pipeline(plan).run(stop=threading.Event(), for_ns=700_000_000)
-    assert opened == list(dict.fromkeys(opened))
+    assert stand_in.opened == list(dict.fromkeys(stand_in.opened))
     return report.stats, said
 
 
 @pytest.mark.models
-def test_a_film_is_swapped_on_the_device_and_no_picture_fails(library, monkeypatch):
-    stats, said = run(library, monkeypatch)
+def test_a_film_is_swapped_on_the_device_and_no_picture_fails(library, stand_in):
+    stats, said = run(library, stand_in)
     assert stats["frames"]["captured"] == stats["frames"]["delivered"] == 21
     assert stats["stages"]["swap"]["counts"] == {"device": "cuda", "rebuilt": 0}
     assert stats["memory_mb"]["device_peak"] > 0
@@ -139,9 +124,9 @@ def test_a_film_is_swapped_on_the_device_and_no_picture_fails(library, monkeypat
 
 @pytest.mark.models
 @pytest.mark.parametrize("rim", ["poisson", "feather"])
-def test_faces_are_restored_on_the_device_whatever_joins_their_rim(library, monkeypatch, rim):
+def test_faces_are_restored_on_the_device_whatever_joins_their_rim(library, stand_in, rim):
     more = ("restore.model=lite", f"composite.blend={rim}", "composite.keep=[eyes]")
-    stats, said = run(library, monkeypatch, *more)
+    stats, said = run(library, stand_in, *more)
     assert stats["frames"]["captured"] == stats["frames"]["delivered"] == 21
     assert stats["stages"]["swap"]["counts"] == {"device": "cuda", "rebuilt": 0}
     assert "restore" not in stats["stages"]
@@ -150,8 +135,9 @@ def test_faces_are_restored_on_the_device_whatever_joins_their_rim(library, monk
 
 
 @pytest.mark.models
-def test_where_the_device_cannot_be_opened_the_film_is_swapped_all_the_same(library, monkeypatch):
-    stats, said = run(library, monkeypatch, opens=False)
+def test_where_the_device_cannot_be_opened_the_film_is_swapped_all_the_same(library, stand_in):
+    stand_in.is_there = False
+    stats, said = run(library, stand_in)
     assert stats["frames"]["captured"] == stats["frames"]["delivered"] == 21
     assert stats["stages"]["swap"]["counts"] == {"device": "cpu", "rebuilt": 0}
     assert "device_peak" not in stats["memory_mb"]

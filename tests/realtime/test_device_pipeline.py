@@ -526,6 +526,19 @@ def test_every_stage_waits_for_the_event_of_the_stage_before_it(cupy, num_slots)
             assert all(step.what == "work" for step in own[1:-1])
 
 
+def test_each_network_runs_on_one_stream_that_no_other_network_has(cupy):
+    steps, _ = recorded(
+        cupy, 6, num_slots=3, max_faces=2, detect=True, enlarge=True, faces=two_that_come_and_go
+    )
+    streams = {}
+    for step in steps:
+        if step.name == "network":
+            # A network writes to the same arrays each time, and only it does.
+            streams.setdefault(step.writes, set()).add(step.where)
+    assert [len(places) for places in streams.values()] == [1, 1, 1]
+    assert len(set().union(*streams.values())) == 3
+
+
 @pytest.mark.parametrize("num_slots", [2, 3])
 def test_stages_of_one_frame_overlap_with_those_of_the_next(cupy, num_slots):
     steps, _ = recorded(cupy, 6, num_slots=num_slots, detect=True, enlarge=True)
@@ -557,16 +570,30 @@ def test_the_host_waits_for_the_end_of_frames_only_and_nothing_is_on_the_default
     assert not [s for s in steps if s.where == "default"]
 
 
-def test_the_picture_goes_up_once_and_comes_down_once_and_little_goes_with_it(cupy):
-    steps, _ = recorded(cupy, 4, detect=True, max_faces=2, faces=two_that_come_and_go)
-    up, down = (
-        [s for s in steps if s.name == f"copy {kind}" and s.frame == 3]
-        for kind in (parts.fake_cupy.H2D, parts.fake_cupy.D2H)
+@pytest.mark.parametrize("kinds", [{}, {"detect": True, "enlarge": True}], ids=["plain", "all"])
+def test_the_picture_goes_up_once_and_comes_down_once_and_little_goes_with_it(cupy, kinds):
+    num_frames = 7
+    steps, pipeline = recorded(
+        cupy, num_frames, num_slots=3, max_faces=2, faces=two_that_come_and_go, **kinds
     )
-    picture = 160 * 120 * 3
-    sizes = [[e - b for s in copies for b, e in s.writes] for copies in (up, down)]
-    assert [size.count(picture) for size in sizes] == [1, 1]
-    assert sum(sizes[1]) - picture <= 200
+    picture = parts.SIZE[0] * parts.SIZE[1] * 3
+    masks = 4 * pipeline._networks.drawn_px**2
+    for frame in range(num_frames):
+        num_faces = len(two_that_come_and_go(frame))
+        up, down = (
+            sorted(e - b for s in copies_of(steps, kind, frame) for b, e in s.writes)
+            for kind in (parts.fake_cupy.H2D, parts.fake_cupy.D2H)
+        )
+        assert up.count(picture) == down.count(picture) == 1
+        assert len(up) == 1 + num_faces
+        # Where the faces are, and how far each covers the picture and is skin.
+        assert sum(up) - picture - num_faces * masks <= 128 * num_faces
+        # Likeliest face and its points, and whether networks gave numbers.
+        assert sum(down) - picture <= 64 + 4 * num_faces
+
+
+def copies_of(steps, kind, frame):
+    return [s for s in steps if s.name == f"copy {kind}" and s.frame == frame]
 
 
 def test_a_picture_that_lies_on_the_gpu_never_leaves_it(cupy):

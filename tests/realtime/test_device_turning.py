@@ -123,6 +123,22 @@ def test_what_the_network_leaves_as_it_is_comes_back_to_where_it_was(mesh):
     assert np.median(apart) < 3.0
 
 
+def test_of_a_turned_head_its_mesh_goes_up_beside_what_goes_up_of_any(mesh, monkeypatch):
+    cupy = parts.fake_cupy.FakeCupy()
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    there = networks(mesh, lambda one: parts.GpuSession(one, cupy))
+    pipeline = DevicePipeline(CudaDevice(), there, [parts.person()], parts.SIZE)
+    bytes_up = []
+    for number, face in enumerate(seated(mesh, [5.0, 55.0])):
+        cupy.frame = number
+        pipeline.enqueue(parts.picture(number), [face])
+        copies = [s for s in cupy.steps if s.name == f"copy {parts.fake_cupy.H2D}"]
+        bytes_up.append(sum(e - b for s in copies if s.frame == number for b, e in s.writes))
+    plain, turned = bytes_up
+    # Two views of each corner, three values of each for what is looked up, and two crops.
+    assert 0 < turned - plain <= 4 * (15 * there.num_corners + 32)
+
+
 @pytest.mark.parametrize("yaws", [[55.0] * 6, [10.0, 30.0, 50.0, 60.0, 20.0, 5.0]])
 def test_the_kernels_give_what_the_processor_gives(mesh, monkeypatch, compiled, yaws):
     if not parts.host_stream.is_possible():

@@ -12,9 +12,6 @@ import numpy as np
 import pytest
 from onnx import numpy_helper
 
-from cuda_kernels.device import CpuDevice
-from engines.opener import open_exactly
-from realtime import app, device_opening
 from realtime.app import build_plan
 from realtime.config import load_config
 from realtime.contact_sheet import Moments
@@ -53,15 +50,9 @@ def library(twins, library_with):
     )
 
 
-def film(library, monkeypatch, *more, on_device):
+def film(library, stand_in, *more, on_device):
     """Pictures before and after, from when all is settled on."""
-
-    def open_on_gpu(model, crops, cache, seat, *, name, pixels, say):
-        return open_exactly(model, threads=1, name=name)
-
-    monkeypatch.setattr(app, "device_fault", lambda config, library: "" if on_device else None)
-    monkeypatch.setattr(device_opening, "CudaDevice", CpuDevice)
-    monkeypatch.setattr(device_opening, "open_on_gpu", open_on_gpu)
+    stand_in.is_wanted = on_device
     settings = ["neural.recogniser=arc_twin", "camera.size=320x240", f"camera.rate_hz={RATE_HZ}"]
     config = load_config(settings=[*settings, *more], flags={"swapper": "turned"})
     job = replace(synthetic_job(SECONDS), show_label=False)
@@ -90,9 +81,9 @@ def trembling(pairs, inside):
 
 
 @pytest.mark.parametrize("more", [(), ("restore.model=lite", "restore.strength=0.7")])
-def test_a_film_looks_alike_whichever_way_it_is_swapped(library, monkeypatch, more):
+def test_a_film_looks_alike_whichever_way_it_is_swapped(library, stand_in, more):
     here, there = (
-        film(library, monkeypatch, *more, on_device=on_device) for on_device in (False, True)
+        film(library, stand_in, *more, on_device=on_device) for on_device in (False, True)
     )
     changed = np.mean(
         [np.abs(after.astype(int) - before).max(axis=2) for before, after in here], axis=0

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from cuda_kernels.paste import paste
 from realtime.face_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 from realtime.face_texture import DETAIL_ONE, FaceTexture
 from realtime.face_zones import MAP_PX
@@ -9,7 +10,6 @@ from realtime.head_motion import HeadState
 from realtime.memory import Memory
 from realtime.mesh_painter import MeshPainter, layer_bytes
 from realtime.puppet_rig import rotation
-from realtime.stages.composite import lay
 
 pytestmark = pytest.mark.models
 
@@ -47,7 +47,7 @@ def paint(painter, image, landmarks, texture, colour=PAINT):
     assert np.shares_memory(layer.face, buffer)
     assert np.shares_memory(layer.alpha, buffer)
     painter.match_eyes(crop, landmarks, layer.face, (1.0, 1.0), 1.0)
-    lay(layer.face, layer.alpha, layer.crop_from_image, out=image)
+    paste(layer.face, layer.alpha, layer.crop_from_image, out=image)
     return covered
 
 

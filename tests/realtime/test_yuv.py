@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from realtime.yuv import BgrFromPlanes, PlanesFromBgr, YuvStandard
+from cuda_kernels.convert import i420_from_bgr
+from realtime.yuv import YuvStandard, bgr_from_planes
 
 STANDARDS = [
     pytest.param(kind(full_range=full), id=f"{kind.__name__}-{'full' if full else 'limited'}")
@@ -23,14 +24,29 @@ def defined_bgr(y, u, v, standard):
     return np.stack([blue, green, red], axis=-1) * 255
 
 
+def enlarged(plane, size):
+    """The definition: linear between samples in the middle of the pixels they are for."""
+    result = plane.astype(np.float64)
+    for axis, length in enumerate(size):
+        if plane.shape[axis] == length:
+            continue
+        places = np.clip((np.arange(length) - 0.5) / 2, 0, plane.shape[axis] - 1)
+        low = np.floor(places).astype(int)
+        high = np.minimum(low + 1, plane.shape[axis] - 1)
+        share = (places - low).reshape([-1 if a == axis else 1 for a in range(2)])
+        result = np.take(result, low, axis) * (1 - share) + np.take(result, high, axis) * share
+    return np.floor(result + 0.5)
+
+
+@pytest.mark.parametrize("chroma", [(61, 84), (61, 42), (31, 42)], ids=["444", "422", "420"])
 @pytest.mark.parametrize("standard", STANDARDS)
-def test_every_colour_comes_out_as_the_standard_defines_it(standard) -> None:
+def test_every_colour_comes_out_as_the_standard_defines_it(standard, chroma) -> None:
     rng = np.random.default_rng(1)
-    y, u, v = (rng.integers(0, 256, (61, 83), np.uint8) for _ in range(3))
-    out = np.full((61, 83, 3), 99, np.uint8)
-    BgrFromPlanes(83, 61, standard).convert(y, u, v, out=out)
-    expected = np.clip(defined_bgr(y, u, v, standard), 0, 255)
-    assert np.abs(out - expected).max() <= 0.65
+    y, u, v = (rng.integers(0, 256, size, np.uint8) for size in ((61, 84), chroma, chroma))
+    out = np.full((61, 84, 3), 99, np.uint8)
+    bgr_from_planes(y, u, v, standard.bgr_from_yuv(), out=out)
+    defined = defined_bgr(y, enlarged(u, y.shape), enlarged(v, y.shape), standard)
+    assert np.abs(out - np.clip(defined, 0, 255)).max() <= 0.65
 
 
 @pytest.mark.parametrize("standard", STANDARDS)
@@ -43,9 +59,9 @@ def test_flat_colours_survive_the_way_there_and_back_within_two_levels(standard)
         np.full((h, w + 5), 99, np.uint8)[:, :w]
         for h, w in ((height, width), (height // 2, width // 2), (height // 2, width // 2))
     )
-    PlanesFromBgr(width, height, standard).convert(image, out=planes)
+    i420_from_bgr(image, standard.yuv_from_bgr(), out=planes)
     back = np.empty_like(image)
-    BgrFromPlanes(width, height, standard).convert(*planes, out=back)
+    bgr_from_planes(*planes, standard.bgr_from_yuv(), out=back)
     centres = back[4::8, 4::8].astype(int)
     assert np.abs(centres - colours).max() <= 2
 
@@ -54,7 +70,7 @@ def test_chroma_is_the_mean_of_two_by_two_pixels() -> None:
     standard = YuvStandard.bt709()
     image = np.random.default_rng(3).integers(0, 256, (6, 8, 3), np.uint8)
     planes = (np.empty((6, 8), np.uint8), np.empty((3, 4), np.uint8), np.empty((3, 4), np.uint8))
-    PlanesFromBgr(8, 6, standard).convert(image, out=planes)
+    i420_from_bgr(image, standard.yuv_from_bgr(), out=planes)
     matrix = standard.yuv_from_bgr()
     yuv = image @ matrix[:, :3].T + matrix[:, 3]
     means = yuv.reshape(3, 2, 4, 2, 3).mean(axis=(1, 3))
@@ -67,7 +83,7 @@ def test_black_and_white_have_the_levels_of_the_range() -> None:
     image = np.array([[[0, 0, 0], [255, 255, 255]]] * 2, np.uint8)
     for full, levels in ((False, [16, 235]), (True, [0, 255])):
         planes = tuple(np.empty(s, np.uint8) for s in ((2, 2), (1, 1), (1, 1)))
-        PlanesFromBgr(2, 2, YuvStandard.bt601(full_range=full)).convert(image, out=planes)
+        i420_from_bgr(image, YuvStandard.bt601(full_range=full).yuv_from_bgr(), out=planes)
         assert planes[0][0].tolist() == levels
         assert (planes[1][0, 0], planes[2][0, 0]) == (128, 128)
 
@@ -78,7 +94,7 @@ def test_chroma_of_an_odd_sized_picture_lines_up_with_its_luma() -> None:
     v = np.full((3, 4), 128, np.uint8)
     v[:, 0] = 240
     out = np.empty((5, 7, 3), np.uint8)
-    BgrFromPlanes(7, 5, YuvStandard.bt601()).convert(y, u, v, out=out)
+    bgr_from_planes(y, u, v, YuvStandard.bt601().bgr_from_yuv(), out=out)
     assert out[2, 0, 2] > 250
     assert abs(int(out[2, 6, 2]) - 130) <= 1
 

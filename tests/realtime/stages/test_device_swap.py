@@ -1,5 +1,6 @@
 """The swap on a device, with the processor as the device, and what happens when that fails."""
 
+import sys
 import threading
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cuda_kernels.cupy_stream import CudaDevice
 from cuda_kernels.device import CpuDevice
 from cuda_kernels.errors import GpuError
 from engines.errors import ModelError
@@ -27,9 +29,15 @@ from realtime.stages.device_swap import DeviceSwap
 from realtime.stages.guard import Guard
 from realtime.stages.neural_swap import NeuralSwap
 
-_SPEC = util.spec_from_file_location("fakes", Path(__file__).parents[1] / "fakes.py")
-fakes = util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(fakes)
+
+def load(name):
+    spec = util.spec_from_file_location(name, Path(__file__).parents[1] / f"{name}.py")
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+fakes, parts = load("fakes"), load("device_parts")
 
 FAMILY = bundled_catalogue().families["inswapper"]
 SPEC = PictureSpec(320, 240, Fraction(30), live=False)
@@ -119,6 +127,7 @@ class Rig:
         self.said, self.retreats, self.opened, self.sources = [], [], [], []
         self.value = value
         self.on_processor = on_processor or Processor()
+        self.new_device = lambda: Failing(self._script)
         self.swapper = NeuralSwap(lambda: None, PEOPLE, max_faces=2)
         self.stage = DeviceSwap(
             self._open,
@@ -146,7 +155,7 @@ class Rig:
     def _open(self, spec, people):
         if next(self._opens, False):
             raise GpuError("GPU: CuPy must find one with its driver, got none.")
-        device = Failing(self._script)
+        device = self.new_device()
         config = load_config(settings=["track.max_faces=2"])
         with ExitStack() as stack:
             self.opened.append(device)
@@ -256,6 +265,40 @@ def test_a_face_that_cannot_be_placed_costs_its_own_frame_only():
         assert third.faces[0].swapped
         assert not broken.faces[0].swapped
         assert not rig.said
+
+
+def test_of_each_frame_the_picture_crosses_once_each_way_and_little_else_does(monkeypatch):
+    cupy = parts.fake_cupy.FakeCupy()
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    rig = Rig()
+    plain = rig.session
+    rig.session = lambda stream: parts.GpuSession(plain(stream), cupy)
+    rig.new_device = CudaDevice
+    nobody, one = (), (face_at(),)
+    two = (face_at((90, 120), 60.0, 1), face_at((230, 120), 60.0, 2))
+    script = [one, one, two, nobody, two, one, nobody, one, two, two]
+    with rig:
+        for number, faces in enumerate(script):
+            cupy.frame = number
+            frame = frame_of(*faces, number=number)
+            rig.stage.begin(frame)
+            rig.stage.end(frame)
+    picture, masks = 240 * 320 * 3, 4 * 128 * 128
+    for number, faces in enumerate(script):
+        up, down = (
+            [
+                e - b
+                for s in cupy.steps
+                if (s.name, s.frame) == (f"copy {kind}", number)
+                for b, e in s.writes
+            ]
+            for kind in (parts.fake_cupy.H2D, parts.fake_cupy.D2H)
+        )
+        assert up.count(picture) == down.count(picture) == bool(faces)
+        beside = [sum(sizes) - picture * bool(faces) for sizes in (up, down)]
+        # Where each face is, its coverage and its skin; what there was of a detector and of faults.
+        assert 0 <= beside[0] - masks * len(faces) <= 128 * len(faces)
+        assert 0 <= beside[1] <= 100 * len(faces)
 
 
 # Two uploads a frame: the picture, and what is known of its face.

@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
+from cuda_kernels.paste import paste
 from realtime.feature_memory import MemoryConfig
 from realtime.frame import Face, FaceState, Frame, Layer, Motion, PictureSpec, Pose
 from realtime.geometry import apply, invert
 from realtime.memory import Memory
-from realtime.stages.composite import lay
 from realtime.stages.fuse import Fuse
 
 PERIOD_NS = 33_333_333
@@ -149,9 +149,9 @@ def test_what_is_shown_looks_as_the_layer_laid_over_the_picture(fuse):
 def test_a_first_frame_is_the_same_inside_the_outline_whether_it_is_fused_or_not(fuse):
     layer, picture = with_eye(drawing(), alpha_there=70), grained(30)
     plain, fused = picture.copy(), picture.copy()
-    lay(layer.face, layer.alpha, AT, out=plain)
+    paste(layer.face, layer.alpha, AT, out=plain)
     (shown,) = show(fuse, 0, face_with(layer), picture=picture)
-    lay(shown.face, shown.alpha, AT, out=fused)
+    paste(shown.face, shown.alpha, AT, out=fused)
     apart_there = np.abs(plain.astype(int) - fused)[15:63, 20:60][WITHIN]
     assert apart_there.max() <= STEADY
 
@@ -219,7 +219,7 @@ def test_the_noise_of_the_camera_does_not_stand_out_at_the_rim(fuse):
         picture = grained(6, seed=number)
         face = face_with(layer_of(flat(128), alpha=0), motion())
         (layer,) = show(fuse, number, face, picture=picture)
-        lay(layer.face, layer.alpha, AT, out=picture)
+        paste(layer.face, layer.alpha, AT, out=picture)
         shown.append(picture[15:63, 20:60][rim])
         seen.append(grained(6, seed=number)[15:63, 20:60][rim])
     assert np.std(shown[15:], axis=0).mean() < 0.5 * np.std(seen[15:], axis=0).mean()

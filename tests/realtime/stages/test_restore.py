@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from cuda_kernels.paste import paste
 from engines.errors import ModelError
 from engines.families.enlarger import Enlarger
 from engines.families.restorer import Restorer
@@ -22,7 +23,6 @@ from realtime.ladder import SECOND_NS
 from realtime.memory import Memory
 from realtime.restorers import open_restorers
 from realtime.stage import Counted, Stage
-from realtime.stages.composite import lay
 from realtime.stages.restore import Restore, RestoreConfig, Restorers
 
 FAMILIES = bundled_catalogue().families
@@ -104,9 +104,9 @@ def test_a_layer_gets_more_pixels_in_the_same_place(open_stage, ratio, scale):
 def test_what_is_laid_over_the_picture_stays_where_it_was(open_stage):
     face = face_of(ratio=2.0)
     plain, fine = (np.full((240, 320, 3), 90, np.uint8) for _ in range(2))
-    lay(face.layer.face, face.layer.alpha, face.layer.crop_from_image, out=plain)
+    paste(face.layer.face, face.layer.alpha, face.layer.crop_from_image, out=plain)
     (layer,) = restored(open_stage(2), face)
-    lay(layer.face, layer.alpha, layer.crop_from_image, out=fine)
+    paste(layer.face, layer.alpha, layer.crop_from_image, out=fine)
     apart = np.abs(plain[60:120, 70:130].astype(int) - fine[60:120, 70:130])
     assert apart.mean() < 3
     assert np.abs(apart.mean(axis=(0, 1))).max() < 3

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from cuda_kernels.paste import paste
 from realtime.face_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 from realtime.face_texture import TextureMaker
 from realtime.frame import Face, FaceState, Frame, Motion, PictureSpec, Pose
 from realtime.geometry import apply, bounding_box, invert
 from realtime.memory import Memory
-from realtime.stages.composite import Composite, lay
+from realtime.stages.composite import Composite
 from realtime.stages.swap import Identity, MeshSwap, MeshSwapConfig
 from realtime.steady import SteadyConfig
 
@@ -476,7 +477,7 @@ def trembling(identity, target, moved, **how):
         frame = Frame(image.copy(), media_ns=number * 33 * MS, faces=[face])
         stage.process(frame)
         shown = np.zeros_like(image)
-        lay(face.layer.face, face.layer.alpha, face.layer.crop_from_image, out=shown)
+        paste(face.layer.face, face.layer.alpha, face.layer.crop_from_image, out=shown)
         layers.append(shown.astype(np.float32))
     stage.close()
     return np.std(layers[25:], axis=0).mean()
