@@ -80,7 +80,8 @@ def bench_glass(
     as_json: AsJson = False,
 ) -> int:
     """Measures from the picture of a source to the picture another program sees."""
-    from realtime.bench.glass import device_number, measure_glass, measure_program
+    from realtime.bench.glass import device_number, measure_glass
+    from realtime.bench.peer import measure_program
 
     for one in (device, source):
         if one is not None:
