@@ -13,7 +13,7 @@ from realtime.doctor.computing import (
 )
 from realtime.doctor.finding import Diagnosis, Finding, Level
 from realtime.doctor.outputs import check_display, check_virtual_cameras
-from realtime.doctor.records import check_consent
+from realtime.doctor.places import check_cache, check_consent
 from realtime.doctor.software import check_imports, check_owners, check_packages, check_python
 from realtime.errors import RtSwapError
 from realtime.machine import machine_facts
@@ -42,6 +42,7 @@ def all_checks() -> tuple[tuple[str, Check], ...]:
         ("processor", lambda: check_processor(cpu_flags())),
         ("gpu", _check_gpu),
         ("inference", check_inference),
+        ("model cache", _check_cache),
         ("models", _check_models),
         ("consent", _check_consent),
         ("cameras", check_cameras),
@@ -71,6 +72,12 @@ def _check_gpu() -> Iterator[Finding]:
     from engines.gpu import compute_capability
 
     yield from check_gpu(runtimes(), compute_capability())
+
+
+def _check_cache() -> Iterator[Finding]:
+    from engines.models.place import default_cache_dir
+
+    yield from check_cache(default_cache_dir())
 
 
 def _check_models() -> Iterator[Finding]:
