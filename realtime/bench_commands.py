@@ -80,7 +80,8 @@ def bench_glass(
     as_json: AsJson = False,
 ) -> int:
     """Measures from the picture of a source to the picture another program sees."""
-    from realtime.bench.glass import device_number, measure_glass, measure_program
+    from realtime.bench.glass import device_number, measure_glass
+    from realtime.bench.peer import measure_program
 
     for one in (device, source):
         if one is not None:
@@ -192,19 +193,22 @@ def _tell(result: Json, plot: Path | None, as_json: bool) -> int:
     from realtime.bench.plot import write_plot
     from realtime.bench.report import bench_lines
 
+    # First, so that a plot that cannot be written does not cost the figures.
+    print(json.dumps(result, indent=2) if as_json else "\n".join(bench_lines(result)))
     if plot is not None:
         write_plot(plot, result)
-    print(json.dumps(result, indent=2) if as_json else "\n".join(bench_lines(result)))
     return 0
 
 
 def _read_result(path: Path) -> Json:
     try:
         found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
             f"{path}: must be a measurement written with --json, got: {error}."
         ) from error
     if not isinstance(found, dict):
-        raise UsageError(f"{path}: must be a measurement written with --json, got a list.")
+        raise UsageError(
+            f"{path}: must be a measurement written with --json, got a {type(found).__name__}."
+        )
     return found

@@ -119,7 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with catch_stop_signals() as signals:
         try:
             code = app(args=args, prog_name="rt-swap", standalone_mode=False, obj=signals)
-            return int(code or signals.exit_code)
+            # First, as Typer makes an interrupt of whichever signal it was.
+            return signals.exit_code or int(code or 0)
         except typer.TyperException as error:
             message = error.format_message().replace("Value error, ", "").rstrip(".")
             return _fail(args, f"{message}. See rt-swap --help.", UsageError.exit_code)

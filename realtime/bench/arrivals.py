@@ -68,13 +68,20 @@ def passages(arrivals: Sequence[Arrival]) -> list[Passage]:
     return found
 
 
-def figures(emitted: Sequence[int], arrivals: Sequence[Arrival], *, period_ns: int) -> Json:
+def figures(
+    emitted: Sequence[int],
+    arrivals: Sequence[Arrival],
+    *,
+    period_ns: int,
+    ended_ns: int | None = None,
+) -> Json:
     """Everything that can be said of one run.
 
     Args:
         emitted: stamps in the order in which they were drawn.
         arrivals: in the order in which they came.
         period_ns: nominal time between two pictures of the output.
+        ended_ns: until when pictures were to come; None: until the last that came.
 
     Returns:
         ``latency_ms, pictures, freezes, fps, cadence_ms, interval_ms, timeline_ms``, ready for
@@ -82,13 +89,15 @@ def figures(emitted: Sequence[int], arrivals: Sequence[Arrival], *, period_ns: i
         come from their ticks, ``interval_ms`` how far the time between two is from the period,
         which counts a late one twice.
     """
-    warm = _after_warm_up(arrivals)
+    in_time = [one for one in arrivals if ended_ns is None or one.arrived_ns <= ended_ns]
+    warm = _after_warm_up(in_time)
     ways = passages(warm)
+    until_ns = ended_ns if ended_ns is not None else max((w.arrived_ns for w in warm), default=0)
     return {
         "latency_ms": _spread([way.latency_ns / NS_IN_MS for way in ways]),
         "pictures": _count(emitted, warm),
-        "freezes": freezes(ways),
-        "fps": round(_rate_hz([way.arrived_ns for way in ways]), 2),
+        "freezes": freezes(ways, until_ns),
+        "fps": round(_rate_hz(ways, until_ns), 2),
         "cadence_ms": _without_p99(_spread(_off_tick_ms(warm, period_ns))),
         "interval_ms": _without_p99(_spread(_deviations_ms(warm, period_ns))),
         "timeline_ms": [
@@ -101,12 +110,21 @@ def figures(emitted: Sequence[int], arrivals: Sequence[Arrival], *, period_ns: i
     }
 
 
-def freezes(ways: Sequence[Passage]) -> Json:
-    """How often and how long the picture stood still, by WebRTC's rule."""
+def freezes(ways: Sequence[Passage], until_ns: int = 0) -> Json:
+    """How often and how long the picture stood still, by WebRTC's rule.
+
+    Args:
+        ways: of the new pictures, in the order in which they came.
+        until_ns: when no more were waited for; a picture that stood still until then is a freeze
+            too, though none came after it.
+    """
     recent: deque[int] = deque(maxlen=FREEZE_WINDOW)
     count, total_ns = 0, 0
-    for before, after in pairwise(ways):
-        gap_ns = after.arrived_ns - before.arrived_ns
+    times = [way.arrived_ns for way in ways]
+    if times and until_ns > times[-1]:
+        times.append(until_ns)
+    for before_ns, after_ns in pairwise(times):
+        gap_ns = after_ns - before_ns
         if recent:
             mean_ns = statistics.fmean(recent)
             if gap_ns >= max(FREEZE_FACTOR * mean_ns, mean_ns + FREEZE_EXTRA_NS):
@@ -159,9 +177,10 @@ def _spread(values: Sequence[float]) -> Json:
     return {name: round(value, 3) for name, value in {**picked, "max": ranked[-1]}.items()}
 
 
-def _rate_hz(times_ns: Sequence[int]) -> float:
-    span_ns = times_ns[-1] - times_ns[0] if len(times_ns) > 1 else 0
-    return (len(times_ns) - 1) * 1e9 / span_ns if span_ns else 0.0
+def _rate_hz(ways: Sequence[Passage], until_ns: int) -> float:
+    """New pictures a second, from the first one to the end."""
+    span_ns = max(until_ns, ways[-1].arrived_ns) - ways[0].arrived_ns if ways else 0
+    return (len(ways) - 1) * 1e9 / span_ns if span_ns else 0.0
 
 
 def _without_p99(spread: Json) -> Json:

@@ -2,13 +2,12 @@
 
 import contextlib
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,14 +16,12 @@ from realtime.bench.far_end import parse_notes
 from realtime.bench.pipe import PipeSink
 from realtime.bench.stamped import StampedSource, StampReader
 from realtime.errors import SinkError, UsageError
-from realtime.frame import Frame
-from realtime.machine import machine_facts, process_usage
 from realtime.pipeline import Pipeline, Plan
 from realtime.sinks.virtual_camera import VirtualCamera
 from realtime.stage import Sink, Source
 
 START_S = 60.0
-"""How long the reader may take to load its libraries, and a program to show its first picture."""
+"""How long the reader may take to load its libraries."""
 
 END_S = 5.0
 """How long a process may take to end once it is asked to."""
@@ -71,41 +68,6 @@ def measure_glass(course: Course, device: str | None) -> Json:
         stats, usage = _run(course, source, sink)
     name = f"glass, {device or 'pipe'}"
     return _result(name, source.emitted, end.arrivals, course, stats, usage)
-
-
-def measure_program(source: Source, command: str, devices: tuple[str, str], seconds: float) -> Json:
-    """Another program between a stamped camera device and its virtual camera.
-
-    Args:
-        source: of the pictures; comes at its own pace.
-        command: of the program; ``{source}`` and ``{device}`` stand for the two devices.
-        devices: where the program reads, and where it writes.
-        seconds: how long, from the first picture that it shows.
-
-    Raises:
-        UsageError: the command cannot be started, ended by itself with an error, or shows nothing.
-        SinkError: a device cannot be used.
-    """
-    read_from, written_to = devices
-    stamped, stop = StampedSource(source), threading.Event()
-    spec = stamped.open()
-    camera = VirtualCamera(read_from)
-    camera.open(spec)
-    feeder = threading.Thread(
-        target=_feed, args=(stamped, camera, Frame.blank(spec), stop), name="stamped camera"
-    )
-    feeder.start()
-    try:
-        with far_end(written_to, (spec.width, spec.height)) as end:
-            filled = command.replace("{source}", read_from).replace("{device}", written_to)
-            usage = _run_program(filled, seconds, end.sees_pictures)
-    finally:
-        stop.set()
-        feeder.join(END_S)
-        camera.close()
-        stamped.close()
-    result = figures(stamped.emitted, end.arrivals, period_ns=spec.period_ns)
-    return {"bench": f"glass, {command}", **result, "usage": usage, "machine": machine_facts()}
 
 
 @dataclass(slots=True)
@@ -188,6 +150,11 @@ def device_number(device: str) -> int:
     return int(digits)
 
 
+def title(name: str, size: tuple[int, int], period_ns: int) -> str:
+    """What a measurement is called: its way, the size of its pictures and their rate."""
+    return f"{name}, {size[0]}x{size[1]} at {1_000_000_000 / period_ns:.4g} Hz"
+
+
 def _run(course: Course, source: Source, sink: Sink) -> tuple[Json, Json]:
     """Runs the engine; its statistics, and what it took of the machine."""
     plan = replace(course.plan, source=source, sinks=(sink,))
@@ -212,60 +179,9 @@ def _result(
     usage: Json,
 ) -> Json:
     return {
-        "bench": f"{name}, {course.size[0]}x{course.size[1]}",
+        "bench": title(name, course.size, course.period_ns),
         **figures(emitted, arrivals, period_ns=course.period_ns),
         "usage": usage,
         "engine": {key: stats[key] for key in ("frames", "latency_ms", "stages", "states")},
         "machine": stats["machine"],
-    }
-
-
-def _feed(source: StampedSource, sink: Sink, slot: Frame, stop: threading.Event) -> None:
-    while not stop.is_set():
-        media_ns = source.fill(slot.image)
-        if media_ns is None:
-            return
-        sink.send(slot.image, media_ns)
-
-
-def _run_program(command: str, seconds: float, shows: Callable[[], bool]) -> Json:
-    """Runs a program for a while and says what it took of the machine in that time.
-
-    Args:
-        command: of the program.
-        seconds: how long, from the moment that it shows something.
-        shows: whether it does.
-
-    Raises:
-        UsageError: it cannot be started, ended by itself with an error, or shows nothing.
-    """
-    try:
-        program = subprocess.Popen(shlex.split(command), stdin=subprocess.DEVNULL)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--command {command}: must be a program, got: {error}.") from error
-    try:
-        deadline_s = time.monotonic() + START_S
-        while not shows() and program.poll() is None:
-            if time.monotonic() > deadline_s:
-                raise UsageError(
-                    f"--command {command}: must show a picture within {START_S:g} s, got none. "
-                    "Look whether it reads {source} and writes {device}."
-                )
-            time.sleep(0.02)
-        began_s, began_cpu_s = time.monotonic(), process_usage(program.pid)[0]
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            code = program.wait(seconds)
-            if code:
-                raise UsageError(f"--command {command}: must run {seconds:g} s, got exit {code}.")
-        cpu_s, memory_bytes = process_usage(program.pid)
-        passed_s = time.monotonic() - began_s
-    finally:
-        program.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            program.wait(END_S)
-        program.kill()
-        program.wait()
-    return {
-        "cpu_percent": round(100 * max(cpu_s - began_cpu_s, 0.0) / passed_s, 1),
-        "memory_mb": round(memory_bytes / 1_000_000, 1),
     }

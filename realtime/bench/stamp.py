@@ -31,6 +31,11 @@ def stamp_of(now_ns: int) -> int:
     return now_ns // 1_000 % (1 << NUM_BITS)
 
 
+def has_room(width: int, height: int) -> bool:
+    """Whether a picture is large enough for a stamp."""
+    return height >= 2 * _CELLS_IN_HEIGHT and _place(height)[1] <= width
+
+
 def draw_stamp(stamp: int, *, out: Image) -> None:
     """Draws a stamp over the top left corner of a picture.
 
@@ -43,7 +48,7 @@ def draw_stamp(stamp: int, *, out: Image) -> None:
     """
     height, width = out.shape[:2]
     left, right, top, bottom = _place(height)
-    if not 0 <= stamp < 1 << NUM_BITS or right > width or height < 2 * _CELLS_IN_HEIGHT:
+    if not (0 <= stamp < 1 << NUM_BITS and has_room(width, height)):
         raise ValueError(
             f"draw_stamp: the stamp must have {NUM_BITS} bits and the picture room for it, got "
             f"{stamp} and {width}×{height}."

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 
 from realtime.bench.arrivals import Arrival
-from realtime.bench.stamp import draw_stamp, read_stamp, stamp_of
+from realtime.bench.stamp import draw_stamp, has_room, read_stamp, stamp_of
+from realtime.errors import UsageError
 from realtime.frame import Image, PictureSpec
 from realtime.stage import Source
 
@@ -26,8 +27,19 @@ class StampedSource:
         self._clock = clock
 
     def open(self) -> PictureSpec:
-        """Opens the other source."""
-        return self._source.open()
+        """Opens the other source.
+
+        Raises:
+            UsageError: its pictures are too small for a stamp.
+        """
+        spec = self._source.open()
+        if not has_room(spec.width, spec.height):
+            self._source.close()
+            raise UsageError(
+                "time stamp: pictures must have 180 rows and be 0.4 times as wide as high, got "
+                f"{spec.width}×{spec.height}. Give a larger --size."
+            )
+        return spec
 
     def fill(self, image: Image) -> int | None:
         """Fills from the other source and draws the stamp; see ``realtime.stage.Source``."""

@@ -50,10 +50,10 @@ def check_processor(
     told = tuple(flag for flag in _TOLD_FLAGS if flags and flag in flags)
     text = f"{machine}, {cores} cores"
     if machine in _X86 and flags is not None and "avx2" not in flags:
-        cure = "Use --set camera.size=640x360, or a processor made after 2013."
+        cure = "Use --set camera.size=640x360, or a processor made after 2013"
         yield Finding("processor", Level.WARNING, f"{text}, without AVX2: slow", cure, told)
     elif cores < 2:
-        cure = "Use --set camera.size=640x360."
+        cure = "Use --set camera.size=640x360"
         yield Finding("processor", Level.WARNING, f"{text}: two are needed for 720p", cure, told)
     else:
         yield Finding("processor", Level.OK, text, details=told)
@@ -78,7 +78,7 @@ def check_gpu(
         version = ""
     if capability is None and version:
         text = f"the driver is loaded ({version}), got no GPU from it"
-        yield Finding("gpu", Level.WARNING, text, "Run: nvidia-smi; if it fails, restart.")
+        yield Finding("gpu", Level.WARNING, text, "Run: nvidia-smi; if it fails, restart")
     elif capability is None:
         yield Finding("gpu", Level.OK, "no NVIDIA GPU with a driver, and none is needed")
     else:

@@ -13,6 +13,7 @@ from realtime.doctor.computing import (
 )
 from realtime.doctor.finding import Diagnosis, Finding, Level
 from realtime.doctor.outputs import check_display, check_virtual_cameras
+from realtime.doctor.places import check_cache, check_consent
 from realtime.doctor.software import check_imports, check_owners, check_packages, check_python
 from realtime.errors import RtSwapError
 from realtime.machine import machine_facts
@@ -41,7 +42,9 @@ def all_checks() -> tuple[tuple[str, Check], ...]:
         ("processor", lambda: check_processor(cpu_flags())),
         ("gpu", _check_gpu),
         ("inference", check_inference),
+        ("model cache", _check_cache),
         ("models", _check_models),
+        ("consent", _check_consent),
         ("cameras", check_cameras),
         ("virtual camera", check_virtual_cameras),
         ("display", check_display),
@@ -52,9 +55,16 @@ def _guarded(name: str, check: Check) -> Iterator[Finding]:
     # Whatever is broken here is what the person wants to know, so no check may end the others.
     try:
         yield from check()
-    except (ImportError, OSError, RuntimeError, ValueError, RtSwapError, ModelError) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        yield Finding(name, Level.PROBLEM, f"could not be looked at, got {text.rstrip('.')}")
+    except (ImportError, AttributeError) as error:
+        # A module that has lost its files can be imported, but has no names in it.
+        yield _not_looked_at(name, error, "Do what is said above of modules and packages first")
+    except (OSError, RuntimeError, ValueError, RtSwapError, ModelError) as error:
+        yield _not_looked_at(name, error)
+
+
+def _not_looked_at(name: str, error: Exception, cure: str = "") -> Finding:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return Finding(name, Level.PROBLEM, f"could not be looked at, got {text.rstrip('.')}", cure)
 
 
 def _check_gpu() -> Iterator[Finding]:
@@ -64,9 +74,21 @@ def _check_gpu() -> Iterator[Finding]:
     yield from check_gpu(runtimes(), compute_capability())
 
 
+def _check_cache() -> Iterator[Finding]:
+    from engines.models.place import default_cache_dir
+
+    yield from check_cache(default_cache_dir())
+
+
 def _check_models() -> Iterator[Finding]:
     from engines.models.library import ModelLibrary
 
     library = ModelLibrary(offline=True)
     needed = [one.name for one in library.list() if one.entry.default]
     yield from check_models(library, needed)
+
+
+def _check_consent() -> Iterator[Finding]:
+    from realtime.consent import default_consent_path
+
+    yield from check_consent(default_consent_path())

@@ -146,9 +146,11 @@ def check_virtual_cameras(
     if names:
         yield Finding("virtual camera", Level.OK, " and ".join(names))
         return
-    cure = "Install OBS Studio 30 or newer from https://obsproject.com"
     if platform == "darwin":
-        cure += ", press Start Virtual Camera once and allow the extension"
+        then = "30 or newer, press Start Virtual Camera once and allow the extension"
+    else:
+        then = "28 or newer; OBS itself need not run"
+    cure = f"From https://obsproject.com install OBS Studio {then}"
     yield Finding("virtual camera", Level.PROBLEM, "none is installed", cure)
 
 

@@ -2,8 +2,10 @@
 
 import importlib
 import sys
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +14,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from realtime.doctor.finding import Finding, Level
 
 LEAST_PYTHON = (3, 11)
+
+_PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 PIP = f"{sys.executable} -m pip"
 """The pip of this very Python."""
@@ -39,7 +43,7 @@ def check_python(
     """Whether this Python is new enough."""
     text = f"{'.'.join(map(str, version))}, {64 if is_64_bit else 32} bits, {sys.executable}"
     if version[:2] < LEAST_PYTHON or not is_64_bit:
-        cure = "Install a 64-bit Python of at least 3.11 from https://www.python.org/downloads/."
+        cure = "Install a 64-bit Python of at least 3.11 from https://www.python.org/downloads/"
         yield Finding("python", Level.PROBLEM, text, cure)
         return
     yield Finding("python", Level.OK, text)
@@ -50,6 +54,14 @@ def required_packages() -> list[str]:
     try:
         return metadata.requires("rt-swap") or []
     except metadata.PackageNotFoundError:
+        return []
+
+
+def packages_of_checkout(project: Path = _PROJECT) -> list[str]:
+    """What the program's own project file says it needs; nothing where there is none."""
+    try:
+        return list(tomllib.loads(project.read_text("utf-8"))["project"]["dependencies"])
+    except (OSError, KeyError, tomllib.TOMLDecodeError):
         return []
 
 
@@ -75,10 +87,10 @@ def check_packages(
     if not wanted:
         text = "rt-swap runs from a checkout that is not installed"
         yield Finding("packages", Level.WARNING, text, f"Run: {PIP} install -e .")
-        return
+        wanted = packages_of_checkout()
     bad = list(_unmet(wanted, installed))
     yield from bad
-    if not bad:
+    if wanted and not bad:
         yield Finding("packages", Level.OK, "all that is needed is installed")
 
 

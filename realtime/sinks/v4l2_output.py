@@ -11,6 +11,7 @@ from realtime.sinks.packing import FORMATS, Packed, row_bytes
 
 _DEV = Path("/dev")
 _BUSY = "Device or resource busy"
+_NO_LOOPBACK = "it is no v4l2loopback device"
 
 OpenDevice = Callable[[Path], int]
 """Opens a device file for writing and returns its descriptor."""
@@ -103,11 +104,14 @@ class V4l2Output:
 def _negotiate(
     descriptor: int, wanted: v4l2.PixelLayout, path: Path, ioctl: v4l2.Ioctl
 ) -> v4l2.PixelLayout:
-    found = v4l2.query(descriptor, ioctl=ioctl)
+    try:
+        found = v4l2.query(descriptor, ioctl=ioctl)
+    except OSError as error:
+        raise OSError(errno.ENODEV, _NO_LOOPBACK, str(path)) from error
     if found.is_taken:
         raise OSError(errno.EBUSY, _BUSY, str(path))
     if not (found.is_loopback or found.outputs):
-        raise OSError(errno.ENODEV, "it is no v4l2loopback device", str(path))
+        raise OSError(errno.ENODEV, _NO_LOOPBACK, str(path))
     layout = v4l2.set_output_format(descriptor, wanted, ioctl=ioctl)
     if layout.fourcc not in FORMATS or layout.width % 2 or layout.height % 2:
         raise OSError(

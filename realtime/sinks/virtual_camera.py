@@ -1,5 +1,6 @@
 """A virtual camera as a sink: other programs see the pictures as those of a webcam."""
 
+import errno
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -187,7 +188,7 @@ class VirtualCamera:
                 "Run: sudo usermod -aG video $USER, and log in again."
             )
         users = holders(Path(self._device)) if self._device and self._platform == "linux" else []
-        if users or any(word in lower for word in ("busy", "in use", "already started")):
+        if _is_busy(error, lower, held=bool(users)):
             who = f" by {', '.join(users)}" if users else ""
             return (
                 f"{self._where()}: must be free, got it in use{who}. "
@@ -217,6 +218,14 @@ def _opener(backend: Backend, platform: str) -> OpenCamera:
     return PyvirtualcamOutput
 
 
+def _is_busy(error: Exception, text: str, *, held: bool) -> bool:
+    if isinstance(error, OSError) and error.errno is not None:
+        # Somebody who reads a device has it open too, and does no harm.
+        return error.errno == errno.EBUSY
+    return held or any(word in text for word in ("busy", "in use", "already started"))
+
+
 def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    told = error.strerror if isinstance(error, OSError) else None
+    text = " ".join((told or str(error)).split()) or type(error).__name__
     return text if text.endswith(".") else f"{text}."

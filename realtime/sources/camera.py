@@ -1,23 +1,20 @@
 """A camera as a source of pictures, which may go away and come back."""
 
 import logging
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from pathlib import Path
 
 import cv2
 
 from realtime.errors import CameraError, MediaError
 from realtime.frame import Image, PictureSpec
 from realtime.letterbox import letterbox
-from realtime.open_files import holders
 from realtime.sources.capture import Capture, Wish, bgr_picture
-from realtime.sources.devices import CameraDevice, candidates, list_cameras, listing
+from realtime.sources.devices import CameraDevice, candidates, list_cameras
 from realtime.sources.reader import OpenCapture, Reader
+from realtime.sources.refusal import why_not
 from realtime.sources.reopening import POLL_S, Reopening
 from realtime.sources.watchdog import FrozenWatch
 from realtime.sources.whereabouts import Identity, ListCameras, Place, identify, locate
@@ -120,7 +117,10 @@ class Camera:
         started, opened = self._reader.wait_first(self._open_timeout_s), self._reader.opened
         if not started:
             self.close()
-            raise CameraError(self._cannot_open(wanted, opened is not None, cameras))
+            told = why_not(
+                wanted[0][0], cameras, opened=opened is not None, waited_s=self._open_timeout_s
+            )
+            raise CameraError(f"camera {self._device}: {told}")
         try:
             height, width = bgr_picture(self._reader.newest).shape[:2]
         except MediaError as error:
@@ -270,28 +270,3 @@ class Camera:
         rate_hz = float(negotiated.rate_hz or self._wish.rate_hz)
         form = negotiated.fourcc or "format unknown"
         return f"{width}×{height} at {rate_hz:.4g} Hz, {form}"
-
-    def _cannot_open(
-        self, wanted: Sequence[tuple[int, int]], opened: bool, cameras: Sequence[CameraDevice]
-    ) -> str:
-        where = f"camera {self._device}"
-        path = Path(f"/dev/video{wanted[0][0]}")
-        on_linux = sys.platform == "linux"
-        known = any(camera.index == wanted[0][0] for camera in cameras)
-        if not (known or opened or (on_linux and path.exists())):
-            return f"{where}: must exist, got no such camera. {listing(cameras)}"
-        if on_linux and not os.access(path, os.R_OK | os.W_OK):
-            return (
-                f"{where}: {path} must be readable and writable, got no permission. "
-                "Run: sudo usermod -aG video $USER, and log in again."
-            )
-        users = [user for user in holders(path) if not user.endswith(f"({os.getpid()})")]
-        if users:
-            return (
-                f"{where}: must be free, got it in use by {', '.join(users)}. Close that program."
-            )
-        what = "no picture" if opened else "no answer"
-        return (
-            f"{where}: must deliver pictures, got {what} within {self._open_timeout_s:g} s. "
-            f"Close other programs that use it, or unplug it and plug it in. {listing(cameras)}"
-        )

@@ -10,7 +10,14 @@ from realtime.cli import main
 RESULT = {
     "bench": "pipeline, 1280x720",
     "latency_ms": {"p50": 20.0, "p95": 21.0, "p99": 22.0, "max": 23.0},
-    "pictures": {"emitted": 10, "seen": 9, "dropped": 1, "repeated": 0},
+    "pictures": {
+        "emitted": 10,
+        "seen": 9,
+        "dropped": 1,
+        "repeated": 0,
+        "reordered": 0,
+        "unreadable": 0,
+    },
     "freezes": {"count": 0, "total_ms": 0.0},
     "fps": 30.0,
     "cadence_ms": {"p50": 0.1, "p95": 0.2, "max": 0.3},
@@ -50,6 +57,13 @@ def test_the_pipeline_is_told_as_a_table_as_json_and_as_a_plot(no_engine, capsys
     assert no_engine[1][0][1] == "640x360"
 
 
+def test_a_plot_that_cannot_be_written_does_not_cost_the_figures(no_engine, capsys, tmp_path):
+    assert main(["bench", "pipeline", "--plot", str(tmp_path / "none" / "p.png")]) == 6
+    said = capsys.readouterr()
+    assert "p50 20.0 ms" in said.out
+    assert "must be writable" in said.err
+
+
 @pytest.mark.parametrize("device", [None, "/dev/video9"])
 def test_glass_goes_through_the_device_or_a_pipe(no_engine, device):
     options = ["--device", device] if device else []
@@ -86,7 +100,9 @@ def test_two_files_are_compared(tmp_path: Path, capsys):
     assert "-10.0 %" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("content", [None, "not json", "[1]", '{"other": 1}'])
+@pytest.mark.parametrize(
+    "content", [None, "not json", "[1]", "null", '{"other": 1}', '{"a":' * 99_999]
+)
 def test_files_that_are_no_measurements_are_said(tmp_path: Path, capsys, content):
     good, bad = tmp_path / "a.json", tmp_path / "b.json"
     good.write_text(json.dumps(RESULT))

@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -36,6 +37,13 @@ def test_help_loads_nothing_heavy_and_takes_less_than_half_a_second():
     assert float(seconds) < 0.5
     assert not HEAVY & set(modules)
     assert "--virtual-camera" in done.stdout
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_that_a_signal_ends_says_which_it_was(monkeypatch, capsys, number, code):
+    monkeypatch.setattr("realtime.bench.ring.measure_ring", lambda _: signal.raise_signal(number))
+    assert main(["bench", "ring"]) == code
+    assert capsys.readouterr().err == ""
 
 
 def test_nothing_given_shows_short_help_and_is_a_usage_error(capsys: pytest.CaptureFixture[str]):

@@ -116,7 +116,9 @@ def test_a_webcam_that_is_unplugged_is_waited_for_behind_a_slate(run_in_vm, tmp_
     assert found["back_s"] < 10
     states = found["stats"]["states"]
     assert states["source_lost"]["times"] == 1
-    assert states["running"]["times"] == 2
+    # A machine that is starved may show nothing new for a second in between.
+    num_degraded = states.get("degraded", {"times": 0})["times"]
+    assert 2 <= states["running"]["times"] <= 2 + num_degraded
     assert found["stats"]["frames"]["repeated"] > 20
     said = "\n".join(found["said"])
     assert said.count(": lost; ") == said.count(": back after ") == 1

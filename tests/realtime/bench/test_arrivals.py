@@ -118,6 +118,25 @@ def test_a_gap_is_a_freeze_by_webrtcs_rule(gap_ms, count):
     assert freezes(ways([40] * 30 + [gap_ms] + [40] * 5))["count"] == count
 
 
+def test_a_picture_that_stands_still_until_the_end_is_a_freeze_and_lowers_the_rate():
+    emitted, arrivals = run(75)
+    hung = [Arrival(arrivals[-1].arrived_ns + n * PERIOD, arrivals[-1].stamp) for n in range(1, 51)]
+    found = figures(emitted, [*arrivals, *hung], period_ns=PERIOD)
+    assert found["freezes"] == {"count": 1, "total_ms": 2000.0}
+    assert found["fps"] == pytest.approx(49 / 3.96, abs=0.01)
+    silent = figures(
+        emitted, arrivals, period_ns=PERIOD, ended_ns=arrivals[-1].arrived_ns + 2000 * MS
+    )
+    assert (silent["freezes"], silent["fps"]) == (found["freezes"], found["fps"])
+
+
+def test_what_comes_after_the_end_does_not_count():
+    emitted, arrivals = run(100)
+    found = figures(emitted, arrivals, period_ns=PERIOD, ended_ns=arrivals[59].arrived_ns)
+    assert found["pictures"]["seen"] == 60 - WARM_UP_NS // PERIOD
+    assert found["fps"] == 25.0
+
+
 def test_at_low_rates_three_times_the_mean_decide():
     assert freezes(ways([200] * 10 + [599]))["count"] == 0
     assert freezes(ways([200] * 10 + [600])) == {"count": 1, "total_ms": 600.0}

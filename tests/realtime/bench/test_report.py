@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from realtime.bench.arrivals import Arrival, figures
-from realtime.bench.plot import SIZE, draw_plot, write_plot
-from realtime.bench.report import bench_lines, compare_lines, ring_lines, stage_lines
+from realtime.bench.plot import SIZE, draw_plot, round_ticks, write_plot
+from realtime.bench.report import UNREAD, bench_lines, compare_lines, ring_lines, stage_lines
 from realtime.bench.ring import measure_ring
 from realtime.errors import SinkError
 
@@ -46,6 +46,40 @@ def test_two_measurements_are_compared_figure_by_figure():
     assert not any("timeline" in line or "machine" in line for line in lines)
 
 
+def test_what_makes_two_measurements_hard_to_compare_is_said():
+    ours, peers = result([20] * 60), result([30] * 60)
+    assert compare_lines(ours, peers)[0].startswith("latency_ms.p50")
+    ours["engine"] = {"frames": {"captured": 3, "delivered": 3}}
+    ours["usage"]["threads"] = 4
+    peers |= {"bench": "glass, other", "machine": {"cpu": "a slow one", "cores": 2}}
+    lines = compare_lines(ours, peers)
+    assert lines[:2] == [
+        "not the same was measured: pipeline, 320x180 / glass, other",
+        "not on the same machine: cpu some processor / a slow one",
+    ]
+    assert lines[-1] == "only before: usage.threads, engine"
+    assert compare_lines(peers, ours)[-1] == "only after: usage.threads, engine"
+    del peers["machine"]
+    assert "not known on which machines" in compare_lines(ours, peers)
+
+
+def test_times_of_networks_are_compared_by_network_and_runtime():
+    def timed(ms):
+        one = {"network": "face", "runtime": "onnxruntime f32", "threads": 2, "median_ms": ms}
+        return {"timings": [one, "garbage"], "machine": {}}
+
+    (line,) = compare_lines(timed(4.0), timed(3.0))
+    name, figures = line.split(" threads ")
+    assert (name, figures.split()) == ("face onnxruntime f32 2", ["4.000", "3.000", "-25.0", "%"])
+
+
+def test_pictures_whose_stamps_cannot_be_read_are_explained():
+    unread = result([])
+    unread["pictures"]["unreadable"] = 9
+    assert UNREAD in "\n".join(bench_lines(unread))
+    assert UNREAD not in "\n".join(bench_lines(result([20] * 60)))
+
+
 def test_nothing_in_common_is_no_comparison():
     assert compare_lines({"a": 1}, {"b": 2}) == []
 
@@ -75,6 +109,27 @@ def test_bars_and_dots_stand_where_the_latencies_are():
     assert heights[0] < heights[1]
     dots = (image[440:710] == (60, 90, 200)).all(axis=-1)
     assert dots.any()
+
+
+@pytest.mark.parametrize(
+    ("end", "ticks"),
+    [
+        (63.0, [0, 10, 20, 30, 40, 50, 60]),
+        (190.4, [0, 50, 100, 150]),
+        (3.075, [0, 0.5, 1, 1.5, 2, 2.5, 3]),
+        (1.0, [0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (4.0, [0, 1, 2, 3, 4]),
+    ],
+)
+def test_axes_have_round_numbers(end, ticks):
+    assert round_ticks(end) == pytest.approx(ticks)
+
+
+def test_a_long_command_stays_on_the_plot():
+    long = result([20] * 60) | {"bench": "glass, " + "x" * 300}
+    ink = (draw_plot(long) < 100).all(axis=-1)
+    assert ink[10:40, 900:1140].any()
+    assert not ink[10:40, 1190:].any()
 
 
 def test_the_plot_is_a_png_or_an_error_of_one_line(tmp_path):

@@ -1,9 +1,11 @@
 from fractions import Fraction
 
 import numpy as np
+import pytest
 
 from realtime.bench.stamp import read_stamp
 from realtime.bench.stamped import StampedSource, StampReader
+from realtime.errors import UsageError
 from realtime.frame import PictureSpec
 from realtime.stage import Sink, Source
 
@@ -13,8 +15,11 @@ class Gray:
 
     num_left, closed = 2, False
 
+    def __init__(self, size=(320, 180)):
+        self.size = size
+
     def open(self):
-        return PictureSpec(320, 180, Fraction(30), live=True)
+        return PictureSpec(*self.size, Fraction(30), live=True)
 
     def fill(self, image):
         if not self.num_left:
@@ -40,6 +45,14 @@ def test_the_source_stamps_each_picture_with_the_time_it_was_handed_over():
     assert source.fill(image) is None
     assert source.emitted == [5_000, 9_000]
     source.close()
+    assert source._source.closed
+
+
+@pytest.mark.parametrize("size", [(320, 178), (66, 180)])
+def test_pictures_too_small_for_a_stamp_are_refused_at_once(size):
+    source = StampedSource(Gray(size))
+    with pytest.raises(UsageError, match=r"must have 180 rows .* Give a larger --size\."):
+        source.open()
     assert source._source.closed
 
 

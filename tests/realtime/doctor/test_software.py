@@ -3,7 +3,13 @@ from types import SimpleNamespace
 import pytest
 
 from realtime.doctor.finding import Level
-from realtime.doctor.software import check_imports, check_owners, check_packages, check_python
+from realtime.doctor.software import (
+    check_imports,
+    check_owners,
+    check_packages,
+    check_python,
+    packages_of_checkout,
+)
 
 
 def one(findings):
@@ -43,10 +49,17 @@ def test_a_missing_or_old_package_comes_with_the_command_that_installs_it(versio
     assert finding.cure.endswith('-m pip install "numpy>=2.0"')
 
 
-def test_a_checkout_that_is_not_installed_is_said():
-    finding = one(check_packages([]))
-    assert finding.level is Level.WARNING
-    assert "install -e ." in finding.cure
+def test_a_checkout_that_is_not_installed_is_said_and_its_packages_are_looked_at():
+    said, *others = check_packages([], lambda name: None if name == "pyyaml" else "99")
+    assert said.level is Level.WARNING
+    assert "install -e ." in said.cure
+    missing = [one for one in others if "got none" in one.text]
+    assert [one.cure.split('"')[1] for one in missing] == ["pyyaml>=6"]
+
+
+def test_a_folder_that_is_no_checkout_says_nothing_of_packages(tmp_path):
+    assert packages_of_checkout(tmp_path / "pyproject.toml") == []
+    assert "numpy" in " ".join(packages_of_checkout())
 
 
 @pytest.mark.parametrize(

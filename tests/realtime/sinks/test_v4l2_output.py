@@ -1,6 +1,7 @@
 import errno
 import os
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,6 +124,13 @@ def test_a_device_that_somebody_writes_to_and_a_real_camera_are_told_apart(
     with pytest.raises(OSError, match="video9") as error:
         Device(path, driver=driver, caps=caps).open()
     assert error.value.errno == code
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="has no such device")
+def test_a_device_of_another_kind_is_no_virtual_camera():
+    with pytest.raises(OSError, match="no v4l2loopback device") as error:
+        open_v4l2(64, 48, Fraction(30), device="/dev/null")
+    assert error.value.errno == errno.ENODEV
 
 
 def test_a_device_left_behind_by_a_writer_of_the_old_kind_is_tried_all_the_same(path):

@@ -1,4 +1,5 @@
 import builtins
+import errno
 import sys
 from fractions import Fraction
 from functools import partial
@@ -44,9 +45,9 @@ def spec(width: int = 64, height: int = 48) -> PictureSpec:
     return PictureSpec(width, height, Fraction(30000, 1001), live=True)
 
 
-def refusal(text: str, device: str | None = None, platform: str = "linux") -> str:
+def refusal(text: str | OSError, device: str | None = None, platform: str = "linux") -> str:
     def cannot(*_args: object, **_options: object) -> FakeOutput:
-        raise RuntimeError(text)
+        raise text if isinstance(text, OSError) else RuntimeError(text)
 
     with pytest.raises(SinkError) as error:
         VirtualCamera(device, camera=cannot, platform=platform).open(spec())
@@ -184,8 +185,20 @@ def test_the_program_that_holds_the_device_is_named(monkeypatch) -> None:
     assert "in use by obs (77)" in refusal("could not be opened", "/dev/video10")
 
 
+def test_a_reader_of_a_device_that_cannot_be_used_is_not_blamed(monkeypatch) -> None:
+    monkeypatch.setattr(module, "holders", lambda path: ["zoom (77)"])
+    said = refusal(
+        OSError(errno.ENODEV, "it is no v4l2loopback device", "/dev/video3"), "/dev/video3"
+    )
+    assert "must exist, got: it is no v4l2loopback device. Run:" in said
+    assert "zoom" not in said
+    busy = OSError(errno.EBUSY, "Device or resource busy", "/dev/video3")
+    assert "in use by zoom (77)" in refusal(busy, "/dev/video3")
+
+
 def test_missing_permission_is_told_apart() -> None:
     assert "usermod" in refusal("could not be opened due to missing permissions")
+    assert "usermod" in refusal(OSError(errno.EACCES, "Permission denied", "/dev/video3"))
 
 
 def test_a_device_that_vanishes_ends_in_a_sink_error() -> None:

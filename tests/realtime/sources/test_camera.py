@@ -330,20 +330,6 @@ def test_the_second_interface_is_tried_where_the_first_fails(monkeypatch) -> Non
     source.close()
 
 
-def test_a_busy_camera_names_the_program_that_holds_it(monkeypatch) -> None:
-    monkeypatch.setattr(camera_module, "holders", lambda path: ["zoom (4242)"])
-    monkeypatch.setattr(camera_module.os, "access", lambda *_: True)
-    monkeypatch.setattr(camera_module.sys, "platform", "linux")
-    message = failure(camera(FakeCapture(opens=False)))
-    assert "in use by zoom (4242)" in message
-
-
-def test_a_camera_without_permission_says_how_to_get_it(monkeypatch) -> None:
-    monkeypatch.setattr(camera_module.os, "access", lambda *_: False)
-    monkeypatch.setattr(camera_module.sys, "platform", "linux")
-    assert "usermod -aG video" in failure(camera(FakeCapture(opens=False)))
-
-
 def test_an_opencv_error_in_the_driver_ends_the_camera_and_not_the_program() -> None:
     class Broken(FakeCapture):
         def read(self):
