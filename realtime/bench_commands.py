@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from realtime.engine_bench import bench_engines
 from realtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,15 +31,14 @@ Plot = Annotated[
 ]
 
 
-def add_bench_commands(app: typer.Typer) -> None:
-    """Adds the measurements of this module to ``rt-swap bench``."""
-    app.command("pipeline")(bench_pipeline)
-    app.command("glass")(bench_glass)
-    app.command("stages")(bench_stages)
-    app.command("ring")(bench_ring)
-    app.command("compare")(bench_compare)
+bench_app = typer.Typer(
+    no_args_is_help=False,
+    help="Measures what this machine does.",
+)
+bench_app.command("engines")(bench_engines)
 
 
+@bench_app.command("pipeline")
 def bench_pipeline(
     seconds: Seconds = 20.0,
     size: Size = "1280x720",
@@ -55,6 +55,7 @@ def bench_pipeline(
     return _tell(result, plot, as_json)
 
 
+@bench_app.command("glass")
 def bench_glass(
     device: Annotated[
         str | None,
@@ -99,6 +100,7 @@ def bench_glass(
     return _tell(measure_program(camera, command, (source, device), seconds), plot, as_json)
 
 
+@bench_app.command("stages")
 def bench_stages(
     seconds: Seconds = 10.0,
     size: Size = "1280x720",
@@ -123,6 +125,7 @@ def bench_stages(
     return 0
 
 
+@bench_app.command("ring")
 def bench_ring(
     frames: Annotated[int, typer.Option(min=1, help="Hand-overs per measurement.")] = 4000,
     as_json: AsJson = False,
@@ -140,6 +143,7 @@ def bench_ring(
     return 0
 
 
+@bench_app.command("compare")
 def bench_compare(
     before: Annotated[Path, typer.Argument(metavar="A.json", help="An earlier measurement.")],
     after: Annotated[Path, typer.Argument(metavar="B.json", help="A later one.")],

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from engines.errors import ModelError
-from realtime.bench_commands import add_bench_commands
+from realtime.bench_commands import bench_app
 from realtime.consent import ConsentKind
 from realtime.doctor_command import doctor
-from realtime.engine_commands import bench_app, build_models
+from realtime.engine_commands import build_models
 from realtime.errors import RtSwapError, UsageError
 from realtime.job import is_picture, plan_job
 from realtime.model_commands import models_app
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from realtime.terminal import Terminal
 
 INTERNAL_ERROR = 8
+INTERRUPTED = 130
 
 BRIEF_HELP = """\
 rt-swap puts another face into a camera's picture or into a video.
@@ -89,7 +90,6 @@ app = typer.Typer(
     help="Puts another face into a camera's picture or into a video, in real time.",
 )
 app.add_typer(models_app, name="models")
-add_bench_commands(bench_app)
 app.add_typer(bench_app, name="bench")
 app.command("build")(build_models)
 app.command("doctor")(doctor)
@@ -119,12 +119,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with catch_stop_signals() as signals:
         try:
             code = app(args=args, prog_name="rt-swap", standalone_mode=False, obj=signals)
-            return int(code or signals.exit_code)
+            # Typer gives this one whatever the signal was that ended the command.
+            is_told = code and code != INTERRUPTED
+            return int(code if is_told else signals.exit_code or code or 0)
         except typer.TyperException as error:
             message = error.format_message().replace("Value error, ", "").rstrip(".")
             return _fail(args, f"{message}. See rt-swap --help.", UsageError.exit_code)
         except (KeyboardInterrupt, typer.Abort):
-            return signals.exit_code or 130
+            return signals.exit_code or INTERRUPTED
         except (RtSwapError, ModelError) as error:
             code = _fail(args, str(error), error.exit_code)
             _say_traceback(args)
