@@ -1,9 +1,10 @@
 import numpy as np
 import onnxruntime
 import pytest
+from onnx import helper
 
 from engines.errors import ModelError
-from engines.onnxruntime import OnnxRuntimeSession
+from engines.onnxruntime import OnnxRuntimeSession, compute
 
 STREAM = 0xBEEF
 
@@ -139,3 +140,14 @@ def test_where_the_cpu_is_allowed_instead_the_session_says_so_and_works(doubling
     x, out = np.ones((2, 3), np.float32), {"y": poisoned(), "z": poisoned()}
     session.enqueue({"x": x}, out=out, stream=0)
     np.testing.assert_array_equal(out["y"], 2 * x)
+
+
+def test_what_fails_on_a_cpu_is_raised_and_nothing_is_printed(build_model, capfd):
+    nodes = [helper.make_node("Add", ["a", "b"], ["y"])]
+    model = build_model(nodes, [("a", ["n"]), ("b", ["m"])], [("y", ["k"])])
+    sample = {"a": np.ones(3, np.float32), "b": np.ones(4, np.float32)}
+    with pytest.raises(ModelError, match="Attempting"):
+        compute(model, [sample])
+    with pytest.raises(ModelError, match="Attempting"):
+        OnnxRuntimeSession(model).enqueue(sample, out={"y": np.empty(4, np.float32)}, stream=0)
+    assert capfd.readouterr().err == ""
