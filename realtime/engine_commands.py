@@ -72,9 +72,11 @@ def build_models(
         threads=threads,
     )
     given = None if pixels is None else (parse_range(pixels),)
-    for name in _expanded(models):
+    # A name that means nothing is said before the minutes that others take.
+    ranges = {name: pixels_of(name) for name in _expanded(models)}
+    for name, usual in ranges.items():
         model = load_network(name)
-        own = replace(recipe, pixels=given or pixels_of(name))
+        own = replace(recipe, pixels=given or usual)
         with terminal.building() as show:
             plans = build(model, crops, own, cache, name=name, on_progress=show)
         for built in plans:

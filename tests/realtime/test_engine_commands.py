@@ -94,6 +94,17 @@ def test_what_makes_no_sense_is_one_line_and_an_exit_code(
     assert message in capsys.readouterr().err
 
 
+def test_a_name_that_means_nothing_is_said_before_anything_is_built(
+    small_network: Path, cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch
+):
+    from engines import build
+
+    monkeypatch.setattr(build, "build", None)
+    code, line = error_of(capsys, "build", str(small_network), "no_such_model")
+    assert code == 2
+    assert "must be a name of the catalogue" in line
+
+
 def test_a_twin_is_a_network_like_any_other():
     assert load_network("masker") == TWINS["masker"].make()
 
