@@ -82,7 +82,7 @@ def fetch_url(
     raise ModelError(
         f"{download.destination.name}: a mirror must give the file with SHA-256 "
         f"{download.sha256}, got: {'; '.join(reasons)}. Check the network and try again: "
-        "rt-swap models pull"
+        f"rt-swap models pull {download.destination.stem}"
     )
 
 
