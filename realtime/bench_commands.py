@@ -8,6 +8,7 @@ import typer
 
 from realtime.engine_bench import bench_engines
 from realtime.errors import UsageError
+from realtime.job import MAX_SECONDS
 
 if TYPE_CHECKING:
     from realtime.bench.glass import Course
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-Seconds = Annotated[float, typer.Option(metavar="N", min=2.0, help="How long to measure.")]
+Seconds = Annotated[
+    float, typer.Option(metavar="N", min=2.0, max=MAX_SECONDS, help="How long to measure.")
+]
 Size = Annotated[str, typer.Option(metavar="WxH", help="Size of the pictures.")]
 Fps = Annotated[str, typer.Option(metavar="N", help="Pictures per second.")]
 ConfigFile = Annotated[

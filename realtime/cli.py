@@ -21,7 +21,7 @@ from realtime.consent import ConsentKind
 from realtime.doctor_command import doctor
 from realtime.engine_commands import build_models
 from realtime.errors import RtSwapError, UsageError
-from realtime.job import is_picture, plan_job
+from realtime.job import MAX_SECONDS, is_picture, plan_job
 from realtime.model_commands import models_app
 from realtime.plain_text import plain_line
 from realtime.signals import StopSignals, catch_stop_signals
@@ -251,7 +251,8 @@ def swap(
     ] = False,
     device: Annotated[Device | None, typer.Option(help="What does the computing.")] = None,
     seconds: Annotated[
-        float | None, typer.Option(metavar="N", min=0.1, help="End after this time.")
+        float | None,
+        typer.Option(metavar="N", min=0.1, max=MAX_SECONDS, help="End after this time."),
     ] = None,
     on_loss: Annotated[
         OnLoss | None,
@@ -333,7 +334,9 @@ def swap(
 def demo(
     context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path(),
-    seconds: Annotated[float, typer.Option(metavar="N", min=1.0, help="Length.")] = 6.0,
+    seconds: Annotated[
+        float, typer.Option(metavar="N", min=1.0, max=MAX_SECONDS, help="Length.")
+    ] = 6.0,
     stats: Stats = None,
     verbose: Verbose = False,
 ) -> int:

@@ -10,6 +10,7 @@ import typer
 from engines.errors import ModelError
 from realtime.engine_commands import load_network, pixels_of
 from realtime.errors import UsageError
+from realtime.job import MAX_SECONDS
 from realtime.plain_text import printable
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def bench_engines(
         typer.Option(
             metavar="N",
             min=0.0,
+            max=MAX_SECONDS,
             help="Longest measurement of a network with one number of threads; stable medians "
             "end it sooner.",
         ),
@@ -45,6 +47,7 @@ def bench_engines(
         typer.Option(
             metavar="N",
             min=0.0,
+            max=MAX_SECONDS,
             help="Seconds for each network, all in all; what would begin later is left out.",
         ),
     ] = 180.0,
@@ -114,7 +117,7 @@ def _measure_one(
 
 
 def parse_counts(text: str) -> tuple[int, ...]:
-    """Numbers of threads, as ``1,2``.
+    """Numbers of threads, as ``1,2``; each once.
 
     Raises:
         UsageError: they are not whole numbers of at least 1.
@@ -122,7 +125,7 @@ def parse_counts(text: str) -> tuple[int, ...]:
     parts = text.split(",")
     if not all(part.isdecimal() and int(part) >= 1 for part in parts):
         raise UsageError(f"--threads: must be whole numbers like 1,2, got {text}.")
-    return tuple(int(part) for part in parts)
+    return tuple(dict.fromkeys(int(part) for part in parts))
 
 
 def describe_timing(timing: "Timing") -> str:

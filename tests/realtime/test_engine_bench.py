@@ -10,7 +10,13 @@ from engines.bench import Skipped, Timing
 from engines.errors import ModelError
 from engines.twins import TWINS, enlarger
 from realtime.cli import main
-from realtime.engine_bench import _networks_here, aim_of_bfloat16, describe_aim, describe_timing
+from realtime.engine_bench import (
+    _networks_here,
+    aim_of_bfloat16,
+    describe_aim,
+    describe_timing,
+    parse_counts,
+)
 
 Capture = pytest.CaptureFixture[str]
 
@@ -127,6 +133,8 @@ def test_a_network_that_does_not_run_is_left_out_where_there_are_others(measured
     ("arguments", "message"),
     [
         (["masker", "--threads", "1,0"], "must be whole numbers like 1,2"),
+        (["masker", "--seconds", "inf"], "less than or equal to"),
+        (["masker", "--budget", "inf"], "less than or equal to"),
         (["masker", "nowhere.onnx"], "must be a readable file"),
         (["masker", "no_such_model"], "must be a name of the catalogue"),
     ],
@@ -140,6 +148,10 @@ def test_what_makes_no_sense_is_said_before_anything_is_measured(
     assert shown.out == ""
     (line,) = shown.err.splitlines()
     assert message in line
+
+
+def test_a_number_of_threads_that_is_given_twice_is_measured_once():
+    assert parse_counts("2,1,2") == (2, 1)
 
 
 def test_by_default_every_twin_is_measured_with_what_is_here(
