@@ -20,7 +20,8 @@ BFLOAT16 = "openvino bf16"
 
 _RUNS_OF_QUANTISING = 8
 """Making the 8-bit form of a large network takes about as long as so many of its runs: seven for
-one of 553 MB, two of which find its scales. That of a small one takes a second or two."""
+one of 553 MB, two of which find its scales. That of a small one takes seconds, ten of them for
+one of 555 nodes."""
 
 Opener = Callable[[bytes, int], Session]
 
@@ -132,7 +133,7 @@ def measure(
     yield from (Skipped(network, runtime, reason) for runtime, reason in refusals.items())
     told: set[Skipped] = set()
     for index, threads in enumerate(course.threads):
-        report(f"runs with {threads} thread{'s' if threads > 1 else ''}")
+        report(f"runs {_with(threads)}")
         now_ns = course.clock()
         share_ns = now_ns + (until_ns - now_ns) // (len(course.threads) - index)
         runners = _Runners(forms, samples[0], reference, must_run=index == 0)
@@ -169,7 +170,7 @@ class _Runners:
             for runtime, (data, opener) in self.forms.items():
                 try:
                     if clock() >= until_ns and (entrants or not self.must_run):
-                        raise _late(course, f"with {threads} threads")
+                        raise _late(course, _with(threads))
                     session = opener(data, threads)
                     opened.callback(session.close)
                     entrants[runtime] = Entrant(session, self.sample, self.reference)
@@ -205,6 +206,10 @@ def gains_of_bfloat16(timings: Iterable[Timing]) -> dict[str, float]:
             gain = round(one.least_ms / other.least_ms, 2)
             gains[one.network] = min(gain, gains.get(one.network, gain))
     return gains
+
+
+def _with(threads: int) -> str:
+    return f"with {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _late(course: Course, what: str) -> ModelError:

@@ -125,7 +125,8 @@ def test_of_a_network_that_uses_up_its_time_in_the_first_run_one_run_is_measured
     openers = {"first": fake_opener(clock, [7000]), "second": fake_opener(clock, [8000])}
     timings, skipped = measured_with(openers, clock, first_ms=10_000, budget_s=10, threads=(1,))
     assert [(one.runtime, one.num_runs) for one in timings] == [("first", 1)]
-    assert [one.runtime for one in skipped] == ["second"]
+    reason = "the 10 s of each network were too short with 1 thread"
+    assert skipped == [Skipped("net", "second", reason)]
 
 
 def test_an_8_bit_form_that_would_take_too_long_to_make_is_not_begun(measured_with, monkeypatch):
