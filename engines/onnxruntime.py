@@ -19,6 +19,11 @@ CPU_PROVIDER = "CPUExecutionProvider"
 CUDA_PROVIDER = "CUDAExecutionProvider"
 
 _SEVERITY_ERROR = 3
+"""Why a provider cannot be had is printed, and raised only in part."""
+
+_SEVERITY_FATAL = 4
+"""On a CPU every error is raised in full, and an attempt that may fail is no news to anybody."""
+
 _DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
     {
         "tensor(float)": np.dtype(np.float32),
@@ -165,7 +170,8 @@ def cuda_fault() -> str:
     if CUDA_PROVIDER not in onnxruntime.get_available_providers():
         return "the onnxruntime here has no CUDA. Install onnxruntime-gpu in its place"
     try:
-        session = _open(_SMALLEST_MODEL, _options(threads=1), [CUDA_PROVIDER, CPU_PROVIDER], "CUDA")
+        options = _options(1, _SEVERITY_ERROR)
+        session = _open(_SMALLEST_MODEL, options, [CUDA_PROVIDER, CPU_PROVIDER], "CUDA")
     except ModelError as error:
         return str(error)
     got = session.get_providers()
@@ -221,10 +227,12 @@ def optimise(model: bytes, *, name: str = "model") -> bytes:
 def _load(model: bytes, threads: int, name: str, stream: int) -> Any:
     """Opens the model, on CUDA where a stream is given and the package has that provider."""
     providers: list[Any] = [CPU_PROVIDER]
+    severity = _SEVERITY_FATAL
     if stream and CUDA_PROVIDER in onnxruntime.get_available_providers():
         cuda = {"device_id": "0", "user_compute_stream": str(stream)}
         providers.insert(0, (CUDA_PROVIDER, cuda))
-    return _open(model, _options(threads), providers, name)
+        severity = _SEVERITY_ERROR
+    return _open(model, _options(threads, severity), providers, name)
 
 
 def _open(model: bytes, options: Any, providers: list[Any], name: str) -> Any:
@@ -242,11 +250,11 @@ def _open(model: bytes, options: Any, providers: list[Any], name: str) -> Any:
         ) from error
 
 
-def _options(threads: int) -> Any:
+def _options(threads: int, severity: int = _SEVERITY_FATAL) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = _SEVERITY_ERROR
+    options.log_severity_level = severity
     if threads > 1:
         # Spinning workers would take the cores that the capture and sink threads need.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -32,6 +32,19 @@ class Simplified:
     outputs: tuple[Mapping[str, Array], ...]
 
 
+def fold(model: bytes, *, name: str = "model") -> bytes:
+    """Folds constants and merges layers, and compares nothing: the caller looks at the result.
+
+    Args:
+        model: a serialised ONNX model.
+        name: what error messages call the network.
+
+    Raises:
+        ModelError: the model cannot be loaded, or uses operators that the standard does not know.
+    """
+    return _folded(model, name)[0]
+
+
 def simplify(
     model: bytes, samples: Sequence[Mapping[str, Array]], *, threads: int = 1, name: str = "model"
 ) -> Simplified:
@@ -47,6 +60,23 @@ def simplify(
         ModelError: the model cannot be loaded, uses operators that the standard does not know,
             or computes something else afterwards.
     """
+    result, num_nodes, num_before = _folded(model, name)
+    wanted = compute(model, samples, threads=threads, name=name)
+    comparison = compare(
+        wanted,
+        compute(result, samples, threads=threads, name=name),
+        max_error=MAX_ERROR,
+    )
+    if not comparison.is_good:
+        raise ModelError(
+            f"{name}: must compute the same when simplified, got: {comparison.fault}. "
+            "Check the network with ONNX Runtime."
+        )
+    return Simplified(result, comparison.error, num_nodes, num_before, tuple(wanted))
+
+
+def _folded(model: bytes, name: str) -> tuple[bytes, int, int]:
+    """The simplified model, how many nodes it has, and how many there were."""
     original = parse_model(model, name)
     foreign = foreign_operators(original.graph)
     if foreign:
@@ -59,17 +89,4 @@ def simplify(
     if foreign_operators(proto.graph):
         proto = parse_model(model, name)
     drop_unused(proto)
-    result = write_model(proto, name)
-    wanted = compute(model, samples, threads=threads, name=name)
-    comparison = compare(
-        wanted,
-        compute(result, samples, threads=threads, name=name),
-        max_error=MAX_ERROR,
-    )
-    if not comparison.is_good:
-        raise ModelError(
-            f"{name}: must compute the same when simplified, got: {comparison.fault}. "
-            "Check the network with ONNX Runtime."
-        )
-    counts = len(proto.graph.node), len(original.graph.node)
-    return Simplified(result, comparison.error, *counts, tuple(wanted))
+    return write_model(proto, name), len(proto.graph.node), len(original.graph.node)

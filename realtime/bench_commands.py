@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from realtime.engine_bench import bench_engines
 from realtime.errors import UsageError
+from realtime.job import MAX_SECONDS
 
 if TYPE_CHECKING:
     from realtime.bench.glass import Course
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-Seconds = Annotated[float, typer.Option(metavar="N", min=2.0, help="How long to measure.")]
+Seconds = Annotated[
+    float, typer.Option(metavar="N", min=2.0, max=MAX_SECONDS, help="How long to measure.")
+]
 Size = Annotated[str, typer.Option(metavar="WxH", help="Size of the pictures.")]
 Fps = Annotated[str, typer.Option(metavar="N", help="Pictures per second.")]
 ConfigFile = Annotated[
@@ -30,15 +34,14 @@ Plot = Annotated[
 ]
 
 
-def add_bench_commands(app: typer.Typer) -> None:
-    """Adds the measurements of this module to ``rt-swap bench``."""
-    app.command("pipeline")(bench_pipeline)
-    app.command("glass")(bench_glass)
-    app.command("stages")(bench_stages)
-    app.command("ring")(bench_ring)
-    app.command("compare")(bench_compare)
+bench_app = typer.Typer(
+    no_args_is_help=False,
+    help="Measures what this machine does.",
+)
+bench_app.command("engines")(bench_engines)
 
 
+@bench_app.command("pipeline")
 def bench_pipeline(
     seconds: Seconds = 20.0,
     size: Size = "1280x720",
@@ -55,6 +58,7 @@ def bench_pipeline(
     return _tell(result, plot, as_json)
 
 
+@bench_app.command("glass")
 def bench_glass(
     device: Annotated[
         str | None,
@@ -100,6 +104,7 @@ def bench_glass(
     return _tell(measure_program(camera, command, (source, device), seconds), plot, as_json)
 
 
+@bench_app.command("stages")
 def bench_stages(
     seconds: Seconds = 10.0,
     size: Size = "1280x720",
@@ -124,6 +129,7 @@ def bench_stages(
     return 0
 
 
+@bench_app.command("ring")
 def bench_ring(
     frames: Annotated[int, typer.Option(min=1, help="Hand-overs per measurement.")] = 4000,
     as_json: AsJson = False,
@@ -141,6 +147,7 @@ def bench_ring(
     return 0
 
 
+@bench_app.command("compare")
 def bench_compare(
     before: Annotated[Path, typer.Argument(metavar="A.json", help="An earlier measurement.")],
     after: Annotated[Path, typer.Argument(metavar="B.json", help="A later one.")],

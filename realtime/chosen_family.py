@@ -34,13 +34,13 @@ def chosen_family(
     Raises:
         ConfigError: there is no such name, or it stands for something else.
     """
-    known = [description.name for description in library.list()]
-    if name not in known:
-        near = difflib.get_close_matches(name, (*others, *known), n=1)
+    kinds_of = {one.name: library.families.get(one.entry.family) for one in library.list()}
+    if name not in kinds_of:
+        fitting = [other for other, family in kinds_of.items() if isinstance(family, kinds)]
+        near = difflib.get_close_matches(name, (*others, *fitting), n=1)
         hint = f"Did you mean {near[0]}?" if near else "See: rt-swap models list"
         raise ConfigError(key, f"must be {must}, got {name!r}. {hint}")
-    is_choosable = library.describe(name).entry.family in library.families
-    family = library.family(name) if is_choosable else None
+    family = kinds_of[name]
     if not isinstance(family, kinds):
         what = f", a {family.role}" if family else ""
         raise ConfigError(key, f"must be {must}, got {name!r}{what}. See: rt-swap models list")

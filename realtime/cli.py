@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from engines.errors import ModelError
-from realtime.bench_commands import add_bench_commands
+from realtime.bench_commands import bench_app
 from realtime.consent import ConsentKind
 from realtime.doctor_command import doctor
-from realtime.engine_commands import bench_app, build_models
+from realtime.engine_commands import build_models
 from realtime.errors import RtSwapError, UsageError
-from realtime.job import is_picture, plan_job
+from realtime.job import MAX_SECONDS, is_picture, plan_job
 from realtime.model_commands import models_app
 from realtime.plain_text import plain_line
 from realtime.signals import StopSignals, catch_stop_signals
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from realtime.terminal import Terminal
 
 INTERNAL_ERROR = 8
+INTERRUPTED = 130
 
 BRIEF_HELP = """\
 rt-swap puts another face into a camera's picture or into a video.
@@ -89,7 +90,6 @@ app = typer.Typer(
     help="Puts another face into a camera's picture or into a video, in real time.",
 )
 app.add_typer(models_app, name="models")
-add_bench_commands(bench_app)
 app.add_typer(bench_app, name="bench")
 app.command("build")(build_models)
 app.command("doctor")(doctor)
@@ -119,13 +119,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with catch_stop_signals() as signals:
         try:
             code = app(args=args, prog_name="rt-swap", standalone_mode=False, obj=signals)
-            # First, as Typer makes an interrupt of whichever signal it was.
-            return signals.exit_code or int(code or 0)
+            # Typer gives this one whatever the signal was that ended the command.
+            is_told = code and code != INTERRUPTED
+            return int(code if is_told else signals.exit_code or code or 0)
         except typer.TyperException as error:
             message = error.format_message().replace("Value error, ", "").rstrip(".")
             return _fail(args, f"{message}. See rt-swap --help.", UsageError.exit_code)
         except (KeyboardInterrupt, typer.Abort):
-            return signals.exit_code or 130
+            return signals.exit_code or INTERRUPTED
         except (RtSwapError, ModelError) as error:
             code = _fail(args, str(error), error.exit_code)
             _say_traceback(args)
@@ -250,7 +251,8 @@ def swap(
     ] = False,
     device: Annotated[Device | None, typer.Option(help="What does the computing.")] = None,
     seconds: Annotated[
-        float | None, typer.Option(metavar="N", min=0.1, help="End after this time.")
+        float | None,
+        typer.Option(metavar="N", min=0.1, max=MAX_SECONDS, help="End after this time."),
     ] = None,
     on_loss: Annotated[
         OnLoss | None,
@@ -332,7 +334,9 @@ def swap(
 def demo(
     context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path(),
-    seconds: Annotated[float, typer.Option(metavar="N", min=1.0, help="Length.")] = 6.0,
+    seconds: Annotated[
+        float, typer.Option(metavar="N", min=1.0, max=MAX_SECONDS, help="Length.")
+    ] = 6.0,
     stats: Stats = None,
     verbose: Verbose = False,
 ) -> int:

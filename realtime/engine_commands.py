@@ -1,8 +1,7 @@
-"""``rt-swap build`` and ``rt-swap bench``: networks made ready for a GPU, and their times here."""
+"""``rt-swap build``: networks made ready for a GPU."""
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,17 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from realtime.errors import UsageError
-from realtime.plain_text import printable
 
 if TYPE_CHECKING:
-    from engines.bench import Skipped, Timing
     from engines.build import Built
     from engines.profiles import Range
-
-bench_app = typer.Typer(
-    no_args_is_help=False,
-    help="Measures what this machine does.",
-)
 
 TWINS_NAME = "twins"
 
@@ -80,64 +72,15 @@ def build_models(
         threads=threads,
     )
     given = None if pixels is None else (parse_range(pixels),)
-    for name in _expanded(models):
+    # A name that means nothing is said before the minutes that others take.
+    ranges = {name: pixels_of(name) for name in _expanded(models)}
+    for name, usual in ranges.items():
         model = load_network(name)
-        own = replace(recipe, pixels=given or pixels_of(name))
+        own = replace(recipe, pixels=given or usual)
         with terminal.building() as show:
             plans = build(model, crops, own, cache, name=name, on_progress=show)
         for built in plans:
             terminal.line(describe_plan(name, built))
-    return 0
-
-
-@bench_app.command("engines")
-def bench_engines(
-    networks: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="NETWORK…",
-            help="ONNX files, names from 'rt-swap models list' or of twins; none: all twins and "
-            "the networks that are here, which takes several minutes.",
-        ),
-    ] = None,
-    threads: Annotated[str, typer.Option(metavar="N,…", help="Numbers of threads.")] = "1,2",
-    seconds: Annotated[
-        float, typer.Option(metavar="N", min=0.0, help="Time for each network and number.")
-    ] = 1.0,
-    int8: Annotated[
-        bool, typer.Option("--int8/--no-int8", help="Measure 8-bit forms, which are made first.")
-    ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> int:
-    """Times networks in every runtime of the processor, with the error of each."""
-    from engines.bench import measure
-    from realtime.face_crops import face_crops
-    from realtime.machine import machine_facts
-    from realtime.terminal import Terminal
-
-    counts = parse_counts(threads)
-    crops, terminal = face_crops(), Terminal()
-    timings: list[Timing] = []
-    skipped: list[Skipped] = []
-    names = networks or _networks_here()
-    for number, name in enumerate(names, start=1):
-        data = load_network(name)
-        terminal.line(f"measuring {name}, {number} of {len(names)}")
-        done, left_out = measure(name, data, crops, threads=counts, seconds=seconds, with_int8=int8)
-        timings += done
-        skipped += left_out
-        if not as_json:
-            print("\n".join(printable(describe_timing(one)) for one in done), flush=True)
-    if as_json:
-        result = {
-            "timings": [asdict(one) for one in timings],
-            "skipped": [asdict(one) for one in skipped],
-            "machine": machine_facts(),
-        }
-        print(json.dumps(result, indent=2))
-        return 0
-    for one in skipped:
-        print(printable(f"left out: {one.network}, {one.runtime}: {one.reason}"))
     return 0
 
 
@@ -153,10 +96,8 @@ def load_network(name: str) -> bytes:
     from engines.models.library import ModelLibrary
     from engines.twins import TWINS
 
-    path = Path(name)
-    if path.suffix == ".onnx":
-        if not path.exists():
-            raise UsageError(f"{name}: must be a readable file, got none. Check its name.")
+    path = _file_of(name)
+    if path is not None:
         # With what it keeps in other files taken in, so that its hash covers all of it.
         return inspect_model(read_model_file(path), where=name, folder=path.parent).model
     if name in TWINS:
@@ -168,26 +109,15 @@ def pixels_of(name: str) -> "tuple[Range, ...]":
     """What a network that ``load_network`` takes may want black and white as.
 
     Raises:
+        UsageError: there is no such file.
         ModelError: there is no such network.
     """
     from engines.models.library import ModelLibrary
     from engines.profiles import USUAL_RANGES
     from engines.twins import TWINS
 
-    is_listed = Path(name).suffix != ".onnx" and name not in TWINS
+    is_listed = _file_of(name) is None and name not in TWINS
     return ModelLibrary().pixels(name) if is_listed else USUAL_RANGES
-
-
-def parse_counts(text: str) -> tuple[int, ...]:
-    """Numbers of threads, as ``1,2``.
-
-    Raises:
-        UsageError: they are not whole numbers of at least 1.
-    """
-    parts = text.split(",")
-    if not all(part.isdecimal() and int(part) >= 1 for part in parts):
-        raise UsageError(f"--threads: must be whole numbers like 1,2, got {text}.")
-    return tuple(int(part) for part in parts)
 
 
 def parse_range(text: str) -> tuple[float, float]:
@@ -219,23 +149,17 @@ def describe_plan(name: str, built: "Built") -> str:
     return f"{', '.join(parts)}, {built.path}"
 
 
-def describe_timing(timing: "Timing") -> str:
-    """One measurement as a line of a table."""
-    return (
-        f"{timing.network:28} {timing.runtime:18} {timing.threads} threads "
-        f"{timing.median_ms:10.2f} ms  error {timing.error:.1e}"
-    )
+def _file_of(name: str) -> Path | None:
+    """The ONNX file that is meant; None for the name of a network."""
+    path = Path(name)
+    if path.suffix != ".onnx":
+        return None
+    if not path.exists():
+        raise UsageError(f"{name}: must be a readable file, got none. Check its name.")
+    return path
 
 
 def _expanded(models: Iterable[str]) -> list[str]:
     from engines.twins import TWINS
 
     return [name for model in models for name in (TWINS if model == TWINS_NAME else [model])]
-
-
-def _networks_here() -> list[str]:
-    from engines.models.library import ModelLibrary
-    from engines.twins import TWINS
-
-    here = [one.name for one in ModelLibrary().list() if one.is_cached and one.entry.is_model]
-    return [*TWINS, *here]

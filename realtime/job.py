@@ -14,6 +14,9 @@ SYNTHETIC = "synthetic"
 DISCARD = "null"
 """Name of the output that keeps nothing."""
 
+MAX_SECONDS = 366 * 86_400.0
+"""Of a run or measurement: a year. Infinity can be typed too, and is no number of nanoseconds."""
+
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 

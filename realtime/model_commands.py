@@ -67,7 +67,10 @@ def import_model(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A network, .onnx or .dfm.")],
     family: Annotated[
         str | None,
-        typer.Option(metavar="F", help="What a file of unknown hash is; left out: what fits."),
+        typer.Option(
+            metavar="F",
+            help="What a file of unknown hash is to be read as; left out: says what would fit.",
+        ),
     ] = None,
     name: Annotated[
         str | None, typer.Option(metavar="N", help="What to call it; left out: as the file.")

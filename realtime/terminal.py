@@ -182,6 +182,19 @@ class Terminal:
                 eta="" if progress.eta_s is None else f"{progress.eta_s:.0f} s left",
             )
 
+    @contextmanager
+    def doing(self) -> Iterator[Callable[[str], None]]:
+        """Shows what is being done for as long as the block lasts.
+
+        Yields:
+            What is to be told it, in a few words.
+        """
+        if not self._console.is_terminal:
+            yield lambda _text: None
+            return
+        with self._console.status("") as status:
+            yield lambda text: status.update(escape(plain_line(text)))
+
     def show_build(self, progress: "BuildProgress") -> None:
         """Shows how far a network is that is made ready for a GPU beside a run.
 

@@ -68,6 +68,7 @@ ADAPTERS = {
         "realtime.bench_commands",
         "realtime.cli",
         "realtime.doctor_command",
+        "realtime.engine_bench",
         "realtime.engine_commands",
         "realtime.model_commands",
         "realtime.verify_command",

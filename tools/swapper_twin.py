@@ -183,7 +183,8 @@ def _style(graph: _Graph, x: str, channels: int) -> str:
     spread = graph.node("Sqrt", graph.node("Add", power, floor))
     mixing = graph.constant(graph.weights(DIMENSIONS, 2 * channels))
     asked = graph.node("MatMul", "source", mixing)
-    asked = graph.node("Reshape", asked, graph.constant(np.array([1, -1, 1, 1])))
+    # The first 0 keeps the batch: several crops can go through at once.
+    asked = graph.node("Reshape", asked, graph.constant(np.array([0, -1, 1, 1])))
     gain, bias = graph.halves(asked)
     scaled = graph.node("Mul", graph.node("Div", centred, spread), gain)
     return graph.node("Add", scaled, bias)

@@ -2,6 +2,7 @@
 
 import http.client
 import re
+import time
 import urllib.error
 import urllib.request
 import uuid
@@ -21,6 +22,9 @@ from engines.models.cache_files import (
 
 _CHUNK_BYTES = 1 << 18
 _TIMEOUT_S = 30.0
+_ABANDONED_AFTER_S = 4 * _TIMEOUT_S
+"""Whoever is still at a file has written to it since, or given up."""
+
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _MAX_BYTES = 4 << 30
 """A file of unknown size that is longer is not the one that is wanted."""
@@ -78,7 +82,7 @@ def fetch_url(
     raise ModelError(
         f"{download.destination.name}: a mirror must give the file with SHA-256 "
         f"{download.sha256}, got: {'; '.join(reasons)}. Check the network and try again: "
-        "rt-swap models pull"
+        f"rt-swap models pull {download.destination.stem}"
     )
 
 
@@ -100,12 +104,24 @@ def _claimed_part(download: Download) -> Iterator[Path]:
     own = shared.with_name(f"{shared.name}.{uuid.uuid4().hex}")
     # Where there is none, or another process is faster, this one starts from the beginning.
     with disk_errors(destination), suppress(FileNotFoundError):
-        shared.replace(own)
+        _longest_part(shared).replace(own)
     try:
         yield own
     finally:
         if own.exists():
             own.replace(shared)
+
+
+def _longest_part(shared: Path) -> Path:
+    """What came farthest: that which was put down, or what a killed process left under its own."""
+    latest_s = time.time() - _ABANDONED_AFTER_S
+    sizes: dict[Path, int] = {}
+    for path in (shared, *shared.parent.glob(f"{shared.name}.*")):
+        with suppress(FileNotFoundError):
+            facts = path.stat()
+            if path == shared or facts.st_mtime < latest_s:
+                sizes[path] = facts.st_size
+    return max(sizes, key=lambda path: sizes[path], default=shared)
 
 
 def _receive(

@@ -77,7 +77,7 @@ def _download(item: Wanted, catalogue: Catalogue, progress: ProgressCallback) ->
         else:
             return
     if reasons:
-        raise ModelError(f"{' '.join(reasons)} If you have the file: rt-swap models import FILE")
+        raise ModelError(f"{'. '.join(reasons)}. If you have the file: rt-swap models import FILE")
     raise ModelError(
         f"{item.name}: there must be a place to fetch it from and a hash to check it with, "
         "got none. Import a file you have: rt-swap models import FILE "

@@ -5,9 +5,10 @@ import sys
 import numpy as np
 import onnxruntime
 import pytest
+from onnx import helper
 
 from engines.errors import ModelError
-from engines.onnxruntime import OnnxRuntimeSession
+from engines.onnxruntime import OnnxRuntimeSession, compute
 
 STREAM = 0xBEEF
 
@@ -156,3 +157,14 @@ def test_networks_are_run_without_a_report_to_anybody(tmp_path):
     environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_what_fails_on_a_cpu_is_raised_and_nothing_is_printed(build_model, capfd):
+    nodes = [helper.make_node("Add", ["a", "b"], ["y"])]
+    model = build_model(nodes, [("a", ["n"]), ("b", ["m"])], [("y", ["k"])])
+    sample = {"a": np.ones(3, np.float32), "b": np.ones(4, np.float32)}
+    with pytest.raises(ModelError, match="Attempting"):
+        compute(model, [sample])
+    with pytest.raises(ModelError, match="Attempting"):
+        OnnxRuntimeSession(model).enqueue(sample, out={"y": np.empty(4, np.float32)}, stream=0)
+    assert capfd.readouterr().err == ""

@@ -6,7 +6,7 @@ from engines import simplify as simplifying
 from engines.errors import ModelError
 from engines.graphs import parse_model
 from engines.onnxruntime import compute
-from engines.simplify import simplify
+from engines.simplify import fold, simplify
 
 
 @pytest.fixture
@@ -42,6 +42,12 @@ def test_what_can_be_computed_beforehand_is_and_the_result_is_the_same(wordy, sa
     np.testing.assert_allclose(got["y"], wanted["y"], rtol=1e-5, atol=1e-5)
 
 
+def test_a_network_can_be_simplified_without_being_run(wordy, sample, monkeypatch):
+    wanted = simplify(wordy, [sample]).model
+    monkeypatch.setattr(simplifying, "compute", None)
+    assert fold(wordy) == wanted
+
+
 def test_no_constant_and_no_operator_set_is_left_that_nothing_needs(wordy, sample):
     proto = parse_model(simplify(wordy, [sample]).model, "simple")
     used = {tensor for node in proto.graph.node for tensor in node.input}
@@ -55,6 +61,8 @@ def test_an_operator_the_standard_does_not_know_is_refused_by_name(build_model, 
     model = build_model([node], [("x", shape)], [("y", shape)])
     with pytest.raises(ModelError, match=r"got com\.example\.Strange"):
         simplify(model, [sample], name="odd")
+    with pytest.raises(ModelError, match=r"got com\.example\.Strange"):
+        fold(model, name="odd")
 
 
 def test_a_result_that_differs_is_never_handed_out(wordy, build_model, sample, monkeypatch):

@@ -1,5 +1,4 @@
 import importlib.util
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from engines.twins import TWINS, enlarger
 from realtime.cli import main
 from realtime.engine_commands import (
     _expanded,
-    _networks_here,
     describe_plan,
     load_network,
     pixels_of,
@@ -79,11 +77,9 @@ def test_a_module_that_is_missing_is_exit_code_5_and_says_how_to_get_it(
     [
         (["build", "nowhere.onnx"], 2, "must be a readable file"),
         (["build", "no_such_model"], 2, "must be a name of the catalogue"),
-        (["bench", "engines", "masker", "--threads", "1,0"], 2, "must be whole numbers like 1,2"),
         (["build", "masker", "--pixels", "255"], 2, "must be two numbers like 0,255"),
         (["build", "masker", "--pixels", "1,0"], 2, "must be two numbers like 0,255"),
         (["build", "masker", "--pixels", "a,b"], 2, "must be two numbers like 0,255"),
-        (["bench", "engines", "nowhere.onnx"], 2, "must be a readable file"),
     ],
 )
 def test_what_makes_no_sense_is_one_line_and_an_exit_code(
@@ -98,26 +94,15 @@ def test_what_makes_no_sense_is_one_line_and_an_exit_code(
     assert message in capsys.readouterr().err
 
 
-def test_times_come_as_json_with_the_machine_they_were_measured_on(
-    small_network: Path, capsys: pytest.CaptureFixture[str]
+def test_a_name_that_means_nothing_is_said_before_anything_is_built(
+    small_network: Path, cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch
 ):
-    command = ["bench", "engines", str(small_network), "--threads", "1", "--seconds", "0"]
-    assert main([*command, "--json"]) == 0
-    result = json.loads(capsys.readouterr().out)
-    first = result["timings"][0]
-    assert (first["runtime"], first["threads"], first["error"]) == ("onnxruntime f32", 1, 0.0)
-    assert first["median_ms"] >= first["least_ms"] > 0
-    assert result["machine"]["cores"] >= 1
+    from engines import build
 
-
-def test_times_come_as_a_table_line_by_line(
-    small_network: Path, capsys: pytest.CaptureFixture[str]
-):
-    command = ["bench", "engines", str(small_network), "--threads", "1,2", "--seconds", "0"]
-    assert main(command) == 0
-    lines = [line for line in capsys.readouterr().out.splitlines() if "onnxruntime f32" in line]
-    assert len(lines) == 2
-    assert all(" ms  error " in line for line in lines)
+    monkeypatch.setattr(build, "build", None)
+    code, line = error_of(capsys, "build", str(small_network), "no_such_model")
+    assert code == 2
+    assert "must be a name of the catalogue" in line
 
 
 def test_a_twin_is_a_network_like_any_other():
@@ -150,28 +135,9 @@ def test_a_build_shows_its_phase_and_the_time_left():
     assert silent.getvalue() == ""
 
 
-def test_by_default_every_twin_is_measured_with_what_is_here(cache: Path):
-    found = _networks_here()
-    ours = [name for name in found if name.startswith(("srsn_", "fusenet_"))]
-    assert {"srsn_lite_x2_fidelity", "fusenet_lite"} <= set(ours)
-    assert [name for name in found if name not in ours] == list(TWINS)
-
-
-def test_eight_bits_are_measured_where_nobody_says_otherwise(
-    small_network: Path, capsys: pytest.CaptureFixture[str]
-):
-    assert main(["bench", "engines", str(small_network), "--threads", "1", "--seconds", "0"]) == 0
-    shown = capsys.readouterr()
-    assert "int8" in shown.out
-    assert f"measuring {small_network}, 1 of 1" in shown.err
-    command = ["bench", "engines", str(small_network), "--no-int8", "--seconds", "0"]
-    assert main(command) == 0
-    assert "int8" not in capsys.readouterr().out
-
-
-def test_a_network_is_checked_with_pixels_as_its_family_takes_them():
+def test_a_network_is_checked_with_pixels_as_its_family_takes_them(small_network: Path):
     assert pixels_of("yunet") == ((0.0, 255.0),)
-    assert pixels_of("masker") == pixels_of("own.onnx") == USUAL_RANGES
+    assert pixels_of("masker") == pixels_of(str(small_network)) == USUAL_RANGES
 
 
 def test_all_twins_are_built_under_one_name():

@@ -128,6 +128,7 @@ def test_a_helper_of_the_wrong_kind_is_refused_before_anything_is_fetched(librar
     [
         ("in_twim", {}, "swapper: must be 'mesh' or .*, got 'in_twim'. Did you mean in_twin?"),
         ("meshh", {}, "Did you mean mesh?"),
+        ("yunett", {}, r"got 'yunett'\. (?!Did you mean yunet)"),
         ("arc_twin", {}, "got 'arc_twin', a recogniser"),
         ("face_landmark", {}, "got 'face_landmark', a face_mesh. See: rt-swap models list"),
         ("in_twin", {"recogniser": "mask_twin"}, "neural.recogniser: .* 'mask_twin', a mask"),

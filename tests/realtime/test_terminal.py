@@ -157,3 +157,14 @@ def test_the_summary_counts_every_drop_and_shows_latency_of_live_runs_only():
     report = Report("end", stats)
     assert summary(report, live=False) == "9 frames, 30.0 fps, 3 dropped, 3 failed"
     assert "latency 9.0 ms (p99 21.5 ms)" in summary(report, live=True)
+
+
+def test_what_is_being_done_shows_for_as_long_as_it_is_and_only_to_somebody_who_looks():
+    terminal, text = screen(terminal=True)
+    with terminal.doing() as show:
+        show("weighs [all] of it")
+    assert "weighs [all] of it" in text.getvalue()
+    terminal, text = screen(terminal=False)
+    with terminal.doing() as show:
+        show("weighs all of it")
+    assert text.getvalue() == ""

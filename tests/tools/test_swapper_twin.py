@@ -1,7 +1,9 @@
 import numpy as np
 import onnx
 
+from engines.batching import with_open_batch
 from engines.families.fit import check_fit
+from engines.graphs import inputs_of
 from engines.models.catalogue import bundled_catalogue
 from engines.models.inspection import inspect_model, last_initializer
 from engines.onnxruntime import OnnxRuntimeSession
@@ -37,6 +39,20 @@ def test_the_swapper_looks_at_the_target_and_at_the_source():
     assert first.std() > 0.01
     assert np.abs(run(model, target=crops[1], source=people[0]) - first).max() > 0.01
     assert np.abs(run(model, target=crops[0], source=people[1]) - first).max() > 0.01
+
+
+def test_several_crops_can_go_through_the_swapper_at_once():
+    model = make_swapper((4, 4, 8, 8), blocks=1)
+    rng = np.random.default_rng(1)
+    samples = [
+        {
+            "target": rng.random((1, 3, 128, 128), np.float32),
+            "source": rng.standard_normal((1, 512)).astype(np.float32),
+        }
+        for _ in range(2)
+    ]
+    inputs = inputs_of(with_open_batch(model, samples), "twin")
+    assert [spec.shape for spec in inputs] == [(-1, 3, 128, 128), (-1, 512)]
 
 
 def test_the_same_seed_gives_the_same_network():

@@ -3,7 +3,9 @@
 import errno
 import hashlib
 import http.server
+import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -145,6 +147,30 @@ def test_a_broken_connection_is_resumed_by_the_next_call(fetch, server, tmp_path
     assert fetch("good").read_bytes() == CONTENT
     assert server.requests[-1] == ("/good", "bytes=300000-")
     assert left_over(tmp_path) == []
+
+
+def part_of_a_killed_process(folder: Path, num_bytes: int, age_s: int) -> Path:
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    part = folder / f"{TEMPORARY_PREFIX}model.onnx.{sha256[:16]}.part.{num_bytes:032x}"
+    folder.mkdir(exist_ok=True)
+    part.write_bytes(CONTENT[:num_bytes])
+    then_s = time.time() - age_s
+    os.utime(part, (then_s, then_s))
+    return part
+
+
+def test_what_a_killed_process_left_is_resumed_where_it_came_farthest(fetch, server, tmp_path):
+    part_of_a_killed_process(tmp_path / "cache", 1000, age_s=600)
+    part_of_a_killed_process(tmp_path / "cache", 5000, age_s=900)
+    assert fetch("good").read_bytes() == CONTENT
+    assert server.requests == [("/good", "bytes=5000-")]
+
+
+def test_what_another_process_is_still_writing_is_left_to_it(fetch, server, tmp_path):
+    theirs = part_of_a_killed_process(tmp_path / "cache", 1000, age_s=20)
+    assert fetch("good").read_bytes() == CONTENT
+    assert server.requests == [("/good", None)]
+    assert left_over(tmp_path) == [theirs]
 
 
 def test_a_server_without_ranges_starts_the_file_again(fetch):
