@@ -109,6 +109,18 @@ class FaceFinder:
             square = square_from_landmarks(face.landmarks)
         return face
 
+    def look(
+        self, image: NDArray[np.uint8], square: CropSquare, *, min_score: float
+    ) -> LocatedFace | None:
+        """The face as the landmark network sees it in one square; None where it sees none.
+
+        Args:
+            image: ``(H, W, 3) u8 BGR``.
+            square: where to look.
+            min_score: what the landmark network must say at least.
+        """
+        return self._best(image, (square,), min_score)
+
     def look_turned(
         self,
         image: NDArray[np.uint8],
