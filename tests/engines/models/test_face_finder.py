@@ -187,6 +187,18 @@ def test_a_lost_face_is_looked_for_around_its_place_only():
     assert nobody.recover(IMAGE, landmarks, min_detection=0.3, min_score=0.5) is None
 
 
+@pytest.mark.parametrize(
+    ("face", "is_seen"),
+    [((96, 96, 64, 0.6), True), ((96, 96, 64, 0.4), False), ((170, 96, 40, 0.9), False)],
+    ids=["sure", "unsure", "beside"],
+)
+def test_a_face_is_detected_where_the_detector_is_sure_of_one(face, is_seen):
+    network = landmark_network([0.99])
+    landmarks = some_landmarks()
+    assert finder_of(network, short=[face]).is_detected(IMAGE, landmarks) == is_seen
+    assert network.calls == 0
+
+
 def three_networks():
     found = [(96, 96, 40, 0.9)]
     networks = (detector(128, found), detector(192, found), landmark_network([0.99]))
