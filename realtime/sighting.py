@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from engines.models.face_finder import LocatedFace
 from engines.models.face_landmark import square_from_landmarks
 from engines.models.square_crop import CropSquare
-from realtime.frame import Points, Pose
+from realtime.frame import Image, Points, Pose
 from realtime.geometry import (
     Box,
     bounding_box,
@@ -25,7 +26,8 @@ _MAX_MISFIT = 0.25
 # From one picture to the next at 15 pictures per second and more.
 _MAX_GROWTH = 1.5
 _MAX_MOVE = 1.2
-# Bounds that at least 97 of 100 frames keep on any clip of people who talk, grimace and move.
+# Bounds that at least 97 of 100 frames keep on any clip of people who talk, grimace and move. The
+# first one is for heads that look ahead; twice that is the same for heads turned far.
 _STEADY_MISFIT = 0.06
 _STEADY_MISFIT_GROWTH = 1.3
 _STEADY_GROWTH = 1.15
@@ -35,6 +37,11 @@ _SAME_PLACE = 0.6
 _LEAST_SIDE = 4.1
 """Side of the square that a face is looked for in, over the radius of its head, at least. Squares
 around faces that look ahead are 4.0 to 4.8 radii wide."""
+
+
+_TURNED = (15.0, 30.0)
+"""From which to which yaw a head comes to count as turned far, in degrees as ``head_pose`` reads
+them: 30 are about 40."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,7 @@ class Sighting:
         head_px: radius of the head, the root mean square one of its rigid points.
         pose: head pose.
         misfit: how far the landmarks are from the shape of a head, as ``head_misfit`` says.
+        lean_rad: clockwise turn of the line between the eyes as the whole head has it.
     """
 
     landmarks: Points
@@ -56,6 +64,7 @@ class Sighting:
     head_px: float
     pose: Pose
     misfit: float
+    lean_rad: float
 
     @property
     def side_px(self) -> float:
@@ -64,15 +73,28 @@ class Sighting:
         return float(max(right - left, bottom - top))
 
     @property
+    def turn(self) -> float:
+        """How far the head is turned to the side, from 0 for ahead to 1."""
+        least, most = _TURNED
+        return min(max((abs(self.pose.yaw) - least) / (most - least), 0.0), 1.0)
+
+    @property
     def square(self) -> CropSquare:
         """Where the face is to be looked for in the next picture.
 
         Of a head that is turned away the network draws the landmarks together, the more so the
         tighter its crop. A crop around them would shrink from picture to picture, and stay too
-        small while the head turns back; so it is never tighter than the head asks for.
+        small while the head turns back; so it is never tighter than the head asks for. The corners
+        of its eyes lie close together then, and the line between them leans as the crop does; so
+        the more it is turned, the more its lean is that of all its rigid points.
         """
         square = square_from_landmarks(self.landmarks)
-        return replace(square, side_px=max(square.side_px, _LEAST_SIDE * self.head_px))
+        more_rad = math.remainder(self.lean_rad - square.angle_rad, math.tau)
+        return replace(
+            square,
+            side_px=max(square.side_px, _LEAST_SIDE * self.head_px),
+            angle_rad=square.angle_rad + self.turn * more_rad,
+        )
 
 
 def believable(
@@ -99,7 +121,22 @@ def believable(
     misfit = head_misfit(landmarks, head)
     if misfit > _MAX_MISFIT:
         return None
-    return Sighting(landmarks, box, score, head.scale, head_pose(head), misfit)
+    across, down = head.rotation[:2, 0].tolist()
+    lean_rad = math.atan2(down, across)
+    return Sighting(landmarks, box, score, head.scale, head_pose(head), misfit, lean_rad)
+
+
+def sighting_in(image: Image, face: LocatedFace | None) -> Sighting | None:
+    """The face, if there is one and it is believable in this picture.
+
+    Args:
+        image: ``(H, W, 3) u8 BGR``.
+        face: what the landmark network says of it.
+    """
+    if face is None:
+        return None
+    height_px, width_px = image.shape[:2]
+    return believable(face.landmarks, face.score, width_px=width_px, height_px=height_px)
 
 
 def is_steady(new: Sighting, last: Sighting) -> bool:
@@ -109,11 +146,33 @@ def is_steady(new: Sighting, last: Sighting) -> bool:
     points over the rest; the head they make is then out of shape, and it jumps.
     """
     small, large = sorted((new.side_px, last.side_px))
+    floor = _STEADY_MISFIT * (1.0 + last.turn)
     return (
-        new.misfit <= max(_STEADY_MISFIT, _STEADY_MISFIT_GROWTH * last.misfit)
+        new.misfit <= max(floor, _STEADY_MISFIT_GROWTH * last.misfit)
         and large <= _STEADY_GROWTH * small
         and distance_px(new, last) <= _STEADY_MOVE * large
     )
+
+
+def likelier(followed: Sighting, recovered: Sighting, last: Sighting) -> Sighting:
+    """Which of two sightings of one face goes on from the picture before.
+
+    A detector confirms that a face is there. Of a head turned far its box holds the visible part
+    alone, and landmarks that begin from it are drawn together; the face then keeps the place that
+    it was followed to.
+
+    Args:
+        followed: where the face was followed to.
+        recovered: where it is as the detector sees it. That counts, unless it is a jump to what is
+            less like a head or too large or small to be this one, in the same place.
+        last: the face in the picture before.
+    """
+    is_worse = recovered.misfit >= followed.misfit or not can_be_same(recovered, last)
+    is_jump = is_worse and not is_steady(recovered, last)
+    is_nearer = _growth(followed, last) <= _growth(recovered, last)
+    if is_jump and is_nearer and is_same_place(followed, recovered):
+        return followed
+    return recovered
 
 
 def can_be_same(a: Sighting, b: Sighting) -> bool:
@@ -140,6 +199,12 @@ def distance_px(a: Sighting, b: Sighting) -> float:
     """Distance between the middles of two faces."""
     left, top, right, bottom = (a.box - b.box).tolist()
     return math.hypot(left + right, top + bottom) / 2
+
+
+def _growth(a: Sighting, b: Sighting) -> float:
+    """How many times as large the larger of two faces is."""
+    small, large = sorted((a.side_px, b.side_px))
+    return large / small
 
 
 def is_same_place(a: Sighting, b: Sighting) -> bool:

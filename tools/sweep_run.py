@@ -23,9 +23,6 @@ from tools.tally import mean, numbers
 _MIN_SCORE = 0.5
 _NS_PER_S = 1_000_000_000
 
-_PASSES = 8
-"""So often the landmarks of a picture are looked for again; they hardly move after that."""
-
 
 @dataclass(frozen=True, slots=True)
 class YawSweep:
@@ -159,20 +156,17 @@ def _landmark_errors(
     return errors
 
 
-def _find(finder: FaceFinder, image: Image, near: Points) -> Points | None:
+def _find(finder: FaceFinder, image: Image, truth: Points) -> Points | None:
     """The landmarks of the face near where one must be; without memory of the picture before.
 
-    The network's answer depends on the crop it is shown; it is asked again from where it found the
-    face, in squares like the engine's, until that has settled.
+    The network's answer depends on the crop it is shown, so input and output are shown in the same
+    one, the one that the true landmarks ask for. Looked for again and again from where they were
+    found, the landmarks of a head turned far drift off it, in the input as well.
     """
     height_px, width_px = image.shape[:2]
-    for _ in range(_PASSES):
-        seen = believable(near, 1.0, width_px=width_px, height_px=height_px)
-        face = seen and finder.follow(image, seen.square, min_score=_MIN_SCORE)
-        if face is None:
-            return None
-        near = face.landmarks
-    return near
+    seen = believable(truth, 1.0, width_px=width_px, height_px=height_px)
+    face = seen and finder.look(image, seen.square, min_score=_MIN_SCORE)
+    return face.landmarks if face else None
 
 
 def _distance_px(a: Points | None, b: Points | None) -> float:

@@ -109,6 +109,18 @@ class FaceFinder:
             square = square_from_landmarks(face.landmarks)
         return face
 
+    def look(
+        self, image: NDArray[np.uint8], square: CropSquare, *, min_score: float
+    ) -> LocatedFace | None:
+        """The face as the landmark network sees it in one square; None where it sees none.
+
+        Args:
+            image: ``(H, W, 3) u8 BGR``.
+            square: where to look.
+            min_score: what the landmark network must say at least.
+        """
+        return self._best(image, (square,), min_score)
+
     def look_turned(
         self,
         image: NDArray[np.uint8],
@@ -150,6 +162,25 @@ class FaceFinder:
             min_detection: what the detector must say at least.
             min_score: what the landmark network must say at least.
         """
+        found = self._detect_near(image, landmarks, min_detection)
+        if not len(found):
+            return None
+        return self._confirm(image, found, 0, min_score)
+
+    def is_detected(self, image: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> bool:
+        """Whether the short-range detector is sure of a face where landmarks are.
+
+        Args:
+            image: ``(H, W, 3) u8 BGR``.
+            landmarks: ``(468, 3)`` where the face should be.
+        """
+        found = self._detect_near(image, landmarks, SURE_DETECTION)
+        return any(_is_known(box, box_of(landmarks)[None]) for box in found.boxes)
+
+    def _detect_near(
+        self, image: NDArray[np.uint8], landmarks: NDArray[np.float32], min_score: float
+    ) -> Detections:
+        """What the short-range detector sees around a face, at full resolution."""
         square = square_from_landmarks(landmarks)
         half_px = square.side_px
         region = (
@@ -159,12 +190,9 @@ class FaceFinder:
             int(square.y_px + half_px),
         )
         turns = round(square.angle_rad / (np.pi / 2)) % 4
-        found = self._short_range.detect(
-            image, min_score=min_detection, region=region, quarter_turns=turns
+        return self._short_range.detect(
+            image, min_score=min_score, region=region, quarter_turns=turns
         )
-        if not len(found):
-            return None
-        return self._confirm(image, found, 0, min_score)
 
     def search(
         self,

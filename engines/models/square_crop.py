@@ -47,33 +47,42 @@ class CropSquare:
         )
 
 
-_CALM, _MOVED = 0.01, 0.04
+_CALM, _MOVED, _TRAVELLED = 0.01, 0.04, 0.07
 """Differences between two squares, in sides and radians, up to which the way to the new one is
-taken by half, and from which on at once."""
+taken by half, and from which on at once. A centre that moves by the third takes size and lean with
+it whatever ``form`` says."""
 
 
-def settled(before: CropSquare, now: CropSquare) -> CropSquare:
+def settled(before: CropSquare, now: CropSquare, *, form: float = 1.0) -> CropSquare:
     """The square to look at next: half way where little has changed, the new one else.
 
     A network that sees its crop shifted by what it said last shifts what it says in turn: the two
     swing, and a still face trembles. Half the way damps that.
+
+    Args:
+        before: the square looked at last.
+        now: the one that what was found there asks for.
+        form: the share of that way that size and lean go along, 0..1, while the centre rests.
     """
     side_px = max(before.side_px, 1e-6)
     angle_rad = math.remainder(now.angle_rad - before.angle_rad, math.tau)
-    steps = (
-        now.x_px - before.x_px,
-        now.y_px - before.y_px,
-        now.side_px - before.side_px,
-    )
-    change = max(abs(angle_rad), *(abs(step) / side_px for step in steps))
-    share = min(max(0.5 + 0.5 * (change - _CALM) / (_MOVED - _CALM), 0.5), 1.0)
-    x_px, y_px, more_px = (share * step for step in steps)
+    x_px, y_px = now.x_px - before.x_px, now.y_px - before.y_px
+    more_px = now.side_px - before.side_px
+    moved = max(abs(x_px), abs(y_px)) / side_px
+    change = max(moved, abs(more_px) / side_px, abs(angle_rad))
+    share = 0.5 + 0.5 * _between(_CALM, _MOVED, change)
+    form = share * (form + (1.0 - form) * _between(_MOVED, _TRAVELLED, moved))
     return CropSquare(
-        before.x_px + x_px,
-        before.y_px + y_px,
-        before.side_px + more_px,
-        before.angle_rad + share * angle_rad,
+        before.x_px + share * x_px,
+        before.y_px + share * y_px,
+        before.side_px + form * more_px,
+        before.angle_rad + form * angle_rad,
     )
+
+
+def _between(low: float, high: float, value: float) -> float:
+    """Where a value lies between two others, 0..1."""
+    return min(max((value - low) / (high - low), 0.0), 1.0)
 
 
 class SquareCrop:

@@ -23,7 +23,8 @@ from realtime.frame import Face, FaceState, Frame, Image, PictureSpec
 from realtime.glances import TURNS, Glances
 from realtime.memory import Memory
 from realtime.metrics import MS_NS
-from realtime.sighting import Sighting, believable, is_steady, right_way_up
+from realtime.sighting import Sighting, is_steady, likelier, right_way_up, sighting_in
+from realtime.turned_away import turned_away
 
 BLAZEFACE = "blazeface"
 """The detectors that come with the program, of both ranges."""
@@ -36,6 +37,9 @@ _LOSING_MS = 100.0
 
 _GOOD_MISFIT = 0.04
 """Misfit of a head up to which there is no doubt which way up it is."""
+
+Doubtful = tuple[FollowedFace, Sighting]
+"""A face and where it was followed to, which no detector has confirmed."""
 
 
 class TrackConfig(BaseModel):
@@ -154,12 +158,12 @@ class Track:
             self._follow(
                 finder, image, now_ns, [t for t in missing if t not in followed], thorough=False
             )
-            if self._search(finder, glances, image, now_ns, turned):
+            if self._search(finder, glances, image, now_ns, turned, doubtful):
                 # The face is there; what was left at its old place was a trace of it.
                 doubtful = []
         elif newcomers:
             faces = self._confirmed(finder, image, newcomers, min_score=self._config.min_score)
-            self._take_in(finder, faces, image, now_ns, alone=False)
+            self._take_in(finder, faces, image, now_ns, doubtful, alone=False)
         for track, sighting in doubtful:
             self._tracks.see(track, sighting, now_ns)
         self._tracks.tidy(now_ns)
@@ -193,7 +197,7 @@ class Track:
         tracks: list[FollowedFace],
         *,
         thorough: bool,
-    ) -> list[tuple[FollowedFace, Sighting]]:
+    ) -> list[Doubtful]:
         """Looks for known faces where they were, then for the others around that place.
 
         Returns:
@@ -207,7 +211,7 @@ class Track:
                 min_score=self._config.keep_score,
                 thorough=thorough,
             )
-            sighting = _sighting(face, image)
+            sighting = sighting_in(image, face)
             is_certain = (
                 sighting is not None
                 and sighting.score >= CERTAIN_SCORE
@@ -217,15 +221,32 @@ class Track:
                 others.append((track, sighting))
             elif not self._tracks.see(track, sighting, now_ns):
                 others.append((track, None))
-        doubtful: list[tuple[FollowedFace, Sighting]] = []
+        doubtful: list[Doubtful] = []
         for track, sighting in others:
-            recovered = self._recover(finder, image, track)
-            if recovered is not None:
+            confirmed = self._confirm(finder, image, track, sighting)
+            if confirmed is not None:
                 # A face hereabouts that is not this one means that this one is gone.
-                self._tracks.see(track, recovered, now_ns)
+                self._tracks.see(track, confirmed, now_ns)
             elif sighting is not None:
                 doubtful.append((track, sighting))
         return doubtful
+
+    def _confirm(
+        self, finder: FaceFinder, image: Image, track: FollowedFace, followed: Sighting | None
+    ) -> Sighting | None:
+        """A known face where a detector says that it is; None where none does.
+
+        Args:
+            finder, image: the networks and the picture.
+            track: the face.
+            followed: where it was followed to, if it was.
+        """
+        recovered = self._recover(finder, image, track)
+        turned = turned_away(finder, image, track) if followed is None else None
+        if recovered is None:
+            return turned
+        going_on = turned if followed is None else followed
+        return recovered if going_on is None else likelier(going_on, recovered, track.last)
 
     def _recover(self, finder: FaceFinder, image: Image, track: FollowedFace) -> Sighting | None:
         """Looks for a face near where it was; newcomers must do without."""
@@ -237,7 +258,7 @@ class Track:
             min_detection=self._config.min_detection,
             min_score=self._config.min_score,
         )
-        return _sighting(face, image)
+        return sighting_in(image, face)
 
     def _search_is_due(self, now_ns: int) -> bool:
         """Whether the whole picture is to be searched in this frame."""
@@ -255,6 +276,7 @@ class Track:
         image: Image,
         now_ns: int,
         turned: list[Candidate],
+        doubtful: list[Doubtful],
     ) -> bool:
         """Looks for faces in the whole picture that are not followed already; True for any.
 
@@ -263,6 +285,7 @@ class Track:
             image: the picture.
             now_ns: its time.
             turned: turned heads that may have been in the picture before.
+            doubtful: faces that may be where they were followed to.
         """
         self._searched_ns = now_ns
         known = self._tracks.boxes()
@@ -289,7 +312,7 @@ class Track:
             faces = self._confirmed(finder, image, turned, min_score=CERTAIN_SCORE)
             if not faces and not self._is_alone:
                 glances.begin_turned(image, now_ns)
-        return self._take_in(finder, faces, image, now_ns, alone=not num_known)
+        return self._take_in(finder, faces, image, now_ns, doubtful, alone=not num_known)
 
     def _confirmed(
         self, finder: FaceFinder, image: Image, candidates: list[Candidate], *, min_score: float
@@ -309,15 +332,25 @@ class Track:
         faces: list[LocatedFace],
         image: Image,
         now_ns: int,
+        doubtful: list[Doubtful],
         *,
         alone: bool,
     ) -> bool:
         """Gives believable faces their tracks; True for any."""
-        sightings = [found for face in faces if (found := _sighting(face, image)) is not None]
+        sightings = [found for face in faces if (found := sighting_in(image, face)) is not None]
         for sighting in sightings:
             right = self._right_way_up(finder, sighting, image)
-            self._tracks.associate(right, now_ns, alone=alone)
+            if not self._goes_on(right, doubtful, now_ns):
+                self._tracks.associate(right, now_ns, alone=alone)
         return bool(sightings)
+
+    def _goes_on(self, found: Sighting, doubtful: list[Doubtful], now_ns: int) -> bool:
+        """Whether what was found only says that a followed face is where it was followed to."""
+        return any(
+            likelier(sighting, found, track.last) is sighting
+            and self._tracks.see(track, sighting, now_ns)
+            for track, sighting in doubtful
+        )
 
     def _right_way_up(self, finder: FaceFinder, found: Sighting, image: Image) -> Sighting:
         """The face as it looks when it is taken to lean as it most likely does."""
@@ -327,7 +360,7 @@ class Track:
                 turned = finder.look_turned(
                     image, found.landmarks, quarter_turns=turns, min_score=best.score
                 )
-                best = right_way_up(best, _sighting(turned, image))
+                best = right_way_up(best, sighting_in(image, turned))
         return best
 
 
@@ -343,11 +376,3 @@ def _face(track: FollowedFace, now_ns: int, *, chosen: bool) -> Face:
         lost_ns=now_ns - track.seen_ns,
         chosen=chosen,
     )
-
-
-def _sighting(face: LocatedFace | None, image: Image) -> Sighting | None:
-    """The face, if it is believable in this picture."""
-    if face is None:
-        return None
-    height_px, width_px = image.shape[:2]
-    return believable(face.landmarks, face.score, width_px=width_px, height_px=height_px)

@@ -14,8 +14,8 @@ PERIOD_NS = 33 * MS_NS
 def at(sitter):
     """Gives a function from a place and size to a sighting."""
 
-    def sighting(x=320.0, y=240.0, width_px=90.0):
-        points = sitter.landmarks(width_px=width_px, centre=(x, y))
+    def sighting(x=320.0, y=240.0, width_px=90.0, yaw=0.0):
+        points = sitter.landmarks(width_px=width_px, centre=(x, y), yaw=yaw)
         found = believable(points, 1.0, width_px=1280, height_px=720)
         assert found is not None
         return found
@@ -60,6 +60,19 @@ def test_a_face_found_again_keeps_its_number_for_a_while_only(faces, at):
     faces.begin_frame()
     faces.associate(at(205.0), 2000 * MS_NS, alone=True)
     assert ids(faces) == [0, 1]
+
+
+@pytest.mark.parametrize(("yaw", "share"), [(0.0, 1.0), (50.0, 0.1), (-50.0, 0.1)])
+def test_the_square_of_a_head_turned_far_keeps_its_size_for_a_while(faces, at, yaw, share):
+    faces.associate(at(yaw=yaw), 0, alone=True)
+    (face,) = faces
+    before = face.square.side_px
+    faces.begin_frame()
+    smaller = at(width_px=75.0, yaw=yaw)
+    assert faces.see(face, smaller, PERIOD_NS)
+    assert face.square.side_px == pytest.approx(
+        before + share * (smaller.square.side_px - before), rel=0.01
+    )
 
 
 def test_a_face_goes_to_the_nearest_of_those_that_are_missing(faces, at):

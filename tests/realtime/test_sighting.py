@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from engines.models.face_finder import LocatedFace
 from engines.models.face_landmark import square_from_landmarks
 from realtime import geometry
 from realtime.sighting import (
@@ -11,7 +12,9 @@ from realtime.sighting import (
     distance_px,
     is_same_place,
     is_steady,
+    likelier,
     right_way_up,
+    sighting_in,
 )
 
 
@@ -80,6 +83,13 @@ def test_a_face_is_steady_while_it_keeps_place_size_and_shape():
     assert is_steady(replace(here, misfit=0.1), replace(here, misfit=0.09))
 
 
+def test_a_head_turned_far_may_be_as_far_from_its_shape_again(sitter):
+    points = sitter.landmarks(width_px=180.0, centre=(320.3, 240.4), yaw=50.0)
+    profile = replace(sighting_of(points), misfit=0.05)
+    assert is_steady(replace(profile, misfit=0.11), profile)
+    assert not is_steady(replace(profile, misfit=0.13), profile)
+
+
 def test_a_face_within_another_is_at_the_same_place_and_a_neighbour_is_not():
     here = sighting()
     assert is_same_place(sighting(scale=30), here)
@@ -121,4 +131,57 @@ def test_the_square_around_a_turned_head_whose_points_are_drawn_together_does_no
     around = square_from_landmarks(together)
     assert found.square.side_px == pytest.approx(4.1 * found.head_px)
     assert found.square.side_px > 1.05 * around.side_px
-    assert replace(found.square, side_px=around.side_px) == around
+    assert (found.square.x_px, found.square.y_px) == (around.x_px, around.y_px)
+
+
+def test_eye_corners_that_lean_alone_hardly_lean_the_square_of_a_turned_head(sitter):
+    points = sitter.landmarks(width_px=180.0, centre=(320.3, 240.4), yaw=50.0)
+    leaning = points.copy()
+    leaning[33, 1] += 10.0
+    by_eyes = [square_from_landmarks(p).angle_rad for p in (points, leaning)]
+    by_head = [sighting_of(p).square.angle_rad for p in (points, leaning)]
+    assert by_head[0] == pytest.approx(by_eyes[0], abs=0.01)
+    assert abs(by_head[1] - by_head[0]) < 0.25 * abs(by_eyes[1] - by_eyes[0])
+
+
+@pytest.mark.parametrize(("yaw", "turn"), [(0.0, 0.0), (-10.0, 0.0), (22.5, 0.5), (-50.0, 1.0)])
+def test_a_head_counts_as_turned_by_its_yaw_to_either_side(sitter, yaw, turn):
+    points = sitter.landmarks(width_px=180.0, centre=(320.3, 240.4), yaw=yaw)
+    assert sighting_of(points).turn == pytest.approx(turn, abs=0.03)
+
+
+def test_nobody_is_sighted_where_nobody_was_located():
+    image = np.zeros((480, 640, 3), np.uint8)
+    assert sighting_in(image, None) is None
+    assert sighting_in(image, LocatedFace(landmarks(x=-60), 1.0)) is None
+    found = sighting_in(image, LocatedFace(landmarks(), 0.75))
+    assert found is not None
+    assert found.score == 0.75
+
+
+def test_a_detection_that_jumps_to_what_is_less_a_head_confirms_the_face_that_is_followed():
+    last = replace(sighting(scale=80), misfit=0.05)
+    followed = replace(sighting(x=323, scale=80), misfit=0.06)
+    drawn_together = replace(sighting(scale=60), misfit=0.1)
+    assert likelier(followed, drawn_together, last) is followed
+    too_small = replace(sighting(scale=50), misfit=0.03)
+    assert likelier(followed, too_small, last) is followed
+
+
+@pytest.mark.parametrize(
+    ("followed", "recovered"),
+    [
+        ({"x": 323, "scale": 80}, {"x": 322, "scale": 79, "misfit": 0.06}),
+        ({"x": 323, "scale": 80, "misfit": 0.12}, {"scale": 60}),
+        ({"x": 323, "scale": 80}, {"scale": 60, "misfit": 0.03}),
+        ({"x": 323, "scale": 80}, {"x": 600, "scale": 60}),
+        ({"x": 323, "scale": 120}, {"x": 322, "scale": 60}),
+    ],
+    ids=["no jump", "followed badly", "more like a head", "elsewhere", "followed leaps"],
+)
+def test_what_a_detector_sees_counts_unless_all_speaks_against_it(followed, recovered):
+    def seen(x=320.0, scale=60.0, misfit=0.05):
+        return replace(sighting(x=x, scale=scale), misfit=misfit)
+
+    here, there = seen(**followed), seen(**{"misfit": 0.1, **recovered})
+    assert likelier(here, there, seen(scale=80)) is there

@@ -116,6 +116,15 @@ def test_an_uncertain_face_is_looked_at_in_other_crops(scores, thorough, calls, 
     assert (None if face is None else face.score) == (wanted and pytest.approx(wanted))
 
 
+@pytest.mark.parametrize(("score", "seen"), [(0.6, True), (0.4, False)])
+def test_one_square_is_looked_at_once_wherever_the_face_in_it_lies(score, seen):
+    network = landmark_network([score], centre=(130.0, 96.0))
+    square = square_from_landmarks(some_landmarks())
+    face = finder_of(network).look(IMAGE, square, min_score=0.5)
+    assert network.calls == 1
+    assert (face is not None) == seen
+
+
 def test_a_face_that_has_moved_far_is_followed_in_several_passes():
     landmarks = some_landmarks()
     network = landmark_network([0.99], centre=(130.0, 96.0))
@@ -176,6 +185,18 @@ def test_a_lost_face_is_looked_for_around_its_place_only():
     assert middle(face) == pytest.approx([95.5, 95.5], abs=1.5)
     nobody = finder_of(landmark_network([0.99]), full=[(96, 96, 64, 0.9)])
     assert nobody.recover(IMAGE, landmarks, min_detection=0.3, min_score=0.5) is None
+
+
+@pytest.mark.parametrize(
+    ("face", "is_seen"),
+    [((96, 96, 64, 0.6), True), ((96, 96, 64, 0.4), False), ((170, 96, 40, 0.9), False)],
+    ids=["sure", "unsure", "beside"],
+)
+def test_a_face_is_detected_where_the_detector_is_sure_of_one(face, is_seen):
+    network = landmark_network([0.99])
+    landmarks = some_landmarks()
+    assert finder_of(network, short=[face]).is_detected(IMAGE, landmarks) == is_seen
+    assert network.calls == 0
 
 
 def three_networks():

@@ -53,6 +53,19 @@ def test_a_square_that_moves_goes_all_the_way(now):
     assert (then.side_px, then.angle_rad) == pytest.approx((now.side_px, now.angle_rad))
 
 
+def test_size_and_lean_hold_back_by_their_share_while_the_centre_rests():
+    before, now = CropSquare(100.0, 80.0, 200.0, 0.1), CropSquare(102.0, 80.0, 150.0, 0.3)
+    then = settled(before, now, form=0.2)
+    assert (then.x_px, then.y_px) == (102.0, 80.0)
+    assert (then.side_px, then.angle_rad) == pytest.approx((190.0, 0.14))
+
+
+def test_a_centre_that_travels_takes_size_and_lean_with_it():
+    before, now = CropSquare(100.0, 80.0, 200.0, 0.1), CropSquare(100.0, 95.0, 150.0, 0.3)
+    then = settled(before, now, form=0.2)
+    assert (then.side_px, then.angle_rad) == pytest.approx((150.0, 0.3))
+
+
 def test_the_shorter_way_is_taken_round_the_circle():
     then = settled(CropSquare(0.0, 0.0, 100.0, 3.14), CropSquare(0.0, 0.0, 100.0, -3.14))
     assert abs(np.angle(np.exp(1j * (then.angle_rad - np.pi)))) < 0.002
