@@ -1,3 +1,4 @@
+import base64
 import os
 import stat
 import threading
@@ -12,6 +13,7 @@ from realtime.provenance.keys import KeyFolder
 pytest.importorskip("cryptography")
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from realtime.provenance import certificates
@@ -110,6 +112,37 @@ def test_a_signature_holds_for_its_data_and_its_chain_only(tmp_path: Path):
     assert certificates.verify(mixed, b"data", signature) is None
     assert certificates.verify(mine.authority_pem, b"data", signature) is None
     assert certificates.verify(b"nothing", b"data", signature) is None
+
+
+@pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF])
+def test_a_chain_with_any_byte_changed_vouches_for_nothing_and_does_no_harm(
+    folder: Path, flip: int
+):
+    credentials = KeyFolder(folder).credentials()
+    assert credentials is not None
+    signature = certificates.sign(credentials.key_pem, b"data")
+    chain = x509.load_pem_x509_certificates(credentials.chain_pem)
+    signer, authority = (one.public_bytes(serialization.Encoding.DER) for one in chain)
+    first = signer.index(chain[0].tbs_certificate_bytes)
+    signed = range(first, first + len(chain[0].tbs_certificate_bytes))
+    for at in range(len(signer)):
+        whose = certificates.verify(_pem(_flipped(signer, at, flip), authority), b"data", signature)
+        # Outside what is signed one spare bit of the signature's own length says nothing.
+        assert whose is None or at not in signed
+    for at in range(len(authority)):
+        whose = certificates.verify(_pem(signer, _flipped(authority, at, flip)), b"data", signature)
+        assert whose != credentials.authority_pem
+
+
+def _flipped(data: bytes, at: int, flip: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ flip]) + data[at + 1 :]
+
+
+def _pem(*ders: bytes) -> bytes:
+    return b"".join(
+        b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
+        for der in ders
+    )
 
 
 def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path):
