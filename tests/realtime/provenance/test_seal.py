@@ -504,6 +504,26 @@ def test_a_manifest_of_another_program_is_named_and_no_session_is_made_up(
     assert "made by paint" in "".join(found.lines())
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_a_manifest_that_another_program_has_compressed_is_no_tampering(
+    suffix, keys, tmp_path, monkeypatch
+):
+    path = tmp_path / f"a{suffix}"
+    cv2.imwrite(str(path), scenes.film(1, SIZE)[0])
+    with monkeypatch.context() as other:
+        core = {**c2pa_manifest._SETTINGS["core"], "prefer_compress_manifests": True}
+        other.setattr(c2pa_manifest, "_SETTINGS", {**c2pa_manifest._SETTINGS, "core": core})
+        sign(path, record(), keys)
+    content = path.read_bytes()
+    assert b"brob" in content
+    assert read_manifest(path, keys.known_authority()).state == "trusted"
+    ours = write(tmp_path / f"b{suffix}", keys, source=path)
+    assert read_manifest(ours, keys.known_authority()).state == "trusted"
+    at = content.index(b"brob") + 500
+    path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    assert verify_file(path, keys).verdict == "tampered"
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
 def test_a_file_without_permission_is_one_clear_error(keys, tmp_path):
     path = tmp_path / "a.png"
