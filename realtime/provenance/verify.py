@@ -39,10 +39,11 @@ _SIDECAR_WORDS = {
     "own": "matches, signed by this installation",
     "other": "matches, signed by another installation",
     "unchecked": "matches; its signature cannot be checked here",
-    "mismatch": "belongs to another file",
+    "mismatch": "does not fit: the file was changed, or it is that of another one",
     "forged": "changed or damaged",
     "none": "none",
 }
+_NOT_LOOKED_FOR = "not looked for: the pictures cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Findings:
         if self.c2pa.state == "invalid":
             found.append("the C2PA manifest does not fit the file")
         if self.sidecar.state == "mismatch":
-            found.append("the sidecar belongs to another file")
+            found.append("the sidecar does not fit the file")
         if self.sidecar.state == "forged":
             found.append("the sidecar was changed or is damaged")
         if len(self.sessions) > 1:
@@ -176,7 +177,7 @@ class Findings:
 
     def _mark_words(self) -> str:
         if self.unreadable is not None:
-            return "not looked for: the pictures cannot be read"
+            return _NOT_LOOKED_FOR
         if self.mark is None:
             return "none found"
         words = f"session {session_id(self.mark.payload.session)}, score {self.mark.score:.0f}"
@@ -184,6 +185,8 @@ class Findings:
         return f"{words}, mirrored" if self.mark.mirrored else words
 
     def _label_words(self) -> str:
+        if self.unreadable is not None:
+            return _NOT_LOOKED_FOR
         return f"{'seen' if self.label.seen else 'not seen'} (match {self.label.match:.2f})"
 
 

@@ -237,7 +237,7 @@ def test_the_sidecar_alone_finds_a_changed_file(keys, tmp_path):
     content[-500] ^= 1
     path.write_bytes(content)
     found = verify_file(path, keys)
-    assert found.contradictions == ("the sidecar belongs to another file",)
+    assert found.contradictions == ("the sidecar does not fit the file",)
 
 
 def test_a_manifest_of_another_run_is_found_by_the_mark_in_the_pictures(keys, tmp_path):
@@ -453,6 +453,7 @@ def test_a_file_without_a_picture_to_look_at_is_not_said_to_have_no_mark(
     monkeypatch.setattr(verify, "sample_windows", lambda *_, **__: iter(()))
     found = verify_file(path, keys)
     assert "got none" in found.unreadable
+    assert sum("not looked for" in line for line in found.lines()) == 2  # neither mark nor label
 
 
 def test_a_strangers_words_cannot_move_the_cursor(keys, tmp_path):
