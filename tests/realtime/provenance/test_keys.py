@@ -45,6 +45,22 @@ def test_nobody_else_can_read_a_key(folder: Path):
         assert mode == (0o700 if path.is_dir() else 0o600), path
 
 
+@pytest.mark.skipif(os.name != "posix", reason="permissions of this kind are POSIX")
+def test_a_key_that_others_can_read_is_closed_to_them_and_that_is_said(folder: Path, caplog):
+    keys = KeyFolder(folder)
+    first = keys.credentials()
+    secret = keys.secret()
+    for path in folder.rglob("*.*"):
+        path.chmod(0o644)
+    assert keys.credentials() == first
+    for path in (*folder.rglob("key.pem"), *folder.rglob("secret.key")):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+        assert caplog.text.count(f"{path}: others could read this key.") == 1
+    caplog.clear()
+    assert keys.secret() == secret
+    assert not caplog.records
+
+
 def test_looking_for_keys_makes_none(folder: Path):
     assert KeyFolder(folder).known_authority() is None
     assert KeyFolder(folder).known_secret() is None
