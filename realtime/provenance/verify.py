@@ -90,7 +90,7 @@ class Findings:
         """
         stated = [self.c2pa.session, self.sidecar.session, self.aigc and self.aigc.session]
         named = frozenset(_printable(session) for session in stated if session)
-        if self.mark is None:
+        if self.mark is None or (named and not self.mark.is_sure):
             return named
         marks = [self.mark.payload, self.mark.below or self.mark.payload]
         seen = frozenset(session_id(payload.session) for payload in marks)
@@ -143,6 +143,7 @@ class Findings:
                 "session": session_id(mark.payload.session),
                 "version": mark.payload.version,
                 "score": round(mark.score, 1),
+                "session_sure": mark.is_sure,
                 "corrected_bits": mark.num_corrected,
                 "mirrored": mark.mirrored,
             },
@@ -182,6 +183,8 @@ class Findings:
             return "none found"
         words = f"session {session_id(self.mark.payload.session)}, score {self.mark.score:.0f}"
         words += f", {self.mark.num_corrected} of 63 bits corrected"
+        if not self.mark.is_sure:
+            words += ", the session unsure: faint, or one of two marks"
         return f"{words}, mirrored" if self.mark.mirrored else words
 
     def _label_words(self) -> str:

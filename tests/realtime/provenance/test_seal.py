@@ -263,6 +263,23 @@ def test_the_mark_of_an_input_below_or_above_ours_is_no_forgery(keys, tmp_path):
     assert found.sessions == {"22222222"}
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_picture_that_went_through_twice_is_no_forgery(seed, keys, tmp_path):
+    # Two marks of the same strength hide which sessions they name.
+    path = tmp_path / "a.png"
+    picture = marked(1, session=0x11111111 * (seed + 1), seed=seed)[0]
+    Watermark(Payload(0x2468ACE0 + seed), SIZE, 4.5).add(picture)
+    cv2.imwrite(str(path), picture)
+    Seal(record(0x2468ACE0 + seed), None, keys).finish(path, path)
+    found = verify_file(path, keys)
+    assert found.mark is not None
+    assert (found.contradictions, found.verdict) == ((), "marked")
+    if not found.mark.is_sure:
+        assert found.sessions == {f"{0x2468ACE0 + seed:08x}"}
+        assert "the session unsure" in "".join(found.lines())
+    assert json.loads(found.as_json())["mark"]["session_sure"] == found.mark.is_sure
+
+
 def test_a_manifest_taken_from_another_file_is_found(keys, tmp_path):
     one, two = (write(tmp_path / name, keys) for name in ("one.png", "two.png"))
     # The manifest is the chunk caBX; it is put into the pixels of another picture.
