@@ -86,7 +86,8 @@ class Findings:
     def sessions(self) -> frozenset[str]:
         """The sessions that the marks name; one where all is well.
 
-        Of two invisible marks in a picture one is that of its input and need not be named.
+        Of two invisible marks in a picture one is that of its input and need not be named. A mark
+        whose reading is not sure speaks against nothing.
         """
         stated = [self.c2pa.session, self.sidecar.session, self.aigc and self.aigc.session]
         named = frozenset(_printable(session) for session in stated if session)

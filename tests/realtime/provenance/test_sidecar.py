@@ -112,7 +112,7 @@ def test_a_signature_of_senseless_letters_is_a_finding(film: Path, keys: KeyFold
 
 def test_a_sidecar_nested_as_deeply_as_can_be_read_is_a_finding(film: Path, keys: KeyFolder):
     text = sidecar_path(film).read_text().rstrip().removesuffix("}")
-    for depth in range(1, sys.getrecursionlimit() + 10):
+    for depth in range(sys.getrecursionlimit() - 200, sys.getrecursionlimit() + 10):
         sidecar_path(film).write_text(f'{text}, "more": {"[" * depth}{"]" * depth}}}')
         assert read_sidecar(film, keys).state in ("forged", "unchecked")
 
