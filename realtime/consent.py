@@ -4,7 +4,9 @@ The record holds the time, the kind of consent and the SHA-256 of the file: no p
 no measurements of the face.
 """
 
+import errno
 import hashlib
+import io
 import json
 import os
 from collections.abc import Callable, Iterable
@@ -101,10 +103,15 @@ class ConsentLog:
             ConsentError: the record cannot be written.
         """
         entry = {"time": self._now().isoformat(), "kind": kind.value, "sha256": sha256}
+        line = json.dumps(entry).encode() + b"\n"
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("ab", buffering=0) as file:
-                file.write(json.dumps(entry).encode() + b"\n")
+            with self._path.open("a+b", buffering=0) as file:
+                # A line that was cut off, as by a full disk, must not swallow this one.
+                if _ends_within_a_line(file):
+                    line = b"\n" + line
+                if file.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
         except OSError as error:
             raise self._unusable("written", error) from error
@@ -116,12 +123,19 @@ class ConsentLog:
         )
 
 
+def _ends_within_a_line(file: io.FileIO) -> bool:
+    if file.seek(0, os.SEEK_END) == 0:
+        return False
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) != b"\n"
+
+
 def _kind_on(line: str, sha256: str) -> ConsentKind | None:
     """The consent on one line of the record if it is about this picture."""
     try:
         entry = json.loads(line)
         return ConsentKind(entry["kind"]) if entry["sha256"] == sha256 else None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

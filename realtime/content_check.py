@@ -37,6 +37,10 @@ def load_check(name: str) -> Check:
             f"--content-check {name}: must be importable, got: {error}. "
             "Install the module, or put its folder into PYTHONPATH."
         ) from error
+    except (Exception, SystemExit) as error:  # a module of somebody else's may raise anything
+        raise UsageError(
+            f"--content-check {name}: must be importable, got {_named(error)}. Mend the module."
+        ) from error
     if not callable(check):
         raise UsageError(f"--content-check {name}: must be a function, got something else.")
     return check  # type: ignore[no-any-return]
@@ -51,14 +55,34 @@ def require_permitted(check: Check, picture: Image, where: str) -> None:
         where: what the picture is, for the message.
 
     Raises:
-        ContentError: it is refused.
+        ContentError: it is refused, or the function would end the program.
+        Exception: what the function raises.
     """
     view = picture.view()
     view.flags.writeable = False
-    reason = check(view)
+    try:
+        reason = check(view)
+    except SystemExit as error:
+        # It would end the thread it comes in, and the run without a word.
+        raise no_answer(where, error) from error
     if reason is not None:
         text = " ".join(str(reason).split())
         raise ContentError(f"{where}: the content check refuses it, got: {text}. Use another one.")
+
+
+def no_answer(where: str, error: BaseException) -> ContentError:
+    """The error of a function that raises one instead of answering.
+
+    Args:
+        where: what the picture is.
+        error: what was raised.
+    """
+    text = f"{where}: the content check must answer, got {_named(error)}. Mend the function."
+    return ContentError(text)
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 class ContentCheck:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from realtime.config import CameraConfig, Config
 from realtime.consent import ConsentKind, ConsentLog, default_consent_path, require_consent
-from realtime.content_check import Check, ContentCheck, load_check, require_permitted
+from realtime.content_check import Check, ContentCheck, load_check, no_answer, require_permitted
+from realtime.errors import ContentError
 from realtime.job import FaceChoice, Job
 from realtime.pictures import load_picture
 from realtime.provenance.keys import KeyFolder, default_key_folder
@@ -95,7 +96,13 @@ def allow_faces(
 
 def _show(check: Check, faces: Iterable[Path]) -> None:
     for face in faces:
-        require_permitted(check, load_picture(face), str(face))
+        picture = load_picture(face)
+        try:
+            require_permitted(check, picture, str(face))
+        except ContentError:
+            raise
+        except Exception as error:  # a function of somebody else's may raise anything
+            raise no_answer(str(face), error) from error
 
 
 def describe_marks(record: RunRecord, seal: Seal) -> str:

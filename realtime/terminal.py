@@ -87,7 +87,7 @@ class Terminal:
         for number, kind in enumerate(kinds, start=1):
             self._console.print(f"  {number}  {kind.value:10} {kind.meaning}", markup=False)
         try:
-            answer = self._console.input(f"1-{len(kinds)}, or Enter for no: ").strip()
+            answer = self._console.input(f"1-{len(kinds)}, or Enter for no: ").strip().lower()
         except EOFError:
             answer = ""
         for number, kind in enumerate(kinds, start=1):

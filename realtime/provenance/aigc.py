@@ -32,6 +32,12 @@ _ID_PREFIX = "rt-swap-"
 _UNLABELLED = "visible-label=off"
 """Stands in the first reserved field, which the producer may use as they like."""
 _MAX_BYTES = 4096
+_MAX_PACKET_BYTES = 1 << 20
+_PROPERTY = re.compile(
+    rb""":AIGC(?:\s*=\s*(?:"(?P<quoted>[^"<]{1,4096}+)"|'(?P<single>[^'<]{1,4096}+)')"""
+    rb"""|>(?P<element>[^<]{1,4096}+)</)"""
+)
+"""The property as an attribute or an element; nothing in it makes a search go back or look far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +105,13 @@ def parse_xmp(packet: bytes) -> AigcLabel | None:
 
     The packet is searched, not parsed, as a stranger's XML may be made to do harm.
     """
+    packet = packet[:_MAX_PACKET_BYTES]
     if _NAMESPACE.encode() not in packet:
         return None
-    for pattern in (rb'\w+:AIGC\s*=\s*"([^"<]{1,4096})"', rb"<\w+:AIGC>([^<]{1,4096})</"):
-        found = re.search(pattern, packet)
-        if found:
-            return parse_aigc(unescape(found[1].decode("utf-8", "replace")))
+    for found in _PROPERTY.finditer(packet):
+        text = found["quoted"] or found["single"] or found["element"]
+        label = parse_aigc(unescape(text.decode("utf-8", "replace")))
+        # What has the name only, as the declaration of a prefix may, is not it.
+        if label is not None:
+            return label
     return None

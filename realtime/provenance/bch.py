@@ -83,10 +83,10 @@ def message_of(word: Sequence[int]) -> int:
     return int("".join(map(str, word[:NUM_MESSAGE_BITS])), 2)
 
 
-def likeliest_word(soft: NDArray[np.float64]) -> Bits:
-    """The code word that agrees best with uncertain bits.
+def likeliest_words(soft: NDArray[np.float64]) -> tuple[Bits, Bits]:
+    """The two code words that agree best with uncertain bits, the better one first.
 
-    The word is looked for among those that differ in at most two of the 36 surest bits that can be
+    They are looked for among those that differ in at most two of the 36 surest bits that can be
     chosen freely from what was received.
 
     Args:
@@ -97,9 +97,14 @@ def likeliest_word(soft: NDArray[np.float64]) -> Bits:
     received = (soft[order][basis] < 0).astype(np.uint8)
     messages = received ^ _turns()
     words = (messages.astype(np.int64) @ rows) & 1
-    best = words[np.argmax((1 - 2 * words) @ soft[order])]
+    first, second = np.argsort((2 * words - 1) @ soft[order], kind="stable")[:2]
+    return _put_back(words[first], order), _put_back(words[second], order)
+
+
+def _put_back(bits: NDArray[np.int64], order: NDArray[np.intp]) -> Bits:
+    """A word whose bits were sorted."""
     word = np.empty(LENGTH, int)
-    word[order] = best
+    word[order] = bits
     return tuple(word.tolist())
 
 

@@ -5,11 +5,13 @@ the package for that is missing, a secret serves that only this installation can
 key appears with its certificate in one step, so two programs that start at once agree on them.
 """
 
+import logging
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
@@ -21,6 +23,8 @@ from realtime.errors import SinkError
 
 if TYPE_CHECKING:
     from realtime.provenance.certificates import Issued
+
+logger = logging.getLogger(__name__)
 
 _KEY_MODE = 0o600
 _FOLDER_MODE = 0o700
@@ -70,6 +74,7 @@ class KeyFolder:
             SinkError: they cannot be read or made.
         """
         with _readable(self._path):
+            self._keep_private()
             folder = self._path / "secret"
             if not folder.is_dir():
                 _place(folder, {_SECRET: secrets.token_bytes(_SECRET_BYTES)})
@@ -86,6 +91,7 @@ class KeyFolder:
         from realtime.provenance.certificates import issue_authority, issue_signer
 
         with _readable(self._path):
+            self._keep_private()
             authority = self._path / "authority"
             if not authority.is_dir():
                 _place(authority, _named(issue_authority(self._now())))
@@ -112,6 +118,22 @@ class KeyFolder:
             return (self._path / "secret" / _SECRET).read_bytes()
         except OSError:
             return None
+
+    def _keep_private(self) -> None:
+        """Closes keys to others, as those of a copied folder may be open, and says so."""
+        if os.name != "posix":
+            return
+        for path in self._path.glob("*/*"):
+            if path.name in (_KEY, _SECRET) and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                # Some file systems know no such permissions.
+                with suppress(OSError):
+                    path.chmod(_KEY_MODE)
+                logger.warning(
+                    "%s: others could read this key. If somebody may have, remove the folder %s: "
+                    "new keys are made.",
+                    path,
+                    self._path,
+                )
 
     def _valid_signer(self) -> Path | None:
         """The certificate that lasts longest, if it lasts long enough."""

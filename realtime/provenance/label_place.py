@@ -15,6 +15,10 @@ _BERTH_PART = 0.25
 _RETURN_NS = SECOND_NS
 """How long a better place must have been free before the label goes there."""
 
+_JUMP_PART = 0.5
+"""Where a face is everywhere: how much less of it another place must cover, over the area of the
+smallest form of the label."""
+
 _ANCHORS = ((1.0, 0.0), (0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (0.5, 0.0), (0.5, 1.0))
 """Right to left and top to bottom as parts of the room there is; the best first."""
 
@@ -52,6 +56,7 @@ class Placer:
         self._places = tuple(
             place for form, size in enumerate(forms) for place in _anchored(picture, size, form)
         )
+        self._worth_a_jump = _JUMP_PART * min(width * height for width, height in forms)
         self._now = 0
         self._better: int | None = None
         self._better_ns = 0
@@ -61,7 +66,7 @@ class Placer:
 
         The label stays where it is as long as no face is there. It leaves at once for the best
         place that is free, and returns to a better one when that has been free for a second. If a
-        face is everywhere it goes where it covers least of one.
+        face is everywhere it is where it covers about the least of one.
 
         Args:
             faces: where faces are; boxes with numbers that are not finite are left out.
@@ -70,17 +75,28 @@ class Placer:
         boxes = [box for box in faces if all(map(math.isfinite, box))]
         wide = [_widened(box) for box in boxes]
         if self._overlap(self._now, boxes):
-            everywhere = range(len(self._places))
-            free = self._first_free(everywhere, wide)
-            if free is None:
-                free = min(everywhere, key=lambda index: self._overlap(index, boxes))
-            self._now, self._better = free, None
+            free = self._first_free(range(len(self._places)), wide)
+            self._now = self._least_covering(boxes, wide) if free is None else free
+            self._better = None
         else:
             self._consider(self._first_free(range(self._now), wide), media_ns)
         return self._places[self._now]
 
     def _first_free(self, places: Iterable[int], boxes: Sequence[Box]) -> int | None:
         return next((index for index in places if not self._overlap(index, boxes)), None)
+
+    def _least_covering(self, boxes: Sequence[Box], wide: Sequence[Box]) -> int:
+        """The place that covers least of the faces, and of what is beside them where it is none.
+
+        Where every place covers some of a face, a little less is not worth a jump.
+        """
+        best = min(
+            range(len(self._places)),
+            key=lambda index: (self._overlap(index, boxes), self._overlap(index, wide)),
+        )
+        least = self._overlap(best, boxes)
+        spared = self._overlap(self._now, boxes) - least
+        return self._now if least and spared <= self._worth_a_jump else best
 
     def _consider(self, better: int | None, media_ns: int) -> None:
         """Moves to a better place once that has been free for long enough."""

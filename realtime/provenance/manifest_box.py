@@ -14,7 +14,9 @@ from realtime.provenance.cbor import read_item
 _SUPERBOX, _DESCRIPTION = b"jumb", b"jumd"
 _KIND_TAIL = bytes.fromhex("00110010800000aa00389b71")
 _STORE, _ASSERTIONS, _CLAIM, _SIGNATURE = b"c2pa", b"c2as", b"c2cl", b"c2cs"
-_MANIFESTS = (b"c2ma", b"c2um", b"c2cm")
+_PACKED = b"c2cm"
+_MANIFESTS = (b"c2ma", b"c2um", _PACKED)
+_BROTLI = b"brob"
 _NAMES = {
     _STORE: (b"c2pa",),
     _ASSERTIONS: (b"c2pa.assertions",),
@@ -73,6 +75,11 @@ def check_store(store: memoryview) -> None:
         kind, parts = _open(manifest)
         if kind not in _MANIFESTS:
             raise MalformedError("a manifest store must hold manifests")
+        if kind == _PACKED:
+            # What is in it is for C2PA's reader to unpack; other programs may write such ones.
+            if [part.kind for part in parts] != [_BROTLI]:
+                raise MalformedError("a compressed manifest must be one box of Brotli")
+            continue
         for part in parts:
             _check_part(part)
 

@@ -5,7 +5,6 @@ none. The signature covers everything but itself, as JSON with sorted keys and n
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -100,9 +99,10 @@ def read_sidecar(path: Path, keys: KeyFolder) -> SidecarReport:
         signature = record.pop("signature")
         session = str(record["run"]["session"])
         stated = record["output"]["sha256"]
+        signed = _canonical(record)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError):
         return SidecarReport("forged")
-    state = _check(_canonical(record), signature, keys)
+    state = _check(signed, signature, keys)
     if state != "forged" and stated != _sha256(path):
         state = "mismatch"
     return SidecarReport(state, session)
@@ -152,7 +152,7 @@ def _check(data: bytes, signature: object, keys: KeyFolder) -> State:
         return "forged"
     try:
         value = base64.b64decode(str(signature.get("value")), validate=True)
-    except binascii.Error:
+    except ValueError:
         return "forged"
     if signature.get("alg") == "HS256":
         return _check_secret(data, value, signature.get("key"), keys.known_secret())
@@ -162,7 +162,7 @@ def _check(data: bytes, signature: object, keys: KeyFolder) -> State:
         return "unchecked"
     from realtime.provenance import certificates
 
-    chain = str(signature.get("certificates")).encode()
+    chain = str(signature.get("certificates")).encode(errors="replace")
     authority = certificates.verify(chain, data, value)
     if authority is None:
         return "forged"

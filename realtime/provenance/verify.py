@@ -39,10 +39,11 @@ _SIDECAR_WORDS = {
     "own": "matches, signed by this installation",
     "other": "matches, signed by another installation",
     "unchecked": "matches; its signature cannot be checked here",
-    "mismatch": "belongs to another file",
+    "mismatch": "does not fit: the file was changed, or it is that of another one",
     "forged": "changed or damaged",
     "none": "none",
 }
+_NOT_LOOKED_FOR = "not looked for: the pictures cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Findings:
         if self.c2pa.state == "invalid":
             found.append("the C2PA manifest does not fit the file")
         if self.sidecar.state == "mismatch":
-            found.append("the sidecar belongs to another file")
+            found.append("the sidecar does not fit the file")
         if self.sidecar.state == "forged":
             found.append("the sidecar was changed or is damaged")
         if len(self.sessions) > 1:
@@ -85,11 +86,12 @@ class Findings:
     def sessions(self) -> frozenset[str]:
         """The sessions that the marks name; one where all is well.
 
-        Of two invisible marks in a picture one is that of its input and need not be named.
+        Of two invisible marks in a picture one is that of its input and need not be named. A mark
+        whose reading is not sure speaks against nothing.
         """
         stated = [self.c2pa.session, self.sidecar.session, self.aigc and self.aigc.session]
         named = frozenset(_printable(session) for session in stated if session)
-        if self.mark is None:
+        if self.mark is None or (named and not self.mark.is_sure):
             return named
         marks = [self.mark.payload, self.mark.below or self.mark.payload]
         seen = frozenset(session_id(payload.session) for payload in marks)
@@ -142,6 +144,7 @@ class Findings:
                 "session": session_id(mark.payload.session),
                 "version": mark.payload.version,
                 "score": round(mark.score, 1),
+                "session_sure": mark.is_sure,
                 "corrected_bits": mark.num_corrected,
                 "mirrored": mark.mirrored,
             },
@@ -176,14 +179,18 @@ class Findings:
 
     def _mark_words(self) -> str:
         if self.unreadable is not None:
-            return "not looked for: the pictures cannot be read"
+            return _NOT_LOOKED_FOR
         if self.mark is None:
             return "none found"
         words = f"session {session_id(self.mark.payload.session)}, score {self.mark.score:.0f}"
         words += f", {self.mark.num_corrected} of 63 bits corrected"
+        if not self.mark.is_sure:
+            words += ", the session unsure: faint, or one of two marks"
         return f"{words}, mirrored" if self.mark.mirrored else words
 
     def _label_words(self) -> str:
+        if self.unreadable is not None:
+            return _NOT_LOOKED_FOR
         return f"{'seen' if self.label.seen else 'not seen'} (match {self.label.match:.2f})"
 
 

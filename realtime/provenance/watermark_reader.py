@@ -38,6 +38,10 @@ from realtime.provenance.watermark import (
 
 MIN_SCORE = 9.3
 
+_SURE_LEAD = 0.1
+"""Lead over score: below 0.1 for what two equally strong marks give, above it for nine of ten marks
+that are alone and score 16, and for all with 20. Two words differ in at least 11 of 63 bits."""
+
 _HOST_LEVEL = 2.0
 """Below this strength of a block, in levels of a chip, its detail is no measure of what disturbs
 the reading: rounding and compression leave less than that and in places nothing."""
@@ -83,6 +87,7 @@ class Reading:
         payload: what it says.
         score: how sure that is; at least ``MIN_SCORE``, usually above 20.
         num_corrected: how many of the 63 bits were wrong.
+        lead: how much lower the next best word scores.
         mirrored: whether left and right are exchanged.
         below: what a fainter mark says that lies under this one, where a picture went through the
             program twice; None without one.
@@ -91,8 +96,17 @@ class Reading:
     payload: Payload
     score: float
     num_corrected: int
+    lead: float
     mirrored: bool
     below: Payload | None = None
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether there is no doubt about what it says, beside that there is a mark.
+
+        Where two marks are equally strong many words fit equally well, which say neither.
+        """
+        return self.lead >= _SURE_LEAD * self.score
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +326,9 @@ def _cells(picture: Grey, view: View) -> Grey:
     return np.asarray(cells, np.uint8)
 
 
-def _decode(values: Floats, chips: Chips, min_score: float) -> tuple[Payload, float, int] | None:
+def _decode(
+    values: Floats, chips: Chips, min_score: float
+) -> tuple[Payload, float, int, float] | None:
     """The best code word near the sums of the bits, if it is beyond doubt."""
     signed = values * chips.signs
     energy = float(np.sqrt(np.square(signed, dtype=np.float64).sum()))
@@ -323,14 +339,15 @@ def _decode(values: Floats, chips: Chips, min_score: float) -> tuple[Payload, fl
     # No word can score more than the one that agrees with every bit.
     if np.abs(certainty).sum() < min_score:
         return None
-    word = bch.likeliest_word(certainty)
-    score = float((1 - 2 * np.array(word)) @ certainty)
+    word, other = bch.likeliest_words(certainty)
+    score, next_score = (float((1 - 2 * np.array(one)) @ certainty) for one in (word, other))
     if score < min_score:
         return None
     payload = Payload.of_word(word)
     if payload.version != FORMAT_VERSION:
         return None
-    return payload, score, int(np.sum((certainty < 0) != np.array(word, bool)))
+    num_corrected = int(np.sum((certainty < 0) != np.array(word, bool)))
+    return payload, score, num_corrected, score - next_score
 
 
 def _without(values: Floats, chips: Chips, payload: Payload) -> Floats:

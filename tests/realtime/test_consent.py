@@ -92,13 +92,42 @@ def test_another_kind_on_the_command_line_is_added_and_wins_from_then_on(
 
 
 @pytest.mark.parametrize(
-    "damage", [b"", b"{", b"[]", b'"x"', b"\xff\xfe", b'{"kind": "magic", "sha256": "%s"}']
+    "damage",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"x"',
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"kind": "magic", "sha256": "%s"}',
+        b'{"kind": ["self"], "sha256": "%s"}',
+    ],
 )
 def test_damaged_lines_permit_nothing(face: Path, log: ConsentLog, record: Path, damage: bytes):
     record.parent.mkdir()
     record.write_bytes(damage.replace(b"%s", hash_file(face).encode()) + b"\n")
     with pytest.raises(ConsentError):
         require_consent([face], log, given=None, ask=None)
+
+
+def test_a_line_that_was_cut_off_does_not_swallow_the_next(
+    face: Path, log: ConsentLog, record: Path
+):
+    record.parent.mkdir()
+    record.write_bytes(b'{"time": "2026-01-0')
+    require_consent([face], log, given=ConsentKind.SELF, ask=None)
+    assert list(require_consent([face], log, given=None, ask=None).values()) == [ConsentKind.SELF]
+    log.append("0" * 64, ConsentKind.WRITTEN)
+    assert len(record.read_bytes().splitlines()) == 3
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the disk that is always full")
+def test_a_full_disk_is_one_clear_error(face: Path, record: Path):
+    record.parent.mkdir()
+    record.symlink_to("/dev/full")
+    with pytest.raises(ConsentError, match="must be written, got: No space left"):
+        ConsentLog(record).append("0" * 64, ConsentKind.SELF)
 
 
 def test_consents_written_at_the_same_time_stay_whole_lines(log: ConsentLog, record: Path):

@@ -14,6 +14,9 @@ SECOND_NS = 1_000_000_000
 def module(tmp_path, monkeypatch):
     (tmp_path / "my_filter.py").write_text("NUMBER = 3\ndef look(picture):\n    return None\n")
     (tmp_path / "broken_filter.py").write_text("import nothing_of_this_name\n")
+    (tmp_path / "senseless_filter.py").write_text("def look(:\n")
+    (tmp_path / "raising_filter.py").write_text("1 / 0\n")
+    (tmp_path / "leaving_filter.py").write_text("raise SystemExit(3)\n")
     monkeypatch.syspath_prepend(tmp_path)
 
 
@@ -26,7 +29,8 @@ def test_a_function_is_found_by_its_name():
 @pytest.mark.parametrize(
     "name",
     ["", "my_filter", ":look", "my_filter:", "my_filter:other", "none:look", "my_filter:NUMBER",
-     "broken_filter:look", "..:look", "my_filter:look()"],
+     "broken_filter:look", "senseless_filter:look", "raising_filter:look", "leaving_filter:look",
+     "..:look", "my_filter:look()"],
 )  # fmt: skip
 def test_what_is_no_function_is_a_usage_error(name):
     with pytest.raises(UsageError, match="--content-check"):
@@ -57,6 +61,14 @@ def test_it_looks_at_the_first_picture_and_then_once_a_second():
         now = tenth
         stage.process(Frame(PICTURE, media_ns=tenth * SECOND_NS // 10))
     assert looks == [0, 10, 20, 30]
+
+
+def test_a_function_that_would_end_the_program_refuses_instead():
+    def leave(picture):
+        raise SystemExit(0)
+
+    with pytest.raises(ContentError, match="input: the content check must answer, got SystemExit"):
+        ContentCheck(leave).process(Frame(PICTURE))
 
 
 def test_a_refused_picture_stops_everything():

@@ -84,3 +84,11 @@ def test_the_operators_filter_sees_every_picture_of_the_face_first(tmp_path, mon
     assert [stage.name for stage in content_checks(job)] == ["content check"]
     with pytest.raises(ContentError, match=r"synthetic_face\.jpg: .* rows"):
         content_checks(replace(job, faces=(FaceChoice(FACE),)))
+
+
+def test_an_operators_filter_that_raises_is_no_error_of_the_program(tmp_path, monkeypatch):
+    (tmp_path / "raising_look.py").write_text("def look(picture):\n    raise OSError('offline')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    job = replace(JOB, content_check="raising_look:look", faces=(FaceChoice(FACE),))
+    with pytest.raises(ContentError, match=r"\.jpg: the content check must answer, got OSError"):
+        content_checks(job)

@@ -92,7 +92,7 @@ def test_a_licence_is_a_line_that_stays(is_terminal: bool):
 
 @pytest.mark.parametrize(
     ("answer", "kind"),
-    [("1\n", ConsentKind.SELF), (" 3 \n", ConsentKind.SYNTHETIC), ("licensed\n", "licensed")],
+    [("1\n", ConsentKind.SELF), (" 3 \n", ConsentKind.SYNTHETIC), ("Licensed\n", "licensed")],
 )
 def test_consent_may_be_answered_by_number_or_word(
     answer: str, kind: str, monkeypatch: pytest.MonkeyPatch

@@ -1,4 +1,5 @@
 import json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -81,9 +82,27 @@ def test_a_strange_packet_holds_no_label(packet: bytes):
     assert parse_xmp(packet) is None
 
 
-def test_a_label_written_as_an_element_is_read_too():
-    text = aigc_json(RUN).replace('"', "&quot;")
-    packet = f'<a xmlns:T="http://www.tc260.org.cn/ns/AIGC/1.0/"><T:AIGC>{text}</T:AIGC></a>'
+@pytest.mark.parametrize("part", [b"a", b":AIGC", b":AIGC ", b":AIGC=", b":AIGC>", b'a:AIGC="'])
+def test_a_packet_made_to_take_long_does_not(part: bytes):
+    packet = b"http://www.tc260.org.cn/ns/AIGC/1.0/" + part * (50_000_000 // len(part))
+    began_s = time.process_time()
+    assert parse_xmp(packet) is None
+    assert time.process_time() - began_s < 10  # hours, if time grew with the square of the length
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "<T:AIGC>{escaped}</T:AIGC>",
+        '<d T:AIGC="{escaped}"/>',
+        "<d T:AIGC = '{plain}'/>",
+        '<d xmlns:AIGC="http://www.tc260.org.cn/ns/AIGC/1.0/"/><AIGC:AIGC>{escaped}</AIGC:AIGC>',
+    ],
+)
+def test_a_label_is_read_however_xml_lets_it_be_written(written: str):
+    plain = aigc_json(RUN)
+    text = written.format(plain=plain, escaped=plain.replace('"', "&quot;"))
+    packet = f'<a xmlns:T="http://www.tc260.org.cn/ns/AIGC/1.0/">{text}</a>'
     found = parse_xmp(packet.encode())
     assert found is not None
     assert found.session == "1a2b3c4d"

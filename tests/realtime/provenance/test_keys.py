@@ -1,3 +1,4 @@
+import base64
 import os
 import stat
 import threading
@@ -12,6 +13,7 @@ from realtime.provenance.keys import KeyFolder
 pytest.importorskip("cryptography")
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from realtime.provenance import certificates
@@ -41,6 +43,22 @@ def test_nobody_else_can_read_a_key(folder: Path):
     for path in (folder, *folder.rglob("*")):
         mode = stat.S_IMODE(path.stat().st_mode)
         assert mode == (0o700 if path.is_dir() else 0o600), path
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of this kind are POSIX")
+def test_a_key_that_others_can_read_is_closed_to_them_and_that_is_said(folder: Path, caplog):
+    keys = KeyFolder(folder)
+    first = keys.credentials()
+    secret = keys.secret()
+    for path in folder.rglob("*.*"):
+        path.chmod(0o644)
+    assert keys.credentials() == first
+    for path in (*folder.rglob("key.pem"), *folder.rglob("secret.key")):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+        assert caplog.text.count(f"{path}: others could read this key.") == 1
+    caplog.clear()
+    assert keys.secret() == secret
+    assert not caplog.records
 
 
 def test_looking_for_keys_makes_none(folder: Path):
@@ -110,6 +128,37 @@ def test_a_signature_holds_for_its_data_and_its_chain_only(tmp_path: Path):
     assert certificates.verify(mixed, b"data", signature) is None
     assert certificates.verify(mine.authority_pem, b"data", signature) is None
     assert certificates.verify(b"nothing", b"data", signature) is None
+
+
+@pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF])
+def test_a_chain_with_any_byte_changed_vouches_for_nothing_and_does_no_harm(
+    folder: Path, flip: int
+):
+    credentials = KeyFolder(folder).credentials()
+    assert credentials is not None
+    signature = certificates.sign(credentials.key_pem, b"data")
+    chain = x509.load_pem_x509_certificates(credentials.chain_pem)
+    signer, authority = (one.public_bytes(serialization.Encoding.DER) for one in chain)
+    first = signer.index(chain[0].tbs_certificate_bytes)
+    signed = range(first, first + len(chain[0].tbs_certificate_bytes))
+    for at in range(len(signer)):
+        whose = certificates.verify(_pem(_flipped(signer, at, flip), authority), b"data", signature)
+        # Outside what is signed one spare bit of the signature's own length says nothing.
+        assert whose is None or at not in signed
+    for at in range(len(authority)):
+        whose = certificates.verify(_pem(signer, _flipped(authority, at, flip)), b"data", signature)
+        assert whose != credentials.authority_pem
+
+
+def _flipped(data: bytes, at: int, flip: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ flip]) + data[at + 1 :]
+
+
+def _pem(*ders: bytes) -> bytes:
+    return b"".join(
+        b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
+        for der in ders
+    )
 
 
 def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path):

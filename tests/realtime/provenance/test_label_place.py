@@ -1,8 +1,9 @@
 import math
+from itertools import pairwise
 
 import pytest
 
-from realtime.provenance.label_place import Box, Placer
+from realtime.provenance.label_place import Box, Place, Placer
 
 PICTURE = (1280, 720)
 LARGE, SMALL = (400, 80), (110, 80)
@@ -66,6 +67,32 @@ def test_where_a_face_is_everywhere_it_covers_as_little_as_it_can(placer: Placer
     faces = [(0.0, 0.0, 1280.0, 680.0)]
     place = placer.place(faces, 0)
     assert (place.form, place.top) == (1, 720 - 80 - 14)
+
+
+def places_beside(placer: Placer, width: float, height: float) -> list[Place]:
+    """The places over ten seconds beside a face of this size that sways and trembles."""
+    places = []
+    for number in range(300):
+        tremble = ((number * 7) % 5 - 2, (number * 11) % 5 - 2)
+        middle = (640 + 12 * math.sin(number / 10) + tremble[0], 360 + tremble[1])
+        box = (
+            middle[0] - width / 2,
+            middle[1] - height / 2,
+            middle[0] + width / 2,
+            middle[1] + height / 2,
+        )
+        places.append(placer.place([box], number * 33_000_000))
+    return places
+
+
+@pytest.mark.parametrize("size", [(1120, 720), (1200, 840), (1280, 720), (2000, 2000)])
+def test_where_a_face_is_everywhere_and_sways_the_label_stays(placer: Placer, size):
+    assert len(set(places_beside(placer, *size))) == 1
+
+
+def test_at_a_face_that_hardly_leaves_a_corner_free_it_goes_where_most_room_is(placer: Placer):
+    seen = places_beside(placer, 1040, 660)
+    assert sum(one != two for one, two in pairwise(seen)) < 15
 
 
 def test_every_face_counts(placer: Placer):

@@ -67,6 +67,16 @@ def test_what_c2pa_allows_others_is_let_pass(changes):
     check_store(store(**changes))
 
 
+def test_a_compressed_manifest_is_one_box_of_brotli():
+    def packed(*contents: bytes) -> memoryview:
+        return memoryview(boxes(b"c2pa", b"c2pa", boxes(b"c2cm", b"urn:c2pa:1", *contents)))
+
+    check_store(packed(box(b"brob", b"anything")))
+    for contents in ([], [box(b"brox", b"")], [box(b"brob", b""), box(b"free", b"")]):
+        with pytest.raises(MalformedError, match="one box of Brotli"):
+            check_store(packed(*contents))
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -237,7 +237,7 @@ def test_the_sidecar_alone_finds_a_changed_file(keys, tmp_path):
     content[-500] ^= 1
     path.write_bytes(content)
     found = verify_file(path, keys)
-    assert found.contradictions == ("the sidecar belongs to another file",)
+    assert found.contradictions == ("the sidecar does not fit the file",)
 
 
 def test_a_manifest_of_another_run_is_found_by_the_mark_in_the_pictures(keys, tmp_path):
@@ -261,6 +261,23 @@ def test_the_mark_of_an_input_below_or_above_ours_is_no_forgery(keys, tmp_path):
     assert found.mark is not None
     assert (found.mark.payload.session, found.verdict) == (0x11111111, "marked")
     assert found.sessions == {"22222222"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_picture_that_went_through_twice_is_no_forgery(seed, keys, tmp_path):
+    # Two marks of the same strength hide which sessions they name.
+    path = tmp_path / "a.png"
+    picture = marked(1, session=0x11111111 * (seed + 1), seed=seed)[0]
+    Watermark(Payload(0x2468ACE0 + seed), SIZE, 4.5).add(picture)
+    cv2.imwrite(str(path), picture)
+    Seal(record(0x2468ACE0 + seed), None, keys).finish(path, path)
+    found = verify_file(path, keys)
+    assert found.mark is not None
+    assert (found.contradictions, found.verdict) == ((), "marked")
+    if not found.mark.is_sure:
+        assert found.sessions == {f"{0x2468ACE0 + seed:08x}"}
+        assert "the session unsure" in "".join(found.lines())
+    assert json.loads(found.as_json())["mark"]["session_sure"] == found.mark.is_sure
 
 
 def test_a_manifest_taken_from_another_file_is_found(keys, tmp_path):
@@ -453,6 +470,7 @@ def test_a_file_without_a_picture_to_look_at_is_not_said_to_have_no_mark(
     monkeypatch.setattr(verify, "sample_windows", lambda *_, **__: iter(()))
     found = verify_file(path, keys)
     assert "got none" in found.unreadable
+    assert sum("not looked for" in line for line in found.lines()) == 2  # neither mark nor label
 
 
 def test_a_strangers_words_cannot_move_the_cursor(keys, tmp_path):
@@ -502,6 +520,26 @@ def test_a_manifest_of_another_program_is_named_and_no_session_is_made_up(
     assert (found.c2pa.state, found.c2pa.is_ai, found.c2pa.session) == ("trusted", False, None)
     assert (found.verdict, found.sessions) == ("not marked", frozenset())
     assert "made by paint" in "".join(found.lines())
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_a_manifest_that_another_program_has_compressed_is_no_tampering(
+    suffix, keys, tmp_path, monkeypatch
+):
+    path = tmp_path / f"a{suffix}"
+    cv2.imwrite(str(path), scenes.film(1, SIZE)[0])
+    with monkeypatch.context() as other:
+        core = {**c2pa_manifest._SETTINGS["core"], "prefer_compress_manifests": True}
+        other.setattr(c2pa_manifest, "_SETTINGS", {**c2pa_manifest._SETTINGS, "core": core})
+        sign(path, record(), keys)
+    content = path.read_bytes()
+    assert b"brob" in content
+    assert read_manifest(path, keys.known_authority()).state == "trusted"
+    ours = write(tmp_path / f"b{suffix}", keys, source=path)
+    assert read_manifest(ours, keys.known_authority()).state == "trusted"
+    at = content.index(b"brob") + 500
+    path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    assert verify_file(path, keys).verdict == "tampered"
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")

@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,31 @@ def test_a_damaged_or_hostile_sidecar_is_reported_and_does_no_harm(
 ):
     sidecar_path(film).write_bytes(content)
     assert read_sidecar(film, keys).state in ("forged", "mismatch", "unchecked")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"value": "é"},
+        {"value": "\ud800"},
+        {"alg": "ES256", "certificates": "\ud800"},
+        {"alg": "ES256", "certificates": ["x"]},
+        {"alg": "HS256", "value": "é"},
+        {"alg": "HS256", "key": {}},
+    ],
+)
+def test_a_signature_of_senseless_letters_is_a_finding(film: Path, keys: KeyFolder, change):
+    record = json.loads(sidecar_path(film).read_text())
+    record["signature"] |= change
+    sidecar_path(film).write_text(json.dumps(record))
+    assert read_sidecar(film, keys).state in ("forged", "unchecked")
+
+
+def test_a_sidecar_nested_as_deeply_as_can_be_read_is_a_finding(film: Path, keys: KeyFolder):
+    text = sidecar_path(film).read_text().rstrip().removesuffix("}")
+    for depth in range(sys.getrecursionlimit() - 200, sys.getrecursionlimit() + 10):
+        sidecar_path(film).write_text(f'{text}, "more": {"[" * depth}{"]" * depth}}}')
+        assert read_sidecar(film, keys).state in ("forged", "unchecked")
 
 
 def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path, film: Path, keys):

@@ -116,6 +116,24 @@ def test_a_picture_that_was_marked_twice_shows_both_if_one_is_stronger(marked: P
     assert (found.payload, found.below) == (PAYLOAD, second)
 
 
+def test_two_marks_of_the_same_strength_are_no_sure_reading(marked: Pictures):
+    for session in range(1, 9):
+        mark = Watermark(Payload(session * 0x1234567), SIZE, 3.6)
+        twice = [picture.copy() for picture in marked]
+        for picture in twice:
+            mark.add(picture)
+        found = read(twice)
+        named = () if found is None else (found.payload, found.below)
+        assert found is None or not found.is_sure or Payload(session * 0x1234567) in named
+
+
+def test_a_mark_that_is_alone_is_sure(marked: Pictures):
+    found = read(marked)
+    assert found is not None
+    assert found.is_sure
+    assert found.lead > 0.2 * found.score
+
+
 def test_a_picture_that_was_marked_once_has_nothing_below(marked: Pictures):
     found = read(marked)
     assert found is not None
