@@ -37,7 +37,20 @@ _FACING, _TURNED = math.cos(math.radians(20.0)), math.cos(math.radians(40.0))
 network draws those of a turned head together."""
 
 _LEAST_TRUST = 0.02
-"""Trust in the shape of a head that is turned far away; all there is until it looks ahead."""
+"""Trust in the shape of a head that is turned far away, or of one with its mouth wide open; all
+there is until it looks ahead and its lips meet."""
+
+_SHUT, _OPEN = 0.1, 0.35
+"""Height of the mouth's opening over its width up to which lips and chin are where they rest, and
+from which on they are not: they would be learnt as lying between the two, and be drawn so."""
+
+_MOUTH_CORNERS, _MIDDLE_LIPS = (INNER_LIPS[0], INNER_LIPS[10]), (INNER_LIPS[5], INNER_LIPS[15])
+
+_LEARNING, _ENOUGH = 0.03, 5.0
+"""How far a point of a known shape is moved at most in a second, in units of the neutral head, each
+about the distance of its outer eye corners: so slowly that nobody sees it slide over the skin, and
+that little of an expression is taken for the person's own shape. And from how many frames of full
+trust on a shape is known; many of little trust are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +67,17 @@ class RestingShape:
 
     @property
     def trust(self) -> float:
-        """How far the shape is the person's own, above 0 to 1; less where the head is turned."""
+        """How far the shape is the person's own, above 0 to 1.
+
+        Less where the head is turned or the mouth is open.
+        """
         ahead = float(self.fit.rotation[2, 2])
-        share = min(max((ahead - _TURNED) / (_FACING - _TURNED), 0.0), 1.0)
+        gap, width = (
+            math.dist(*self.shape.take(ends, axis=0)) for ends in (_MIDDLE_LIPS, _MOUTH_CORNERS)
+        )
+        facing = (ahead - _TURNED) / (_FACING - _TURNED)
+        shut = (_OPEN - gap / max(width, 1e-6)) / (_OPEN - _SHUT)
+        share = min(max(min(facing, shut), 0.0), 1.0)
         return _LEAST_TRUST + (1.0 - _LEAST_TRUST) * share
 
 
@@ -133,7 +154,7 @@ class ShapeMemory:
 
     def __init__(self) -> None:
         self._mean: NDArray[np.float64] | None = None
-        self._trust = 0.0
+        self._trust, self._known = 0.0, 0.0
 
     def learn(
         self, shape: NDArray[np.float64], elapsed_s: float, trust: float = 1.0
@@ -146,13 +167,19 @@ class ShapeMemory:
             elapsed_s: time since the frame before.
 
         Returns:
-            The average up to now; the first frames count as they are trusted.
+            The average up to now; the first frames count as they are trusted. Once it is known it
+            changes slowly.
         """
         if self._mean is None:
             self._mean = shape.copy()
         self._trust += trust
         share = max(trust / self._trust, 1.0 - 0.5 ** (trust * elapsed_s / _FORGET_S))
-        self._mean += share * (shape - self._mean)
+        step = share * (shape - self._mean)
+        if self._known >= _ENOUGH:
+            length = np.sqrt(np.square(step).sum(axis=1, keepdims=True))
+            step *= np.minimum(1.0, _LEARNING * elapsed_s / np.maximum(length, 1e-9))
+        self._known += trust * trust
+        self._mean += step
         return self._mean
 
 

@@ -32,6 +32,12 @@ _ENOUGH_TRUST = 0.15
 """Trust in the flow below which it begins to be doubted: lids and lips are then where they are
 measured, all else goes with what is around it."""
 
+_PARTED = (0.04, 0.06)
+"""How far flow and landmark network part at one landmark from one frame to the next, in eye
+distances, up to which that is tremble, and from which on the flow is that of something else: a hand
+before a chin would take it along. Lids and lips, where the network is slow to say that they move,
+are put right by what is measured of them anyway."""
+
 _NUM_TO_START = 20
 """Frames of a new face that count alike, so that the error of the first does not last."""
 
@@ -87,6 +93,7 @@ class SteadyLandmarks:
         self._near = near
         self.landmarks: Points = landmarks.copy()
         self._trend = np.zeros((len(landmarks), 3), np.float32)
+        self._left = np.zeros((len(landmarks), 2))
         self._num_frames, self._num_at_rest = 1, 1.0
         self._mobile = np.zeros(len(landmarks), bool)
         self._mobile[list(_MOBILE)] = True
@@ -114,6 +121,7 @@ class SteadyLandmarks:
             ``(468, 3) f32``, also kept in ``landmarks``.
         """
         unit_px = face_unit_px(measured)
+        trust = trust * self._followed((measured[:, :2] - carried) / unit_px)
         shift = _filled_in(carried - self.landmarks[:, :2], trust, self._near)
         predicted = self.landmarks.copy()
         predicted[:, :2] += shift
@@ -137,7 +145,20 @@ class SteadyLandmarks:
         moved = gain[:, (0, 0, 1)] * off
         self._trend -= (moved * share).astype(np.float32)
         self.landmarks = (predicted + moved * unit_px).astype(np.float32)
+        self._left = np.asarray((measured - self.landmarks)[:, :2] / unit_px, np.float64)
         return self.landmarks
+
+    def _followed(self, off: NDArray[np.float64]) -> NDArray[np.float32]:
+        """How far the flow moved each landmark as the network did, ``(N,) f32`` 0..1.
+
+        Args:
+            off: ``(N, 2)`` eye distances, from where the flow takes it to where it is measured.
+        """
+        apart = off - self._left
+        parted = np.hypot(apart[:, 0], apart[:, 1])
+        none, full = _PARTED
+        share = np.clip((full - parted) / (full - none), 0.0, 1.0)
+        return np.where(self._mobile, 1.0, share).astype(np.float32)
 
 
 def carried_along(

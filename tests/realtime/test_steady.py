@@ -11,7 +11,7 @@ EYES_PX = 95.0
 MOBILE = sorted({*RIGHT_EYE, *LEFT_EYE, *INNER_LIPS, *OUTER_LIPS})
 OTHER = sorted(set(range(468)) - set(MOBILE))
 TRUSTED = np.ones(468, np.float32)
-NOSE, CHEEK = 4, 50
+NOSE, CHEEK, CHIN = 4, 50, 152
 
 
 @pytest.fixture(scope="module")
@@ -176,9 +176,33 @@ def test_where_the_flow_is_trusted_a_point_goes_its_own_way(near, head):
     steady = settled(near, head, cutoff_hz=0, gain_hz=0)
     carried = head[:, :2].astype(np.float64)
     carried[CHEEK] += (5.0, 3.0)
-    found = steady.follow(head, carried, TRUSTED, 33_000_000)
+    measured = head.copy()
+    measured[CHEEK, :2] += (4.0, 2.0)
+    found = steady.follow(measured, carried, TRUSTED, 33_000_000)
     assert (found - head)[CHEEK, :2] == pytest.approx([5, 3], abs=1e-3)
     assert np.abs(np.delete(found - head, CHEEK, axis=0)).max() < 1e-3
+
+
+def test_what_passes_before_a_chin_does_not_take_it_along(near, head):
+    steady = settled(near, head, cutoff_hz=0, gain_hz=0)
+    chin = [number for number in OTHER if head[number, 1] > head[CHIN, 1] - 0.35 * EYES_PX]
+    for _ in range(5):
+        carried = steady.landmarks[:, :2] + np.float64([1.5, 0.0])
+        carried[chin] += (0.0, -0.1 * EYES_PX)
+        measured = head.copy()
+        measured[:, 0] = steady.landmarks[:, 0] + 1.5
+        found = steady.follow(measured, carried, TRUSTED, 33_000_000)
+    away = (found - head)[chin, :2]
+    assert np.abs(away[:, 0] - 5 * 1.5).max() < 0.5
+    assert np.abs(away[:, 1]).max() < 0.15 * 5 * 0.1 * EYES_PX
+
+
+def test_lids_and_lips_go_with_the_flow_where_the_network_is_late(near, head):
+    steady = settled(near, head, cutoff_hz=0, gain_hz=0)
+    carried = head[:, :2].astype(np.float64)
+    carried[MOBILE] += (0.0, 0.1 * EYES_PX)
+    found = steady.follow(head, carried, TRUSTED, 33_000_000)
+    np.testing.assert_allclose(found[MOBILE, :2], carried[MOBILE], atol=1e-3)
 
 
 def test_without_any_trust_the_face_goes_with_the_mean_of_the_flow(near, head):
