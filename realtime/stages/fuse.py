@@ -9,10 +9,21 @@ from numpy.typing import NDArray
 
 from cuda_kernels.levels import picture_from_levels
 from realtime.feature_memory import FeatureMemory, MemoryConfig
-from realtime.frame import Face, FaceState, Frame, Image, Layer, Motion, PictureSpec, Points
+from realtime.frame import (
+    Face,
+    FaceState,
+    Frame,
+    Image,
+    Layer,
+    Motion,
+    PictureSpec,
+    Points,
+    Pose,
+)
 from realtime.geometry import apply, compose
 from realtime.layer_pixels import same_pixels
 from realtime.memory import Memory
+from realtime.memory_strength import REFERENCE_HZ
 from realtime.tracks import GAP_NS, of_present
 
 _DOUBTFUL_SCORE, _SURE_SCORE = 0.3, 0.8
@@ -31,6 +42,10 @@ _BARE_GAIN = 4.0
 _STEP_PX = 4 / 3
 """Distance in the picture at which bilinear sampling does not yet skip pixels to speak of."""
 
+_TURNING = (5.0, 10.0)
+"""How many degrees a head turns within a thirtieth of a second up to which its memory counts in
+full, and from which on not at all: it then shows another view, and nobody sees it tremble."""
+
 _MOST_SAMPLES = 4
 """Samples along each side of a crop's pixel, at most: enough for faces five times as large."""
 
@@ -42,6 +57,7 @@ class _Track:
     seen_ns: int
     memory: FeatureMemory
     person: int
+    pose: Pose
     origin: int = 0
 
 
@@ -91,7 +107,7 @@ class Fuse:
         track = self._tracks.get(face.track_id)
         if track is None:
             track = self._tracks[face.track_id] = _Track(
-                now_ns, FeatureMemory(self._config), face.person
+                now_ns, FeatureMemory(self._config), face.person, face.pose
             )
         elapsed_ns = now_ns - track.seen_ns
         track.seen_ns = now_ns
@@ -102,12 +118,32 @@ class Fuse:
         if motion is None or elapsed_ns > GAP_NS or is_another:
             track.memory.reset()
             motion = None
-        track.person, track.origin = face.person, origin
+        if motion is not None:
+            motion = _calmed(motion, _turned(track.pose, face.pose, elapsed_ns))
+        track.person, track.origin, track.pose = face.person, origin, face.pose
         if face.layer is not None:
             track.memory.retune(self._joined if face.layer.joined else self._config)
             face.layer = _fused(face, frame.image, face.layer, track.memory, motion, elapsed_ns)
         elif motion is not None and track.memory.trust >= _MIN_TRUST:
             face.layer = _recalled(face, track.memory, motion, elapsed_ns)
+
+
+def _turned(before: Pose, now: Pose, elapsed_ns: int) -> float:
+    """How fast a head turns to the side or nods: degrees within a thirtieth of a second.
+
+    That it leans is not counted: the picture does then what the flow says.
+    """
+    degrees = max(abs(now.yaw - before.yaw), abs(now.pitch - before.pitch))
+    return degrees * 1e9 / (REFERENCE_HZ * max(elapsed_ns, 1))
+
+
+def _calmed(motion: Motion, degrees: float) -> Motion:
+    """The motion, trusted less where the head turns so fast."""
+    most, none = _TURNING
+    share = min(max((none - degrees) / (none - most), 0.0), 1.0)
+    if share == 1.0:
+        return motion
+    return replace(motion, confidence=np.float32(share) * motion.confidence)
 
 
 def _recalled(face: Face, memory: FeatureMemory, motion: Motion, elapsed_ns: int) -> Layer | None:

@@ -182,6 +182,29 @@ def test_an_outline_beyond_the_crop_is_cut_off(fuse):
     assert (shown.alpha == 0).all()
 
 
+def turned(degrees, *, period_ns=PERIOD_NS, lean=0.0):
+    """How far a memory of 100 grey levels shows in a frame of 180, 0..1, when the head turns."""
+    stage = Fuse(MemoryConfig(limit=255))
+    stage.open(SPEC, Memory())
+    for number in range(5):
+        show(stage, number, face_with(layer_of(flat(100)), motion()), period_ns=period_ns)
+    face = face_with(layer_of(flat(180)), motion())
+    face.pose = Pose(degrees, 0.0, lean)
+    (shown,) = show(stage, 5, face, period_ns=period_ns)
+    return float((180 - shown.face.astype(float))[WITHIN].mean() / 80)
+
+
+def test_a_head_that_turns_quickly_shows_its_new_view_at_once():
+    assert turned(15.0) < 0.02
+    assert turned(4.0) == turned(0.0) > 0.5
+    assert 0.1 < turned(7.5) < 0.9 * turned(0.0)
+
+
+def test_how_fast_a_head_turns_is_told_by_the_time_and_leaning_is_no_turn():
+    assert turned(9.0, period_ns=2 * PERIOD_NS) == turned(0.0, period_ns=2 * PERIOD_NS)
+    assert turned(0.0, lean=20.0) == turned(0.0)
+
+
 def test_around_a_face_at_the_edge_of_the_picture_the_edge_goes_on(fuse):
     picture = grained(30)
     at = shifted(10, 8)
