@@ -8,6 +8,7 @@ from engines.models.face_landmark import square_from_landmarks
 from engines.models.square_crop import CropSquare
 from realtime.frame import Face, Motion
 from realtime.geometry import Matrix, apply, compose, invert
+from realtime.tracks import share_after
 
 _NOTHING = 24
 """A mask nowhere above this is none."""
@@ -52,7 +53,7 @@ def blend_in_time(
         return mask
     moved = carry(before, before_from_image, crop_from_image, motion)
     now = np.zeros_like(moved) if mask is None else mask
-    rise, fall = (1.0 - 0.5 ** (elapsed_ms / half_ms) for half_ms in half_lives_ms)
+    rise, fall = (share_after(elapsed_ms, half_ms) for half_ms in half_lives_ms)
     up, down = cv2.subtract(now, moved), cv2.subtract(moved, now)
     risen = cv2.scaleAdd(up.astype(np.float32), rise, moved.astype(np.float32))
     blended = cv2.convertScaleAbs(cv2.scaleAdd(down.astype(np.float32), -fall, risen))

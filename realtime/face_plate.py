@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from realtime.face_mesh import FaceMesh
 from realtime.face_zones import FaceZones
 from realtime.skin_light import GRID, LUMA, Colours, SkinLight, Weights, coarse
+from realtime.tracks import share_after
 
 _BLACK = 8.0
 """Added to colours before their logarithm, so that noise in the dark has no tint."""
@@ -166,8 +167,8 @@ class FacePlate:
         seen, hidden = comparison.in_view, comparison.hands | foreign
         own = seen & ~hidden & (comparison.strength < _OWN)
         first = elapsed_s / (self._watched_s + elapsed_s + 1e-6)
-        follow = np.maximum(first, 1.0 - 0.5 ** (elapsed_s / _LEARN_S))
-        absorb = np.where(self._watched_s > 0.0, 1.0 - 0.5 ** (elapsed_s / _ABSORB_S), 0.0)
+        follow = np.maximum(first, share_after(elapsed_s, _LEARN_S))
+        absorb = np.where(self._watched_s > 0.0, share_after(elapsed_s, _ABSORB_S), 0.0)
         rate = np.where(own, follow, np.where(seen, absorb, 0.0)).astype(np.float32)
         if self._usual is None:
             self._usual = self._aligned.copy()

@@ -11,6 +11,7 @@ from realtime.face_mesh import INNER_LIPS, LEFT_EYE, OUTER_LIPS, OVAL, RIGHT_EYE
 from realtime.face_zones import MAP_PX, FaceZones, smoothstep
 from realtime.frame import Points
 from realtime.geometry import Similarity, fit_similarity
+from realtime.tracks import share_after
 
 # Rings run from one corner along the lower edge to the other corner and back along the upper one.
 _LOWER_LENGTH = {RIGHT_EYE: 8, LEFT_EYE: 8, INNER_LIPS: 10}
@@ -173,7 +174,7 @@ class ShapeMemory:
         if self._mean is None:
             self._mean = shape.copy()
         self._trust += trust
-        share = max(trust / self._trust, 1.0 - 0.5 ** (trust * elapsed_s / _FORGET_S))
+        share = max(trust / self._trust, share_after(trust * elapsed_s, _FORGET_S))
         step = share * (shape - self._mean)
         if self._known >= _ENOUGH:
             length = np.sqrt(np.square(step).sum(axis=1, keepdims=True))

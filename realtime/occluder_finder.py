@@ -19,6 +19,7 @@ from realtime.geometry import Matrix, apply, fit_head
 from realtime.hand_mask import draw_hand
 from realtime.memory import Memory
 from realtime.skin_light import GRID, SkinLight
+from realtime.tracks import share_after
 
 _LOOK_NS, _BUSY_LOOK_NS = 80_000_000, 45_000_000
 """How often a face is compared with its plate: with nothing foreign on it, and otherwise."""
@@ -185,7 +186,7 @@ class OccluderFinder:
         toward = -fit_head(face.landmarks).rotation[2].astype(np.float32)
         facing = np.asarray(tables.normals @ toward, np.float32)
         comparison = plate.compare(np.asarray(colours, np.float32), facing, hands, memory.cells)
-        share = np.float32(1.0 - 0.5 ** (since_ns / 1e6 / _SETTLE_MS))
+        share = np.float32(share_after(since_ns / 1e6, _SETTLE_MS))
         memory.settled += share * (comparison.strength - memory.settled)
         memory.cells = foreign_cells(comparison, memory.settled)
         memory.alarmed = int(np.count_nonzero(comparison.strength > 1.0)) >= _ALARM_CELLS

@@ -13,7 +13,7 @@ from realtime.geometry import Matrix, apply
 from realtime.glasses_finder import find_frames
 from realtime.memory import Memory
 from realtime.metrics import MS_NS
-from realtime.tracks import of_recent
+from realtime.tracks import of_recent, share_after
 
 _MASK_PX = 288
 """Side of the masks; a thin frame is two of its pixels wide."""
@@ -99,7 +99,7 @@ class Glasses:
     ) -> Mask | None:
         """The mask as this frame alone has it; None while no glasses are believed in."""
         strength, bridge = find_frames(crop, points)
-        follow = 1.0 - 0.5 ** (elapsed_ms / _EVIDENCE_MS)
+        follow = share_after(elapsed_ms, _EVIDENCE_MS)
         known = bridge if track.evidence is None else track.evidence
         track.evidence = known + follow * (bridge - known)
         if track.evidence < _WORN or not strength.any():
