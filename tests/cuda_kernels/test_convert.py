@@ -24,18 +24,6 @@ def matrices(standard):
     return there, np.hstack([back, -back @ there[:, 3:]])
 
 
-def enlarged(plane, size):
-    """The definition: linear between samples in the middle of two by two pixels."""
-    result = plane.astype(np.float64)
-    for axis, length in enumerate(size):
-        places = np.clip((np.arange(length) - 0.5) / 2, 0, plane.shape[axis] - 1)
-        low = np.floor(places).astype(int)
-        high = np.minimum(low + 1, plane.shape[axis] - 1)
-        share = (places - low).reshape([-1 if a == axis else 1 for a in range(2)])
-        result = np.take(result, low, axis) * (1 - share) + np.take(result, high, axis) * share
-    return np.floor(result + 0.5)
-
-
 def halved(plane):
     """The definition: the mean of two by two pixels, the edge repeated."""
     even = np.pad(plane, [(0, n % 2) for n in plane.shape], mode="edge")
@@ -48,14 +36,18 @@ def planes(size, seed=1):
     return [rng.integers(0, 256, shape, np.uint8) for shape in (size, half, half)]
 
 
-def defined_bgr(y, u, v, matrix):
-    yuv = np.stack([y, enlarged(u, y.shape), enlarged(v, y.shape)], axis=-1)
-    return np.clip(yuv @ matrix[:, :3].T + matrix[:, 3], 0, 255)
+@pytest.fixture
+def defined_bgr(enlarged):
+    def define(y, u, v, matrix):
+        yuv = np.stack([y, enlarged(u, y.shape), enlarged(v, y.shape)], axis=-1)
+        return np.clip(yuv @ matrix[:, :3].T + matrix[:, 3], 0, 255)
+
+    return define
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("standard", STANDARDS)
-def test_planes_become_the_colours_that_the_standard_defines(device, size, standard):
+def test_planes_become_the_colours_that_the_standard_defines(device, size, standard, defined_bgr):
     y, u, v = planes(size)
     matrix = matrices(standard)[1]
     out, side_by_side = device.poisoned((*size, 3)), device.poisoned((*size, 3))
