@@ -99,6 +99,8 @@ class ConsentLog:
     def append(self, sha256: str, kind: ConsentKind) -> None:
         """Writes one consent in a single append, so that two programs cannot mix their lines.
 
+        An empty line may stand between two that were written at the same moment.
+
         Raises:
             ConsentError: the record cannot be written.
         """
@@ -107,7 +109,8 @@ class ConsentLog:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a+b", buffering=0) as file:
-                # A line that was cut off, as by a full disk, must not swallow this one.
+                # A line that was cut off, as by a full disk, must not swallow this one. One that
+                # another program is just writing looks the same.
                 if _ends_within_a_line(file):
                     line = b"\n" + line
                 if file.write(line) != len(line):
