@@ -1,11 +1,11 @@
 """Cutting a network in two where its picture is smallest.
 
 Between the halves a caller can work on the features, for instance average them over time. Both
-halves are ordinary ONNX models; run one after the other they compute what the whole does.
+halves are ordinary ONNX models; run one after the other they compute what the whole does, see
+``engines.split_session``.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import onnx
 from onnx import TensorProto, helper
@@ -22,40 +22,15 @@ from engines.graphs import (
     with_shapes,
     write_model,
 )
+from engines.split_session import Split
 
 _LEAST_SIDE = 4
 """Smaller maps are averages over the picture, as for weighing channels, and not places in it."""
 
 _USUAL_SIDE_PX = 256
 
-
 _Half = tuple[list[onnx.NodeProto], list[str], list[str]]
 """Nodes, and the names of what goes in and what comes out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """A network in two halves.
-
-    Attributes:
-        encoder: serialised model from the network's inputs to the features, and to whatever else
-            the decoder takes from it; ``tensor`` is its first output.
-        decoder: serialised model from those, and those of the network's inputs that it still
-            needs, to the network's outputs; ``tensor`` is its first input. An output that does
-            not depend on the features is the encoder's instead.
-        tensor: name of the features, ``(n, c, h, w)``.
-        crossing: names of the other tensors that pass from one half to the other.
-        shape: of the features; -1 where it varies.
-        inputs, outputs: names of the network's own, in graph order.
-    """
-
-    encoder: bytes
-    decoder: bytes
-    tensor: str
-    crossing: tuple[str, ...]
-    shape: tuple[int, ...]
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
 
 
 def split(model: bytes, tensor: str | None = None, *, name: str = "model") -> Split:

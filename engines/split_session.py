@@ -2,19 +2,44 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from engines.errors import ModelError
 from engines.session import Array, Buffer, Place, Session, TensorSpec
-from engines.split import Split
 
 Work = Callable[[Array], None]
 """Changes the features ``(n, c, h, w)`` of one run in place."""
 
 OpenHalf = Callable[[bytes, str], Session]
 """Opens one half, given its ONNX model and what it is to be called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A network in two halves.
+
+    Attributes:
+        encoder: serialised model from the network's inputs to the features, and to whatever else
+            the decoder takes from it; ``tensor`` is its first output.
+        decoder: serialised model from those, and those of the network's inputs that it still
+            needs, to the network's outputs; ``tensor`` is its first input. An output that does
+            not depend on the features is the encoder's instead.
+        tensor: name of the features, ``(n, c, h, w)``.
+        crossing: names of the other tensors that pass from one half to the other.
+        shape: of the features; -1 where it varies.
+        inputs, outputs: names of the network's own, in graph order.
+    """
+
+    encoder: bytes
+    decoder: bytes
+    tensor: str
+    crossing: tuple[str, ...]
+    shape: tuple[int, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 def open_split(

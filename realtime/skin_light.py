@@ -249,25 +249,31 @@ def _barycentric_grid(mesh: FaceMesh) -> tuple[NDArray[np.intp], NDArray[np.floa
 
     Cells outside the face take the values of the nearest cell inside.
     """
-    down, across = (np.mgrid[:GRID, :GRID] + 0.5) / GRID
     corners = np.zeros((GRID, GRID, 3), np.intp)
     shares = np.zeros((GRID, GRID, 3))
-    best = np.full((GRID, GRID), np.inf)
-    for triangle in mesh.closed:
-        a, b, c = mesh.layout[triangle].astype(np.float64)
-        area = (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1])
-        if abs(area) < 1e-12:
+    found = np.zeros((GRID, GRID), bool)
+    triangles = mesh.closed
+    a, b, c = mesh.layout[triangles].astype(np.float64).transpose(1, 2, 0)
+    area = (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1])
+    heights = np.stack([a[1], b[1], c[1]])
+    lowest, highest = heights.min(axis=0), heights.max(axis=0)
+    across = (np.arange(GRID) + 0.5)[:, None] / GRID
+    for row, y in enumerate((np.arange(GRID) + 0.5) / GRID):
+        near = np.flatnonzero((lowest <= y) & (y <= highest) & (np.abs(area) >= 1e-12))
+        if not near.size:
             continue
-        at_b = ((across - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (down - a[1])) / area
-        at_c = ((b[0] - a[0]) * (down - a[1]) - (across - a[0]) * (b[1] - a[1])) / area
+        (ax, ay), (bx, by), (cx, cy) = a[:, near], b[:, near], c[:, near]
+        at_b = ((across - ax) * (cy - ay) - (cx - ax) * (y - ay)) / area[near]
+        at_c = ((bx - ax) * (y - ay) - (across - ax) * (by - ay)) / area[near]
         three = np.stack([1 - at_b - at_c, at_b, at_c], axis=-1)
-        outside = -three.min(axis=-1)
-        hit = (outside < best) & (outside <= 1e-6)
-        best[hit] = outside[hit]
-        corners[hit] = triangle
-        shares[hit] = three[hit]
-    inside = np.argwhere(np.isfinite(best))
-    for row, column in np.argwhere(~np.isfinite(best)):
+        deepest = three.min(axis=-1)
+        best = deepest.argmax(axis=1)
+        cells = np.arange(GRID)
+        found[row] = deepest[cells, best] >= -1e-6
+        corners[row] = triangles[near[best]]
+        shares[row] = three[cells, best]
+    inside = np.argwhere(found)
+    for row, column in np.argwhere(~found):
         nearest = inside[((inside - (row, column)) ** 2).sum(axis=1).argmin()]
         corners[row, column] = corners[tuple(nearest)]
         shares[row, column] = shares[tuple(nearest)]

@@ -1,6 +1,8 @@
 """Who may import whom, and which module may import a heavy library."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -173,6 +175,13 @@ def test_a_heavy_library_is_imported_only_by_its_adapter(library):
         and any(within(target, (library,)) for target in imported(tree))
     ]
     assert not strange
+
+
+def test_what_takes_graphs_apart_is_not_loaded_before_the_first_picture():
+    # A second and more on a slow machine: ml_dtypes, which onnx needs, registers its types.
+    code = "import sys, realtime.app; print({'onnx', 'ml_dtypes'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
+    assert done.stdout == b"set()\n", done.stderr
 
 
 def test_only_the_camera_opens_a_capture_device():
