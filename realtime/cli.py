@@ -193,8 +193,8 @@ def swap(
         typer.Option(
             "--map",
             metavar="PERSON=FACE",
-            help="Look for the person of one picture and give them the face of another. "
-            "May be given several times.",
+            help="Look for the person of one picture and give them the face of another, or "
+            "'synthetic'. May be given several times.",
         ),
     ] = None,
     faces: Annotated[

@@ -39,7 +39,7 @@ class FaceMap:
 
     Attributes:
         who: a picture of the person to look for.
-        becomes: pictures of the face that goes in, at least one.
+        becomes: pictures of the face that goes in; empty for the synthetic face.
     """
 
     who: FaceChoice
@@ -152,9 +152,10 @@ def parse_maps(texts: Iterable[str]) -> tuple[FaceMap, ...]:
     """Reads ``person.png=me.png``; several for the same person add pictures of the face.
 
     Raises:
-        UsageError: there is no ``=`` with a picture on both sides.
+        UsageError: there is no ``=`` with a picture on both sides, or pictures stand beside the
+            synthetic face.
     """
-    maps: dict[FaceChoice, tuple[FaceChoice, ...]] = {}
+    maps: dict[FaceChoice, tuple[str, ...]] = {}
     for text in texts:
         who, equals, becomes = text.partition("=")
         if not equals or not who or not becomes:
@@ -163,8 +164,9 @@ def parse_maps(texts: Iterable[str]) -> tuple[FaceMap, ...]:
                 "for, and the face they get."
             )
         key = parse_face(who)
-        maps[key] = (*maps.get(key, ()), parse_face(becomes))
-    return tuple(FaceMap(who, becomes) for who, becomes in maps.items())
+        maps[key] = (*maps.get(key, ()), becomes)
+        _check_synthetic(f"--map {text}", maps[key])
+    return tuple(FaceMap(who, _parse_faces(becomes)) for who, becomes in maps.items())
 
 
 def plan_job(
@@ -205,7 +207,7 @@ def plan_job(
     return Job(
         camera=camera,
         input=input_path,
-        faces=_parse_faces(faces),
+        faces=_parse_faces(faces) if faces else None,
         output=path,
         discard=output == DISCARD,
         virtual_camera=virtual_camera,
@@ -240,9 +242,7 @@ def _check_label(no_label: bool, duties_understood: bool) -> None:
         )
 
 
-def _parse_faces(faces: tuple[str, ...]) -> tuple[FaceChoice, ...] | None:
-    if not faces:
-        return None
+def _parse_faces(faces: tuple[str, ...]) -> tuple[FaceChoice, ...]:
     return () if faces == (SYNTHETIC,) else tuple(parse_face(face) for face in faces)
 
 
@@ -261,9 +261,13 @@ def _check_faces(faces: tuple[str, ...], maps: tuple[str, ...]) -> None:
             "--face: a picture of the face must be given, got none. "
             "Add --face me.png, or --face synthetic to try it without one."
         )
+    _check_synthetic("--face synthetic", faces)
+
+
+def _check_synthetic(where: str, faces: tuple[str, ...]) -> None:
     if SYNTHETIC in faces and len(faces) > 1:
         raise UsageError(
-            "--face synthetic: must be the only face, got others beside it. Leave one out."
+            f"{where}: synthetic must be the only face, got others beside it. Leave one out."
         )
 
 

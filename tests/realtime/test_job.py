@@ -117,6 +117,12 @@ def test_a_map_is_a_person_and_the_faces_they_get():
     )
 
 
+def test_a_person_may_get_the_face_that_comes_with_the_program():
+    assert parse_maps(["a.png=synthetic"]) == (FaceMap(FaceChoice(Path("a.png")), ()),)
+    with pytest.raises(UsageError, match="synthetic must be the only face"):
+        parse_maps(["a.png=synthetic", "a.png=me.png"])
+
+
 @pytest.mark.parametrize("text", ["a.png", "=me.png", "a.png=", "="])
 def test_a_map_without_two_pictures_is_refused(text: str):
     with pytest.raises(UsageError, match="must be two pictures"):

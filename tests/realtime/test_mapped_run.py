@@ -147,6 +147,12 @@ def test_the_order_of_the_maps_does_not_matter_and_the_others_get_the_face(last_
         assert is_same(mapped[number], as_me[number])
 
 
+def test_a_person_of_the_maps_can_get_the_face_that_comes_with_the_program(last_picture):
+    as_synthetic, _ = last_picture(faces=())
+    mapped, _ = last_picture(maps=(f"{person(1)}=synthetic",), which="mapped")
+    assert is_same(mapped[1], as_synthetic[1])
+
+
 def test_one_is_the_largest_face_and_the_others_are_hidden(last_picture):
     sizes = (160, 160, SIDE_PX)
     everybody, raw = last_picture(faces=(ME,), sizes=sizes)
