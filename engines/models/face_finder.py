@@ -30,6 +30,11 @@ _HOPELESS_SCORE = 0.03
 _MAX_OFF_CENTRE = 0.1
 _MAX_PASSES = 3
 
+# Passes more over a new face, and how many of them, the last, count. Without, its landmarks lie
+# .45 % of the eyes' distance from where later pictures have them, with them .13 %.
+_SETTLING, _SETTLED = 6, 4
+_SAME_SIDE = 0.95
+
 # Detections that may fail the landmark network before a search gives up; bounds its time.
 _SPARE_TRIES = 2
 
@@ -273,6 +278,7 @@ class FaceFinder:
             tries_left -= 1
             face = self._confirm(image, found, index, min_score)
             if face is not None and not _is_known(box_of(face.landmarks), boxes):
+                face = self._settled(image, face)
                 faces.append(face)
                 boxes = np.concatenate([boxes, box_of(face.landmarks)[None]])
         return faces
@@ -294,6 +300,29 @@ class FaceFinder:
         if face is None:
             return None
         return self.follow(image, square_from_landmarks(face.landmarks), min_score=min_score)
+
+    def _settled(self, image: NDArray[np.uint8], face: LocatedFace) -> LocatedFace:
+        """A new face where it will be seen once its crop has come to its place.
+
+        Where the network places landmarks depends a little on the crop, and the crop comes from
+        the landmarks: those of its first pictures would err together. Of a head that is turned
+        away the network draws the landmarks together, the more so the tighter its crop; such a
+        one is left as it was found.
+        """
+        seen = [face]
+        for _ in range(_SETTLING):
+            square = square_from_landmarks(seen[-1].landmarks)
+            again = self._best(image, (square,), CERTAIN_SCORE)
+            if again is None:
+                return face
+            seen.append(again)
+        sides_px = [square_from_landmarks(one.landmarks).side_px for one in (seen[0], seen[-1])]
+        if min(sides_px) < _SAME_SIDE * max(sides_px):
+            return face
+        places = np.asarray(
+            np.mean([one.landmarks for one in seen[-_SETTLED:]], axis=0), np.float32
+        )
+        return LocatedFace(places, seen[-1].score)
 
     def _best(
         self, image: NDArray[np.uint8], squares: Iterable[CropSquare], min_score: float

@@ -44,13 +44,17 @@ def detector(input_px, faces):
     )
 
 
-def landmark_network(scores, centre=(96.0, 96.0)):
-    """Says these scores one after the other, then the last again; the face lies in the middle."""
-    said = list(scores)
-    axis = np.linspace(-64, 64, 468)
+def landmark_network(scores, centre=(96.0, 96.0), *, half_px=64, sways=()):
+    """Says these scores one after the other, then the last again; the face lies in the middle.
+
+    ``sways``: how far to the right of it the first looks place the face.
+    """
+    said, swaying, middle = list(scores), list(sways), centre
+    axis = np.linspace(-half_px, half_px, 468)
 
     def run(inputs):
         score = said.pop(0) if len(said) > 1 else said[0]
+        centre = (middle[0] + (swaying.pop(0) if swaying else 0.0), middle[1])
         points = np.stack([axis + centre[0], axis[::-1] + centre[1], 0 * axis], axis=1)
         points[33], points[263] = (centre[0] - 20, centre[1], 0), (centre[0] + 20, centre[1], 0)
         logit = np.log(score / (1 - score))
@@ -137,6 +141,30 @@ def test_a_detection_must_pass_the_landmark_network_twice():
     network = landmark_network([0.99, 0.02])
     assert search(finder_of(network, short=[(96, 96, 40, 0.9)])) == []
     assert network.calls == 2
+
+
+def test_a_new_face_is_where_several_looks_at_it_have_it():
+    still = landmark_network([0.99])
+    (face,) = search(finder_of(still, short=[(96, 96, 40, 0.9)]))
+    # Two looks say that it is a face; the next six go to and fro, and the last four of them count.
+    network = landmark_network([0.99], sways=[0, 0, 8, -8, 4, -4, 4, -4])
+    (settled,) = search(finder_of(network, short=[(96, 96, 40, 0.9)]))
+    assert network.calls == 8
+    px = square_from_landmarks(face.landmarks).side_px / 192
+    assert middle(settled) == pytest.approx(middle(face) + np.array([2 * px, 0]), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        landmark_network([0.99, 0.99, 0.99, 0.7], sways=[0, 0, 8]),
+        landmark_network([0.99], half_px=62, sways=[0, 0, 8, 8]),
+    ],
+    ids=["unsure", "drawn together"],
+)
+def test_a_new_face_that_does_not_settle_stays_where_it_was_found(network):
+    (face,) = search(finder_of(network, short=[(96, 96, 40, 0.9)]))
+    assert middle(face)[0] == pytest.approx(96, abs=1.5)
 
 
 def test_an_unsure_detection_needs_a_certain_landmark_network():
