@@ -264,8 +264,11 @@ def _measure(flow: FlowProvider, before: AlignedView, now: AlignedView) -> Motio
     backward, forward = flow.measure(before, now)
     calm_motion(before, now, backward, forward)
     confidence = _doubted(before.grey, now.grey, backward, forward)
-    low, high = np.clip(bounding_box(now.points).reshape(2, 2), 0, len(confidence) - 1).astype(int)
-    mean = float(confidence[low[1] : high[1] + 1, low[0] : high[0] + 1].mean())
+    last = len(confidence) - 1
+    left, top, right, bottom = (
+        int(min(max(edge, 0.0), last)) for edge in bounding_box(now.points).tolist()
+    )
+    mean = float(confidence[top : bottom + 1, left : right + 1].mean())
     if mean < _KNOWN:
         confidence *= np.float32(max(mean - _CHANCE, 0.0) / (_KNOWN - _CHANCE))
     settled = np.empty_like(backward)
