@@ -181,7 +181,7 @@ class SteadyLandmarks:
         share /= full - none
         np.minimum(np.maximum(share, 0.0, out=share), 1.0, out=share)
         share[self._mobile] = 1.0
-        return share.astype(np.float32)
+        return np.asarray(share, np.float32)
 
 
 def carried_along(
