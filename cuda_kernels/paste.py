@@ -203,7 +203,9 @@ def _on_processor(face: Array, alpha: Array, blocks_from_region: Matrix, region:
         return
     weight = np.multiply(alpha, np.float32(1 / 255))
     rest = np.float32(1.0) - weight
-    region[...] = cv2.blendLinear(face, np.ascontiguousarray(region), weight, rest)
+    # Of floats it is more than twice as quick as of bytes.
+    drawn, around = face.astype(np.float32), region.astype(np.float32)
+    cv2.convertScaleAbs(cv2.blendLinear(drawn, around, weight, rest, drawn), region)
 
 
 def _on_whole_pixels(alpha: Array, blocks_from_region: Matrix, region: Array) -> Box | None:

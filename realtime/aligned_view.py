@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from realtime.face_parts import face_width_px
 from realtime.frame import Image, Points
-from realtime.geometry import Matrix, apply, bounding_box, compose, invert
+from realtime.geometry import Matrix, apply, bounding_box, compose
 
 _SIZE = 1.35
 """Side of a view over the larger side of the box around the landmarks."""
@@ -24,6 +24,10 @@ _MAX_SCALE = 4.0
 
 _RESCALE = 1.3
 """A view keeps its scale until the face has grown or shrunk by this factor."""
+
+
+_SMALL = 4
+"""A picture of up to so many times a view's pixels gets a fourth channel before it is sampled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +109,16 @@ def rescaled(view: AlignedView, scale: float, side_px: int | None = None) -> Ali
 
 
 def _warped(image: Image, view_from_image: Matrix, side_px: int) -> Image:
-    return np.asarray(
-        cv2.warpAffine(
-            image,
-            view_from_image,
-            (side_px, side_px),
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        ),
-        np.uint8,
+    is_small = image.shape[0] * image.shape[1] <= _SMALL * side_px * side_px
+    # With a fourth channel OpenCV samples twice as quickly as with three.
+    warped = cv2.warpAffine(
+        cv2.cvtColor(image, cv2.COLOR_BGR2BGRA) if is_small else image,
+        view_from_image,
+        (side_px, side_px),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
     )
+    return np.asarray(cv2.cvtColor(warped, cv2.COLOR_BGRA2BGR) if is_small else warped, np.uint8)
 
 
 def _grey(picture: Image) -> NDArray[np.uint8]:
@@ -126,19 +130,24 @@ def _shrunk(image: Image, crop_from_image: Matrix, side_px: int) -> tuple[Image,
 
     Sampling a large face at single pixels would alias, and noise would look like movement.
     """
-    factor = math.floor(1.0 / crop_from_image[0, 0])
+    scale, *shift = crop_from_image[[0, 0, 1], [0, 2, 2]].tolist()
+    factor = math.floor(1.0 / scale)
     if factor < 2:
         return image, crop_from_image
-    corners = np.array([(-0.5, -0.5), (side_px - 0.5, side_px - 0.5)])
-    low, high = apply(invert(crop_from_image), corners)
-    height, width = image.shape[:2]
-    left, top = (int(v) // factor * factor for v in np.clip(low, 0, (width, height)))
-    right, bottom = (int(v) for v in np.clip(np.ceil(high), 0, (width, height)))
-    size = ((right - left) // factor, (bottom - top) // factor)
-    if min(size) < 1:
-        return image, crop_from_image
-    region = image[top : top + size[1] * factor, left : left + size[0] * factor]
-    small = cv2.resize(region, size, interpolation=cv2.INTER_AREA)
-    middle = (factor - 1) / 2
-    image_from_small = np.array([[factor, 0.0, left + middle], [0.0, factor, top + middle]])
-    return np.asarray(small, np.uint8), compose(crop_from_image, image_from_small)
+    spans = []
+    for begin, limit in zip(shift, image.shape[1::-1], strict=True):
+        low, high = (-0.5 - begin) / scale, (side_px - 0.5 - begin) / scale
+        first = int(min(max(low, 0), limit)) // factor * factor
+        num = (int(min(max(math.ceil(high), 0), limit)) - first) // factor
+        if num < 1:
+            return image, crop_from_image
+        spans.append((first, num))
+    (left, columns), (top, rows) = spans
+    region = image[top : top + rows * factor, left : left + columns * factor]
+    small = cv2.resize(region, (columns, rows), interpolation=cv2.INTER_AREA)
+    across, down = (
+        scale * (first + (factor - 1) / 2) + begin
+        for (first, _), begin in zip(spans, shift, strict=True)
+    )
+    crop_from_small = np.array([[scale * factor, 0.0, across], [0.0, scale * factor, down]])
+    return np.asarray(small, np.uint8), crop_from_small

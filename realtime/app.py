@@ -31,7 +31,7 @@ from realtime.job_models import (
     has_picture_networks,
     open_flow,
 )
-from realtime.lanes import num_lanes, spread
+from realtime.lanes import measures_beside, num_lanes, spread
 from realtime.marking import (
     allow_faces,
     content_checks,
@@ -226,9 +226,18 @@ def build_plan(
             )
         )
     session = draw_session() if record is None else record.session
+    live = job.mode == "live"
+    lanes = num_lanes(config, live=live)
     finding = (
         *content_checks(job),
-        *build_finding(config, connections, open_session, library.open_network, open_finder),
+        *build_finding(
+            config,
+            connections,
+            open_session,
+            library.open_network,
+            open_finder,
+            beside=measures_beside(lanes, live=live),
+        ),
         *build_masking(config, library),
         *((chooser,) if chooser else ()),
     )
@@ -240,17 +249,11 @@ def build_plan(
         )
     elif fault is not None:
         say(f"{config.swapper}: the rest of the swap is done on the processor. {fault}")
-    live = job.mode == "live"
     # A recording alone needs no steady rate: it keeps the time of each picture instead.
     paced = live and (job.virtual_camera is not None or job.output is None)
     return Plan(
         source=build_source(job, config, library, open_session),
-        lanes=spread(
-            finding,
-            swapping,
-            num_lanes(config, live=live),
-            moments,
-        ),
+        lanes=spread(finding, swapping, lanes, moments),
         guard=Guard(config.guard),
         finish=(
             Mark(config.mark, session, show_label=job.show_label),
@@ -271,13 +274,21 @@ def build_finding(
     open_session: Callable[[str], Session],
     open_network: OpenNetwork,
     open_finder: OpenFinder,
+    *,
+    beside: bool = True,
 ) -> tuple[Stage, ...]:
-    """The stages that find out what is in the picture."""
+    """The stages that find out what is in the picture.
+
+    Args:
+        config, connections: settings, and the edges of the face mesh.
+        open_session, open_network, open_finder: load networks.
+        beside: the motion of faces is measured on a thread of its own.
+    """
     mesh = load_face_mesh(connections)
     stages: list[Stage] = [Track(config.track, open_session, open_finder)]
     if config.fuse.enabled:
         flow = partial(open_flow, config, mesh, open_network)
-        stages.append(Align(config.fuse.align, mesh.neutral, flow))
+        stages.append(Align(config.fuse.align, mesh.neutral, flow, beside=beside))
     if config.occlude.enabled:
         zones = draw_zones(mesh)
         light = SkinLight(mesh, zones, LightScale())

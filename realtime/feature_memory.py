@@ -132,7 +132,7 @@ class FeatureMemory:
             current.shape, crop_from_image, motion, state, still_gain=gain + (1.0 - gain) * doubt
         )
         if fickle is not None and doubt < _MOST_DOUBT:
-            weight *= _constancy(state.features, current, where, fickle)
+            _forget_changed(weight, state.features, current, where, fickle)
         fine, middle, coarse = (value + (1.0 - value) * doubt for value in strengths)
         memory_blend(
             state.features,
@@ -262,15 +262,17 @@ def _origins(
     return np.asarray(cv2.merge(where), np.float32), np.asarray(weight, np.float32)
 
 
-def _constancy(
+def _forget_changed(
+    weight: NDArray[np.float32],
     features: NDArray[np.float32],
     current: NDArray[np.float32],
     where: NDArray[np.float32],
     fickle: NDArray[np.uint8],
-) -> NDArray[np.float32]:
-    """How far what may change has stayed the same, ``(H, W) f32`` 0..1.
+) -> None:
+    """Takes the weight from what may change, as far as it has.
 
     Args:
+        weight: ``(H, W) f32``, written.
         features: ``(h, w, C) f32``, what is remembered.
         current: ``(H, W, C) f32``.
         where: ``(H, W, 2) f32``, from where in the memory each pixel comes.
@@ -287,9 +289,20 @@ def _constancy(
     )
     planes = cv2.split(cv2.absdiff(few, before))
     change = functools.reduce(cv2.max, planes)
+    left, top, across, down = cv2.boundingRect((change > _SAME).astype(np.uint8))
+    if not across:
+        return
     changed = np.clip((change - _SAME) / (_ANOTHER - _SAME), 0.0, 1.0)
     share = cv2.resize(changed, fickle.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(1.0 - cv2.multiply(share, fickle, scale=1 / 255, dtype=cv2.CV_32F))
+    # Nearly all of a face stays the same, so only the rectangle around the rest is gone over.
+    part = tuple(
+        slice(int(max(first - 1, 0) * size / num), math.ceil((first + extent + 1) * size / num))
+        for first, extent, num, size in zip(
+            (top, left), (down, across), change.shape, fickle.shape, strict=True
+        )
+    )
+    lost = cv2.multiply(share[part], fickle[part], scale=1 / 255, dtype=cv2.CV_32F)
+    weight[part] *= np.float32(1.0) - lost
 
 
 def _placed(shift: NDArray[np.float32], row: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from cuda_kernels.rasterize import rasterize
 from engines.errors import ModelError
 from engines.session import Array, Session
 from realtime.aligned_view import AlignedView
+from realtime.geometry import bounding_box
 
 Flow = NDArray[np.float32]
 """``(S, S, 2) f32`` view pixels: what is at ``p`` in the one view was at ``p + flow[p]`` before."""
@@ -71,42 +72,45 @@ def calm_motion(before: AlignedView, now: AlignedView, backward: Flow, forward: 
         before, now: views of equal scale.
         backward, forward: the flow between them, from ``FlowProvider.measure``.
     """
-    apart = before.crop_from_image[:, 2] - now.crop_from_image[:, 2]
-    low = np.clip(now.points.min(axis=0), 0, now.grey.shape[0] - 1).astype(int)
-    high = np.clip(now.points.max(axis=0) + 1, low + 1, now.grey.shape[0]).astype(int)
-    inside = (slice(low[1], high[1], _STEP), slice(low[0], high[0], _STEP))
-    seen = now.grey[inside].astype(np.float32)
-    columns = np.arange(low[0], high[0], _STEP, dtype=np.float32)[None]
-    rows = np.arange(low[1], high[1], _STEP, dtype=np.float32)[:, None]
+    side_px = len(now.grey)
+    left, top, right, bottom = bounding_box(now.points).tolist()
+    (left, right), (top, bottom) = (
+        _whole(*ends, side_px) for ends in ((left, right), (top, bottom))
+    )
+    inside = (slice(top, bottom, _STEP), slice(left, right, _STEP))
+    seen = np.ascontiguousarray(now.grey[inside])
+    columns = np.arange(left, right, _STEP, dtype=np.float32)[None]
+    rows = np.arange(top, bottom, _STEP, dtype=np.float32)[:, None]
     moved = backward[inside]
-    still = np.broadcast_to(apart.astype(np.float32), moved.shape)
-    stood, went = (
-        float(cv2.absdiff(seen, _at(before.grey, columns, rows, shift)).mean())
-        for shift in (still, moved)
-    )
-    noise = float(np.clip((went - _CLEAN) / (_NOISY - _CLEAN), 0.0, 1.0))
+    went = _difference(seen, before.grey, columns + moved[..., 0], rows + moved[..., 1])
+    noise = min(max((went - _CLEAN) / (_NOISY - _CLEAN), 0.0), 1.0)
+    if noise == 0.0:
+        return
+    apart = (before.crop_from_image[:, 2] - now.crop_from_image[:, 2]).astype(np.float32)
+    still = np.broadcast_arrays(columns + apart[0], rows + apart[1])
+    stood = _difference(seen, before.grey, *map(np.ascontiguousarray, still))
     ratio = stood / max(went, _CLEAN)
-    share = noise * float(np.clip((_MOVES - ratio) / (_MOVES - _STILL), 0.0, 1.0))
+    share = noise * min(max((_MOVES - ratio) / (_MOVES - _STILL), 0.0), 1.0)
     if share > 0.0:
-        backward += share * (apart.astype(np.float32) - backward)
-        forward += share * (-apart.astype(np.float32) - forward)
+        backward += share * (apart - backward)
+        forward += share * (-apart - forward)
 
 
-def _at(
+def _whole(low: float, high: float, side_px: int) -> tuple[int, int]:
+    """First pixel of a stretch and the one after its last, within a view; at least one pixel."""
+    first = int(min(max(low, 0.0), side_px - 1))
+    return first, int(min(max(high + 1.0, first + 1), side_px))
+
+
+def _difference(
+    seen: NDArray[np.uint8],
     grey: NDArray[np.uint8],
-    columns: NDArray[np.float32],
-    rows: NDArray[np.float32],
-    shift: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    """A view at shifted places."""
-    found = cv2.remap(
-        grey,
-        columns + shift[..., 0],
-        rows + shift[..., 1],
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return found.astype(np.float32)
+    across: NDArray[np.float32],
+    down: NDArray[np.float32],
+) -> float:
+    """Mean difference, in grey levels, between what is seen and a view at some places."""
+    found = cv2.remap(grey, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.norm(seen, np.asarray(found, np.uint8), cv2.NORM_L1) / seen.size
 
 
 class DisFlow:

@@ -6,8 +6,9 @@ picture comes out earlier by about the time the flow takes.
 """
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from realtime.aligned_view import AlignedView, look
 from realtime.frame import Image, Motion, Points
@@ -42,16 +43,20 @@ class Ahead:
 class FlowAhead:
     """A thread that looks at one frame at a time; all calls come from its owner's thread."""
 
-    def __init__(self, measure: Callable[[AlignedView, AlignedView], Motion]) -> None:
+    def __init__(
+        self, measure: Callable[[AlignedView, AlignedView], Motion], *, beside: bool = True
+    ) -> None:
         """Starts nothing before ``begin``.
 
         Args:
             measure: gives the motion between two views; called on the thread, and never while the
                 owner is between ``take`` and the next ``begin``.
+            beside: False measures the same only when it is taken, on the owner's thread: where all
+                cores are busy, one thread more takes turns with the others and gains nothing.
         """
         self._measure = measure
-        self._thread = ThreadPoolExecutor(1, "flow")
-        self._pending: Future[dict[int, Ahead]] | None = None
+        self._thread = ThreadPoolExecutor(1, "flow") if beside else None
+        self._pending: Callable[[], dict[int, Ahead]] | None = None
 
     def begin(self, image: Image, expected: Mapping[int, Expected]) -> None:
         """Begins on a frame and returns.
@@ -60,10 +65,14 @@ class FlowAhead:
             image: ``(H, W, 3) u8 BGR``, not to be written before ``take``.
             expected: by track.
         """
+        look = partial(self._look, image, dict(expected))
+        if self._thread is None:
+            self._pending = look
+            return
         # A frame that failed on the way was never asked for.
         self.take()
         if expected:
-            self._pending = self._thread.submit(self._look, image, dict(expected))
+            self._pending = self._thread.submit(look).result
 
     def take(self) -> dict[int, Ahead]:
         """What was measured on the frame of the last ``begin``, by track; waits for it.
@@ -72,12 +81,13 @@ class FlowAhead:
             ModelError: from the flow provider.
         """
         pending, self._pending = self._pending, None
-        return pending.result() if pending is not None else {}
+        return pending() if pending is not None else {}
 
     def close(self) -> None:
         """Waits for what has begun and ends the thread."""
         self._pending = None
-        self._thread.shutdown()
+        if self._thread is not None:
+            self._thread.shutdown()
 
     def _look(self, image: Image, expected: dict[int, Expected]) -> dict[int, Ahead]:
         found = {}

@@ -54,6 +54,8 @@ _RIGID_POINTS = (
 
 _RIGID_NUMBERS = np.array([number for number, *_ in _RIGID_POINTS])
 _RIGID_PLACES = np.array([place for _, *place in _RIGID_POINTS])
+_RIGID_MEAN = _RIGID_PLACES.mean(axis=0)
+_RIGID_CENTRED = _RIGID_PLACES - _RIGID_MEAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +99,51 @@ def fit_similarity(a: ArrayLike, b: ArrayLike) -> Similarity:
             f"fit_similarity: needs two equal (N, D) sets of at least D points, "
             f"got {source.shape} and {target.shape}."
         )
-    source_mean, target_mean = (points.sum(axis=0) / len(points) for points in (source, target))
-    source, target = source - source_mean, target - target_mean
+    source_mean = source.sum(axis=0) / len(source)
+    return _fit_centred(source - source_mean, source_mean, target)
+
+
+def _fit_centred(
+    source: NDArray[np.float64], source_mean: NDArray[np.float64], target: NDArray[np.float64]
+) -> Similarity:
+    """``fit_similarity`` of points that are given about their mean, and it."""
+    target_mean = target.sum(axis=0) / len(target)
     spread = float(np.vdot(source, source))
-    left, stretch, right = np.linalg.svd(target.T @ source)
+    shared = (target - target_mean).T @ source
+    matched, rotation = _turned_most(shared) if len(shared) == 2 else _turned_most_by_svd(shared)
+    if not spread > 0.0 or not matched > 0.0:
+        raise ValueError("fit_similarity: the points of each set must not all coincide.")
+    scale = matched / spread
+    return Similarity(scale, rotation, target_mean - scale * rotation @ source_mean)
+
+
+def _turned_most(shared: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    """The rotation of the plane that has the most in common with a matrix, and how much.
+
+    Args:
+        shared: ``(2, 2)``.
+
+    Returns:
+        The trace of ``rotation.T @ shared``, and the rotation.
+    """
+    (a, b), (c, d) = shared.tolist()
+    along, across = a + d, c - b
+    matched = math.hypot(along, across)
+    if not matched > 0.0:
+        return 0.0, np.eye(2)
+    cos, sin = along / matched, across / matched
+    return matched, np.array([[cos, -sin], [sin, cos]])
+
+
+def _turned_most_by_svd(shared: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    """The same in any number of dimensions."""
+    left, stretch, right = np.linalg.svd(shared)
     rotation = left @ right
     if np.linalg.det(rotation) < 0.0:
         stretch[-1] *= -1.0
         left[:, -1] *= -1.0
         rotation = left @ right
-    matched = float(stretch.sum())
-    if not spread > 0.0 or not matched > 0.0:
-        raise ValueError("fit_similarity: the points of each set must not all coincide.")
-    scale = matched / spread
-    return Similarity(scale, rotation, target_mean - scale * rotation @ source_mean)
+    return float(stretch.sum()), rotation
 
 
 def invert(b_from_a: Matrix) -> Matrix:
@@ -194,7 +227,8 @@ def fit_head(landmarks: NDArray[np.float32]) -> Similarity:
     Raises:
         ValueError: the landmarks all coincide.
     """
-    return fit_similarity(_RIGID_PLACES, landmarks.take(_RIGID_NUMBERS, axis=0))
+    placed = landmarks.take(_RIGID_NUMBERS, axis=0).astype(np.float64)
+    return _fit_centred(_RIGID_CENTRED, _RIGID_MEAN, placed)
 
 
 def head_misfit(landmarks: NDArray[np.float32], head: Similarity) -> float:

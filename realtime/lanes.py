@@ -25,6 +25,19 @@ def num_lanes(config: Config, *, live: bool) -> int:
     return 3
 
 
+def measures_beside(lanes: int, *, live: bool) -> bool:
+    """Whether the motion of faces is measured on a thread of its own, beside the lanes.
+
+    A live picture comes out earlier by it. A file gains only where the lanes leave a core free:
+    with two cores three lanes give a twelfth more pictures without such a thread.
+
+    Args:
+        lanes: from ``num_lanes``.
+        live: whether pictures come at their own pace.
+    """
+    return live or (os.cpu_count() or 1) > lanes
+
+
 def spread(
     finding: tuple[Stage, ...],
     swapping: tuple[Stage, ...],

@@ -1,5 +1,7 @@
 """Notices skin that has come into view beside a face: the cheapest sign of a hand on its way."""
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +37,7 @@ class SkinStir:
 
     def __init__(self) -> None:
         self._region: Region | None = None
-        self._before: NDArray[np.float32] | None = None
+        self._before: NDArray[np.uint8] | None = None
         self._boxes: list[NDArray[np.float32]] = []
 
     def mark(self, image: Image, region: Region, boxes: list[NDArray[np.float32]]) -> None:
@@ -60,27 +62,35 @@ class SkinStir:
         if self._region is None or self._before is None or not boxes:
             return False
         now = _cells(image, self._region)
-        changed = np.abs(now - self._before).max(axis=-1) > _CHANGED
+        apart = cv2.split(cv2.absdiff(now, self._before))
+        changed = cv2.max(cv2.max(apart[0], apart[1]), apart[2]) > _CHANGED
         for box in (*boxes, *self._boxes):
             changed[self._inside(box, _FACE_GROWTH)] = False
-        core = now[self._inside(boxes[0], _FACE_CORE)].reshape(-1, 3)
-        if not changed.any() or not len(core):
+        if not changed.any():
             return False
-        apart = np.log(now[changed] + _BLACK) - np.log(np.median(core, axis=0) + _BLACK)
-        level = apart.mean(axis=1)
-        is_skin = np.abs(apart - level[:, None]).max(axis=1) < _TINT
+        core = now[self._inside(boxes[0], _FACE_CORE)].reshape(-1, 3)
+        if not len(core):
+            return False
+        skin = np.log(np.median(core, axis=0) + _BLACK)
+        ratios = np.log(now[changed].astype(np.float32) + np.float32(_BLACK)) - skin
+        level = ratios.mean(axis=1)
+        is_skin = np.abs(ratios - level[:, None]).max(axis=1) < _TINT
         is_skin &= (level > _LUMA[0]) & (level < _LUMA[1])
         return int(np.count_nonzero(is_skin)) >= _MIN_CELLS
 
     def _inside(self, box: NDArray[np.float32], growth: float) -> tuple[slice, slice]:
         """The cells in a box scaled about its middle."""
         left, top, right, bottom = self._region or (0, 0, 1, 1)
-        middle, half = (box[:2] + box[2:]) / 2, growth * (box[2:] - box[:2]) / 2
-        size = np.array([max(right - left, 1), max(bottom - top, 1)], np.float64)
-        low = np.clip((middle - half - (left, top)) / size * _CELLS, 0, _CELLS)
-        high = np.clip((middle + half - (left, top)) / size * _CELLS, 0, _CELLS)
-        (x0, y0), (x1, y1) = np.floor(low).astype(int), np.ceil(high).astype(int)
-        return slice(y0, y1), slice(x0, x1)
+        x0, y0, x1, y1 = box.tolist()
+        across = _span(x0 - left, x1 - left, growth, max(right - left, 1))
+        return _span(y0 - top, y1 - top, growth, max(bottom - top, 1)), across
+
+
+def _span(low: float, high: float, growth: float, size_px: int) -> slice:
+    """The cells along one side of the region that a stretch covers once it has grown."""
+    middle, half = (low + high) / 2, growth * (high - low) / 2
+    first, last = (_CELLS * (middle + reach) / size_px for reach in (-half, half))
+    return slice(math.floor(min(max(first, 0.0), _CELLS)), math.ceil(min(max(last, 0.0), _CELLS)))
 
 
 def _clipped(region: Region, image: Image) -> Region:
@@ -91,8 +101,8 @@ def _clipped(region: Region, image: Image) -> Region:
     return left, top, right, bottom
 
 
-def _cells(image: Image, region: Region) -> NDArray[np.float32]:
-    """``(_CELLS, _CELLS, 3)``; a few pixels of each cell stand for it."""
+def _cells(image: Image, region: Region) -> NDArray[np.uint8]:
+    """``(_CELLS, _CELLS, 3) u8``; a few pixels of each cell stand for it."""
     left, top, right, bottom = region
     side = _CELLS * _SAMPLES
     # Nearest pixels first: averaging over all of them would take most of the time.
@@ -100,4 +110,4 @@ def _cells(image: Image, region: Region) -> NDArray[np.float32]:
         image[top:bottom, left:right], (side, side), interpolation=cv2.INTER_NEAREST
     )
     cells = cv2.resize(sparse, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
-    return np.asarray(cells, np.float32)
+    return np.asarray(cells, np.uint8)

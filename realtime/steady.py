@@ -9,6 +9,7 @@ After Casiez, Roussel and Vogel, "1 € Filter" (2012), with the difference in t
 """
 
 import math
+from typing import overload
 
 import cv2
 import numpy as np
@@ -92,13 +93,14 @@ class SteadyLandmarks:
         self._config = config
         self._near = near
         self.landmarks: Points = landmarks.copy()
-        self._trend = np.zeros((len(landmarks), 3), np.float32)
-        self._left = np.zeros((len(landmarks), 2))
+        # Coordinate by coordinate: NumPy takes rows of hundreds several times as quickly as pairs.
+        self._trend = np.zeros((3, len(landmarks)), np.float32)
+        self._left = np.zeros((2, len(landmarks)))
         self._num_frames, self._num_at_rest = 1, 1.0
         self._mobile = np.zeros(len(landmarks), bool)
         self._mobile[list(_MOBILE)] = True
         self._slack, self._gain_hz = (
-            np.where(self._mobile, mobile, 1.0)[:, None] * setting
+            np.where(self._mobile, mobile, 1.0) * setting
             for mobile, setting in ((_MOBILE_SLACK, config.slack), (_MOBILE_GAIN, config.gain_hz))
         )
 
@@ -121,44 +123,65 @@ class SteadyLandmarks:
             ``(468, 3) f32``, also kept in ``landmarks``.
         """
         unit_px = face_unit_px(measured)
-        trust = trust * self._followed((measured[:, :2] - carried) / unit_px)
-        shift = _filled_in(carried - self.landmarks[:, :2], trust, self._near)
-        predicted = self.landmarks.copy()
-        predicted[:, :2] += shift
-        off = (measured - predicted) / unit_px
-        share = _share(np.float64(_TREND_HZ), elapsed_ns)
+        now, last = (np.ascontiguousarray(points.T) for points in (measured, self.landmarks))
+        there = np.ascontiguousarray(carried.T)
+        trust = trust * self._followed((now[:2] - there) / unit_px)
+        shift = _filled_in(there - last[:2], trust, self._near)
+        predicted = last
+        predicted[:2] += shift
+        off = (now - predicted) / unit_px
+        share = _share(_TREND_HZ, elapsed_ns)
         self._trend += np.float32(share) * (off - self._trend)
-        # Lids and lips are put right at once, all else when the error proves to stay.
-        flat = np.where(self._mobile[:, None], off, self._trend)
-        size = np.column_stack([np.hypot(flat[:, 0], flat[:, 1]), np.abs(flat[:, 2])])
-        beyond = np.maximum(size - self._slack, 0.0)
-        cutoff_hz = self._config.cutoff_hz + self._gain_hz * beyond
-        gain = _share(cutoff_hz, elapsed_ns)
+        gain = self._gain(off, elapsed_ns)
         self._num_frames += 1
         if self._num_frames <= _NUM_TO_START:
-            gain = np.maximum(gain, 1.0 / self._num_frames)
+            np.maximum(gain, 1.0 / self._num_frames, out=gain)
         rest = _rest(shift, unit_px)
         self._num_at_rest += rest
-        gain = np.maximum(gain, rest * _NEWEST / (self._num_at_rest + _NEWEST - 1.0))
+        np.maximum(gain, rest * _NEWEST / (self._num_at_rest + _NEWEST - 1.0), out=gain)
         at_once = np.where(self._mobile, 1.0 - trust / _ENOUGH_TRUST, 0.0)
-        gain[:, 0] = np.maximum(gain[:, 0], at_once)
-        moved = gain[:, (0, 0, 1)] * off
+        np.maximum(gain[0], at_once, out=gain[0])
+        moved = np.empty(off.shape)
+        np.multiply(gain[0], off[:2], out=moved[:2])
+        np.multiply(gain[1], off[2], out=moved[2])
         self._trend -= (moved * share).astype(np.float32)
-        self.landmarks = (predicted + moved * unit_px).astype(np.float32)
-        self._left = np.asarray((measured - self.landmarks)[:, :2] / unit_px, np.float64)
+        settled = (predicted + moved * unit_px).astype(np.float32)
+        self._left = ((now[:2] - settled[:2]) / unit_px).astype(np.float64)
+        self.landmarks = np.ascontiguousarray(settled.T)
         return self.landmarks
+
+    def _gain(self, off: NDArray[np.float32], elapsed_ns: int) -> NDArray[np.float64]:
+        """How far each landmark is put right, ``(2, N)`` 0..1: in the picture, and in depth.
+
+        Args:
+            off: ``(3, N)`` eye distances, what is measured beyond what the flow says.
+            elapsed_ns: since the frame before.
+        """
+        # Lids and lips are put right at once, all else when the error proves to stay.
+        flat = np.where(self._mobile, off, self._trend)
+        size = np.empty((2, off.shape[1]), np.float32)
+        np.hypot(flat[0], flat[1], out=size[0])
+        np.abs(flat[2], out=size[1])
+        cutoff_hz = size - self._slack
+        np.maximum(cutoff_hz, 0.0, out=cutoff_hz)
+        cutoff_hz *= self._gain_hz
+        cutoff_hz += self._config.cutoff_hz
+        return _share(cutoff_hz, elapsed_ns)
 
     def _followed(self, off: NDArray[np.float64]) -> NDArray[np.float32]:
         """How far the flow moved each landmark as the network did, ``(N,) f32`` 0..1.
 
         Args:
-            off: ``(N, 2)`` eye distances, from where the flow takes it to where it is measured.
+            off: ``(2, N)`` eye distances, from where the flow takes it to where it is measured.
         """
         apart = off - self._left
-        parted = np.hypot(apart[:, 0], apart[:, 1])
+        share = np.hypot(apart[0], apart[1])
         none, full = _PARTED
-        share = np.clip((full - parted) / (full - none), 0.0, 1.0)
-        return np.where(self._mobile, 1.0, share).astype(np.float32)
+        np.subtract(full, share, out=share)
+        share /= full - none
+        np.minimum(np.maximum(share, 0.0, out=share), 1.0, out=share)
+        share[self._mobile] = 1.0
+        return np.asarray(share, np.float32)
 
 
 def carried_along(
@@ -197,19 +220,28 @@ def nearness(neutral: NDArray[np.float32]) -> NDArray[np.float32]:
 def _filled_in(
     shift: NDArray[np.float64], trust: NDArray[np.float32], near: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """The shift of each landmark, that of its trusted neighbours as far as its own is not."""
+    """The shift of each landmark, that of its trusted neighbours as far as its own is not.
+
+    Args:
+        shift: ``(2, N)`` pixels.
+        trust: ``(N,)`` 0..1.
+        near: ``(N, N)``.
+
+    Returns:
+        ``(2, N) f32``.
+    """
     own = shift.astype(np.float32)
     if float(trust.min()) >= _ENOUGH_TRUST:
         return own
     weight = np.clip(trust / np.float32(_ENOUGH_TRUST), np.float32(_LEAST_TRUST), 1.0)
-    around = near @ np.column_stack([own * weight[:, None], weight])
-    neighbours = around[:, :2] / around[:, 2:]
-    return np.asarray(neighbours + weight[:, None] * (own - neighbours), np.float32)
+    around = (near @ np.column_stack([*(own * weight), weight])).T
+    neighbours = around[:2] / around[2]
+    return np.asarray(neighbours + weight * (own - neighbours), np.float32)
 
 
 def _rest(shift: NDArray[np.float32], unit_px: float) -> float:
-    """How far a face is at rest whose landmarks move by ``(N, 2)`` pixels, 0..1."""
-    moved = float(np.hypot(shift[:, 0], shift[:, 1]).max()) / unit_px
+    """How far a face is at rest whose landmarks move by ``(2, N)`` pixels, 0..1."""
+    moved = float(np.hypot(shift[0], shift[1]).max()) / unit_px
     return math.exp(-((moved / _REST) ** 2))
 
 
@@ -225,17 +257,20 @@ def face_unit_px(landmarks: Points) -> float:
 
 def _sampled(values: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.float32]:
     """Values ``(S, S)`` or ``(S, S, C)`` at ``(N, 2)`` points, those at the rim beyond it."""
-    at = cv2.remap(
-        values,
-        np.ascontiguousarray(points[None, :, 0]),
-        np.ascontiguousarray(points[None, :, 1]),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    rows = np.ascontiguousarray(points.T)
+    at = cv2.remap(values, rows[:1], rows[1:], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(at[0], np.float32)
 
 
-def _share(cutoff_hz: NDArray[np.float64] | np.float64, elapsed_ns: int) -> NDArray[np.float64]:
+@overload
+def _share(cutoff_hz: float, elapsed_ns: int) -> float: ...
+
+
+@overload
+def _share(cutoff_hz: NDArray[np.float64], elapsed_ns: int) -> NDArray[np.float64]: ...
+
+
+def _share(cutoff_hz: NDArray[np.float64] | float, elapsed_ns: int) -> NDArray[np.float64] | float:
     """The weight of the newest value in an exponential filter of a cutoff, 0..1."""
-    turns = 2.0 * math.pi * np.asarray(cutoff_hz) * (elapsed_ns / 1e9)
-    return np.asarray(turns / (turns + 1.0))
+    turns = 2.0 * math.pi * cutoff_hz * (elapsed_ns / 1e9)
+    return turns / (turns + 1.0)

@@ -100,6 +100,9 @@ class SquareCrop:
         self._crop_px = crop_px
         self._crop = np.zeros((crop_px, crop_px, 3), np.uint8)
         self._rgb = np.zeros_like(self._crop)
+        # With a fourth channel OpenCV samples twice as quickly as with three.
+        self._four = np.zeros((crop_px, crop_px, 4), np.uint8)
+        self._picture = np.zeros((0, 0, 4), np.uint8)
 
     @property
     def crop_px(self) -> int:
@@ -116,21 +119,8 @@ class SquareCrop:
         Returns:
             ``(S, S, 3) u8 BGR``, valid until the next call.
         """
-        crop_from_image = square.crop_from_image(self._crop_px)
-        halvings = min(num_halvings(square.side_px, self._crop_px), _MAX_HALVINGS)
-        if halvings:
-            image, crop_from_image = _shrunk(image, square, crop_from_image, halvings)
-        if image.size:
-            cv2.warpAffine(
-                image,
-                crop_from_image,
-                (self._crop_px, self._crop_px),
-                dst=self._crop,
-                flags=cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_CONSTANT,
-            )
-        else:
-            self._crop.fill(0)
+        self._sample(image, square)
+        cv2.cvtColor(self._four, cv2.COLOR_BGRA2BGR, dst=self._crop)
         return self._crop
 
     def fill(
@@ -143,7 +133,8 @@ class SquareCrop:
             square: where; what lies outside the picture is black.
             out: ``(S, S, 3) f32`` is written: RGB 0..1.
         """
-        cv2.cvtColor(self.cut(image, square), cv2.COLOR_BGR2RGB, dst=self._rgb)
+        self._sample(image, square)
+        cv2.cvtColor(self._four, cv2.COLOR_BGRA2RGB, dst=self._rgb)
         np.multiply(self._rgb, np.float32(1.0 / 255.0), out=out)
 
     def to_image(
@@ -163,6 +154,48 @@ class SquareCrop:
         out[:, 1] = sin * x + cos * y + square.y_px
         out[:, 2] = scale * points[:, 2]
 
+    def _sample(self, image: NDArray[np.uint8], square: CropSquare) -> None:
+        """Writes the picture inside a square, with a channel that says nothing."""
+        crop_from_image = square.crop_from_image(self._crop_px)
+        halvings = min(num_halvings(square.side_px, self._crop_px), _MAX_HALVINGS)
+        if halvings:
+            image, crop_from_image = _shrunk(image, square, crop_from_image, halvings)
+            if not image.size:
+                self._four.fill(0)
+                return
+            picture = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
+        else:
+            picture = self._around(image, square)
+        cv2.warpAffine(
+            picture,
+            crop_from_image,
+            (self._crop_px, self._crop_px),
+            dst=self._four,
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+        )
+
+    def _around(self, image: NDArray[np.uint8], square: CropSquare) -> NDArray[np.uint8]:
+        """The whole picture with four channels, valid where a square is sampled."""
+        height, width = image.shape[:2]
+        if self._picture.shape[:2] != (height, width):
+            # What is never written takes no memory.
+            self._picture = np.zeros((height, width, 4), np.uint8)
+        reach = _half_px(square) + 2.0
+        # In this order a square that is nowhere shows nothing.
+        left, right = (int(min(max(0.0, square.x_px + r), width)) for r in (-reach, reach))
+        top, bottom = (int(min(max(0.0, square.y_px + r), height)) for r in (-reach, reach))
+        if left < right and top < bottom:
+            part = np.s_[top:bottom, left:right]
+            cv2.cvtColor(image[part], cv2.COLOR_BGR2BGRA, dst=self._picture[part])
+        return self._picture
+
+
+def _half_px(square: CropSquare) -> float:
+    """Half the side of the upright square around a turned one."""
+    turned = abs(math.cos(square.angle_rad)) + abs(math.sin(square.angle_rad))
+    return square.side_px / 2 * turned
+
 
 def _shrunk(
     image: NDArray[np.uint8],
@@ -174,8 +207,7 @@ def _shrunk(
 
     Bilinear sampling of a large square would alias, and what is found in it would tremble.
     """
-    half = square.side_px / 2
-    half *= abs(math.cos(square.angle_rad)) + abs(math.sin(square.angle_rad))
+    half = _half_px(square)
     height, width = image.shape[:2]
     block = 2**halvings
     # The grid of blocks stays where it is in the picture when the face moves by less than one.

@@ -112,6 +112,8 @@ class Align:
         config: AlignConfig,
         neutral: NDArray[np.float32],
         open_flow: Callable[[], FlowProvider],
+        *,
+        beside: bool = True,
     ) -> None:
         """Takes its settings; nothing is loaded before ``open``.
 
@@ -119,12 +121,14 @@ class Align:
             config: settings.
             neutral: ``(468, 3)``, the neutral head of the mesh.
             open_flow: makes the flow provider; the stage closes it.
+            beside: the motion of known faces is measured while they are looked for.
         """
         self._config = config
         self._near = nearness(neutral)
         smaller = () if config.flow == "network" else STEPS_PX
         self._sizes_px = (*(step for step in smaller if step < config.view_px), config.view_px)
         self._open_flow = open_flow
+        self._beside = beside
         self._flow: FlowProvider | None = None
         self._ahead: FlowAhead | None = None
         self._ladder: QualityLadder | None = None
@@ -148,7 +152,7 @@ class Align:
         self._flow = self._open_flow()
         # Flow that is read off the landmarks cannot be measured before they are known.
         if self._config.flow != "mesh":
-            self._ahead = FlowAhead(partial(_measure, self._flow))
+            self._ahead = FlowAhead(partial(_measure, self._flow), beside=self._beside)
 
     def look_ahead(self, frame: Frame) -> None:
         """Has the flow of known faces begin where they are expected."""
@@ -264,8 +268,11 @@ def _measure(flow: FlowProvider, before: AlignedView, now: AlignedView) -> Motio
     backward, forward = flow.measure(before, now)
     calm_motion(before, now, backward, forward)
     confidence = _doubted(before.grey, now.grey, backward, forward)
-    low, high = np.clip(bounding_box(now.points).reshape(2, 2), 0, len(confidence) - 1).astype(int)
-    mean = float(confidence[low[1] : high[1] + 1, low[0] : high[0] + 1].mean())
+    last = len(confidence) - 1
+    left, top, right, bottom = (
+        int(min(max(edge, 0.0), last)) for edge in bounding_box(now.points).tolist()
+    )
+    mean = float(confidence[top : bottom + 1, left : right + 1].mean())
     if mean < _KNOWN:
         confidence *= np.float32(max(mean - _CHANCE, 0.0) / (_KNOWN - _CHANCE))
     settled = np.empty_like(backward)

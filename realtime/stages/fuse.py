@@ -194,7 +194,7 @@ def _look(layer: Layer, image: Image) -> NDArray[np.float32]:
     rest = np.float32(1.0) - weight
     # Of floats it is three times as quick as of bytes.
     drawn, around = layer.face.astype(np.float32), part.astype(np.float32)
-    return np.asarray(cv2.blendLinear(drawn, around, weight, rest), np.float32)
+    return np.asarray(cv2.blendLinear(drawn, around, weight, rest, drawn), np.float32)
 
 
 def _sampled(layer: Layer, image: Image) -> Image:

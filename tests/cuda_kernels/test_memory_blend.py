@@ -173,6 +173,20 @@ def test_a_ghost_is_held_to_what_is_around_now(blend):
     assert out == pytest.approx(wanted, abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    "ghosts", [[], [(8, 9)], [(0, 0)], [(16, 20)], [(0, 12), (3, 20)], [(5, 0), (16, 1)]]
+)
+def test_only_what_leaves_the_range_around_it_is_held(blend, ghosts):
+    rng = np.random.default_rng(11)
+    current = rng.uniform(90, 110, (17, 21, 3)).astype(np.float32)
+    memory = (current + rng.uniform(-10, 10, current.shape)).astype(np.float32)
+    for row, column in ghosts:
+        memory[row, column, column % 3] += 90.0
+    where, weight = straight((17, 21)), rng.uniform(0, 1, (17, 21)).astype(np.float32)
+    given = (memory, current, where, weight, (0.5, 0.7, 0.9), 12.0)
+    assert blend(*given) == pytest.approx(defined(*given), abs=1e-3)
+
+
 def test_fine_detail_follows_while_the_coarse_light_stays(blend):
     columns = np.indices((32, 32))[1]
     current = np.where(columns % 2, 60.0, 40.0).astype(np.float32)[..., None]

@@ -10,13 +10,13 @@ from realtime.frame import Motion
 SIDE_PX = 48
 
 
-@pytest.fixture
-def ahead():
-    """Gives a function that makes a thread with a way to measure, ended afterwards."""
+@pytest.fixture(params=[True, False], ids=["beside", "when taken"])
+def ahead(request):
+    """Gives a function that makes one with a way to measure, ended afterwards."""
     made = []
 
     def make(measure):
-        made.append(FlowAhead(measure))
+        made.append(FlowAhead(measure, beside=request.param))
         return made[-1]
 
     yield make
@@ -72,6 +72,21 @@ def test_it_begins_without_waiting(ahead):
     one.begin(picture(1), {1: expected(50, 50, picture(1))})
     goes_on.set()
     assert one.take().keys() == {1}
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_only_where_it_is_told_to_it_measures_on_another_thread(beside):
+    threads = []
+
+    def measure(before, now):
+        threads.append(threading.get_ident())
+        return between(before, now)
+
+    one = FlowAhead(measure, beside=beside)
+    one.begin(picture(1), {1: expected(50, 50, picture(1))})
+    one.take()
+    one.close()
+    assert [ident != threading.get_ident() for ident in threads] == [beside]
 
 
 def test_nothing_is_found_where_nothing_is_expected_or_asked_for_twice(ahead):

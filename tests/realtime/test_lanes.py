@@ -4,7 +4,7 @@ import pytest
 
 from realtime.config import load_config
 from realtime.contact_sheet import Moments, Tap
-from realtime.lanes import num_lanes, spread
+from realtime.lanes import measures_beside, num_lanes, spread
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,17 @@ def test_lanes_follow_from_the_input_and_the_cores(
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     config = load_config(settings=[f"pipeline.lanes={lanes}"])
     assert num_lanes(config, live=live) == expected
+
+
+@pytest.mark.parametrize(
+    ("lanes", "live", "cores", "expected"),
+    [(3, False, 2, False), (3, False, 4, True), (1, False, 2, True), (1, True, 1, True)],
+)
+def test_motion_is_measured_beside_the_lanes_where_a_core_is_free_or_a_picture_waits(
+    lanes: int, live: bool, cores: int, expected: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert measures_beside(lanes, live=live) is expected
 
 
 @pytest.mark.parametrize("flags", [{"swapper": "fusenet"}, {"refine.enabled": True}])

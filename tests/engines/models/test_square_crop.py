@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -10,6 +11,23 @@ def test_a_crop_shows_the_turned_square_and_black_beside_the_picture():
     crop = SquareCrop(20).cut(image, CropSquare(79.5, 49.5, 20.0, np.pi / 2))
     assert (crop[2:-2, 2:-2] == (10, 200, 30)).all()
     assert not SquareCrop(20).cut(image, CropSquare(-500, -500, 20.0, 0.3)).any()
+
+
+def test_a_crop_shows_the_picture_of_this_call_up_to_its_rim():
+    rng = np.random.default_rng(3)
+    crop = SquareCrop(32)
+    for size in [(60, 80), (60, 80), (47, 91), (60, 80), (60, 80)]:
+        image = rng.integers(1, 256, (*size, 3), np.uint8)
+        for angle_rad in (0.0, 0.4, 2.9):
+            x_px, y_px = rng.uniform(-5, size[1] + 5), rng.uniform(-5, size[0] + 5)
+            square = CropSquare(x_px, y_px, rng.uniform(10, 63), angle_rad)
+            wanted = cv2.warpAffine(image, square.crop_from_image(32), (32, 32))
+            np.testing.assert_array_equal(crop.cut(image, square), wanted)
+
+
+def test_a_square_that_is_nowhere_shows_nothing():
+    image = np.full((40, 50, 3), 200, np.uint8)
+    assert not SquareCrop(10).cut(image, CropSquare(np.nan, np.nan, np.nan, np.nan)).any()
 
 
 def test_a_network_is_given_rgb_from_0_to_1():
