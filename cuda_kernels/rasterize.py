@@ -13,6 +13,9 @@ from cuda_kernels.launch import LINE, Argument, Array, Stream, dense
 _CAMERA_PX = 16384.0
 _REACH_PX = 6144.0
 
+_WORLD = np.eye(4, dtype=np.float32)
+"""OpenCV's world looks along -z with y up; its pictures are y down again."""
+
 _THREADS = (64, 1, 1)
 """Of the block that draws a triangle; those of a face mesh cover about as many pixels."""
 
@@ -49,9 +52,10 @@ def rasterize(
         _on_gpu(points_px, depth_px, triangles, values, out, depth, stream)
         return
     out.fill(0.0)
-    depth.fill(_CAMERA_PX + _REACH_PX)
+    depth.fill(1.0)
     distance = depth_px + np.float32(_CAMERA_PX)
-    push = distance / np.float32(_CAMERA_PX)
+    push = distance * np.float32(1 / _CAMERA_PX)
+    # Column by column: rows of two or three are worked on several times as slowly.
     vertices = np.empty((len(points_px), 3), np.float32)
     np.multiply(points_px[:, 0] + np.float32(0.5 - width / 2), push, out=vertices[:, 0])
     np.multiply(np.float32(height / 2 - 0.5) - points_px[:, 1], push, out=vertices[:, 1])
@@ -59,17 +63,16 @@ def rasterize(
     settings = cv2.TriangleRasterizeSettings()
     settings.setCullingMode(cv2.RASTERIZE_CULLING_NONE)
     settings.setShadingType(cv2.RASTERIZE_SHADING_SHADED)
-    # OpenCV's world looks along -z with y up; its pictures are y down again.
-    world = np.eye(4, dtype=np.float32)
-    field_of_view = 2.0 * math.atan(height / 2 / _CAMERA_PX)
+    # Otherwise the whole scratch is turned into this kind of depth, 0..1, and back.
+    settings.setGlCompatibleMode(cv2.RASTERIZE_COMPAT_INVDEPTH)
     cv2.triangleRasterize(
         vertices,
         triangles,
         values,
         out,
         depth,
-        world,
-        field_of_view,
+        _WORLD,
+        2.0 * math.atan(height / 2 / _CAMERA_PX),
         _CAMERA_PX - _REACH_PX,
         _CAMERA_PX + _REACH_PX,
         settings,

@@ -8,6 +8,7 @@ along, and their tone is still the target's.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -15,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.face_mesh import FaceMesh
-from realtime.face_parts import face_width_px
 from realtime.face_texture import TONE_OFFSET
 from realtime.frame import Image, Points
 from realtime.skin_light import GRID, Colours, Weights
@@ -32,6 +32,9 @@ _REACH = 0.035
 _MOST = 0.15
 """Largest change of a cheek's light, in logarithms; beyond it what lies beside the cheek would be
 too bright or too dark."""
+
+_LEAST_SHARE = np.float32(1e-6)
+"""What counts for less of a cheek is left out."""
 
 _LEAST_SKIN = 0.3
 """How much of a cheek must be seen as skin for it to be compared, 0..1."""
@@ -65,8 +68,11 @@ class CheekTone:
         apart = np.square(cells).sum(axis=-1)
         near = np.exp(apart / (-2.0 * _SPREAD**2))
         near /= np.maximum(near.sum(axis=0), 1.0)
-        self._near = np.asarray(near.transpose(1, 2, 0), np.float32)
-        self._cells = _shares(apart.reshape(2, -1))
+        self._near = np.asarray(near.reshape(2, -1).T, np.float32)
+        shares = _shares(apart.reshape(2, -1))
+        # What lies farther away counts for nothing.
+        self._cells = np.flatnonzero(shares.max(axis=0) > _LEAST_SHARE)
+        self._cell_shares = shares[:, self._cells] / shares[:, self._cells].sum(axis=1)[:, None]
         points = np.square(mesh.layout[None] - middles[:, None]).sum(axis=-1)
         self._points = _shares(points)
 
@@ -77,10 +83,10 @@ class CheekTone:
             light: of the target.
             offsets: of the face, from ``follow``.
         """
-        change = self._near @ (np.exp(offsets) - np.float32(1.0))
+        change = (self._near @ (np.exp(offsets) - np.float32(1.0))).reshape(light.shape)
         change *= light + np.float32(TONE_OFFSET)
         change += light
-        return np.asarray(np.maximum(change, 1.0), np.float32)
+        return np.asarray(np.maximum(change, np.float32(1.0), out=change), np.float32)
 
     def follow(
         self,
@@ -88,6 +94,7 @@ class CheekTone:
         drawn: Lit,
         target: Lit,
         landmarks: Points,
+        width_px: float,
         skin: Weights,
         share: float,
     ) -> Offsets:
@@ -98,24 +105,33 @@ class CheekTone:
             drawn, target: what was drawn, and what it is laid over, of one size; each with its
                 light, for that of the drawn face may lag behind on purpose.
             landmarks: ``(468, 3)`` of the target, in pixels of both.
+            width_px: size of the target's face in them.
             skin: how far each cell of the target is seen, and is skin.
             share: how far this frame counts, 0..1.
         """
-        reach_px = max(2, round(_REACH * face_width_px(landmarks)))
-        changed = offsets.copy()
-        lights = [self._cells @ one.light.reshape(-1, 3) for one in (drawn, target)]
+        reach_px = max(2, round(_REACH * width_px))
         middles = (self._points @ landmarks[:, :2]).tolist()
+        shown = (self._cell_shares @ skin.ravel().take(self._cells)).tolist()
+        lights = [
+            (self._cell_shares @ one.light.reshape(-1, 3).take(self._cells, axis=0)).tolist()
+            for one in (drawn, target)
+        ]
+        changed = offsets.tolist()
         for cheek, (x, y) in enumerate(middles):
-            if float(self._cells[cheek] @ skin.ravel()) < _LEAST_SKIN:
-                continue
             rows, columns = _around(y, reach_px), _around(x, reach_px)
             patches = [one.picture[rows, columns] for one in (drawn, target)]
-            if patches[0].size:
-                colours = [cv2.mean(patch)[:3] for patch in patches]
-                over = _logs(np.array([*colours, lights[0][cheek], lights[1][cheek]]))
-                # What the target's cheek is over its light, less what the drawn one is over its.
-                changed[cheek] += np.float32(share) * (over[1] - over[3] - over[0] + over[2])
-        return np.asarray(np.clip(changed, -_MOST, _MOST), np.float32)
+            if shown[cheek] < _LEAST_SKIN or not patches[0].size:
+                continue
+            # What the target's cheek is over its light, less what the drawn one is over its.
+            above, over = (
+                _over(cv2.mean(patch), light[cheek])
+                for patch, light in zip(patches, lights, strict=True)
+            )
+            changed[cheek] = [
+                min(max(before + share * (wanted - got), -_MOST), _MOST)
+                for before, got, wanted in zip(changed[cheek], above, over, strict=True)
+            ]
+        return np.array(changed, np.float32)
 
 
 def _shares(apart: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -124,9 +140,12 @@ def _shares(apart: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float32)
 
 
-def _logs(colours: NDArray[np.floating]) -> NDArray[np.float32]:
-    """What is compared of colours ``(N, 3)``."""
-    return np.asarray(np.log(colours + TONE_OFFSET), np.float32)
+def _over(colour: Sequence[float], light: Sequence[float]) -> list[float]:
+    """What a colour is over the light on it, as the log of each channel; a fourth has no light."""
+    return [
+        math.log((shown + TONE_OFFSET) / (lit + TONE_OFFSET))
+        for shown, lit in zip(colour, light, strict=False)
+    ]
 
 
 def _around(middle: float, reach_px: int) -> slice:

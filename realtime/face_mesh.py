@@ -87,16 +87,20 @@ class FaceMesh:
             ``(468,) f32``, the cosine between the skin's normal and the line of sight: 1 looks
             into the camera, below 0 looks away.
         """
-        planes = points.T.astype(np.float64)
+        # With x and y once more behind z each axis has the two others after it.
+        planes = np.empty((5, len(points)), np.float32)
+        planes[:3] = points.T
+        planes[3:] = planes[:2]
         a, b, c = planes.take(self._corners, axis=1).transpose(1, 0, 2)
         b, c = b - a, c - a
-        normals = np.zeros((3, len(self.skin) + 1))
-        for axis in range(3):
-            along, across = (axis + 1) % 3, (axis + 2) % 3
-            normals[axis, :-1] = b[along] * c[across] - b[across] * c[along]
+        normals = np.zeros((3, len(self.skin) + 1), np.float32)
+        np.multiply(b[1:4], c[2:5], out=normals[:, :-1])
+        normals[:, :-1] -= b[2:5] * c[1:4]
         summed = normals.take(self._around, axis=1).sum(axis=1)
         length = np.sqrt((summed * summed).sum(axis=0))
-        return np.asarray(self._turn * summed[2] / np.maximum(length, 1e-12), np.float32)
+        return np.asarray(
+            summed[2] / np.maximum(length, 1e-12) * np.float32(self._turn), np.float32
+        )
 
     @cached_property
     def _corners(self) -> NDArray[np.intp]:

@@ -1,6 +1,7 @@
 """Where the openings of a face lie, in which its own eyeballs, teeth and tongue show."""
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -16,7 +17,16 @@ _RIM = 0.004
 _LASHES = 0.008
 """How much further the lashes of the upper lids do, in the middle of an eye."""
 
-_RINGS = tuple(np.array(ring) for ring in (*EYES, INNER_LIPS))
+_CORNERS = np.array([*EYES[0], *EYES[1], *INNER_LIPS])
+
+_FIRST_EYE, _SECOND_EYE, _LIPS = slice(0, 16), slice(16, 32), slice(32, None)
+"""What of ``_CORNERS`` is whose outline."""
+
+_SOFT_PX = 4
+"""How far a soft edge reaches beyond a line, at most."""
+
+_SHIFT = 4
+"""Outlines are drawn to sixteenths of a pixel."""
 
 _OUTER_EYES = (33, 263)
 _TURNED = 0.45
@@ -28,8 +38,22 @@ _AROUND_PX = 25
 half the size is not seen more finely on small faces."""
 
 
-def draw_openings(size: tuple[int, int], points: Points, width_px: float) -> NDArray[np.uint8]:
+@dataclass(frozen=True, slots=True)
+class Openings:
     """Where openings lie in a crop, whatever stands before them.
+
+    Attributes:
+        rows, columns: the part of the crop they lie in.
+        mask: ``(h, w) u8`` of that part, 255 inside of an opening.
+    """
+
+    rows: slice
+    columns: slice
+    mask: NDArray[np.uint8]
+
+
+def draw_openings(size: tuple[int, int], points: Points, width_px: float) -> Openings | None:
+    """Draws the openings of a face.
 
     The rim of an opening stays covered, so that the upper lashes and the edge of the lips are the
     source's, and a lid or a mouth that is all but shut is drawn shut.
@@ -40,17 +64,26 @@ def draw_openings(size: tuple[int, int], points: Points, width_px: float) -> NDA
         width_px: width of the face.
 
     Returns:
-        ``(h, w) u8``, 255 inside.
+        None where they all lie beside the crop.
     """
-    mask = np.zeros((size[1], size[0]), np.uint8)
     thickness = max(1, round(2 * _RIM * width_px))
-    *eyes, mouth = (points.take(ring, axis=0)[:, :2] for ring in _RINGS)
-    lowered = (below_lashes(eye, _LASHES * width_px) for eye in eyes)
-    for outline in (*lowered, mouth):
-        corners = [np.rint(outline * 16).astype(np.int32)]
-        cv2.fillPoly(mask, corners, (255,), cv2.LINE_AA, 4)
-        cv2.polylines(mask, corners, True, (0,), thickness, cv2.LINE_AA, 4)
-    return np.asarray(cv2.blur(mask, (3, 3)), np.uint8)
+    outlines = points[:, :2].take(_CORNERS, axis=0)
+    for eye in (_FIRST_EYE, _SECOND_EYE):
+        outlines[eye] = below_lashes(outlines[eye], _LASHES * width_px)
+    left, top, width, height = cv2.boundingRect(outlines)
+    around = thickness + _SOFT_PX
+    columns = slice(max(left - around, 0), min(left + width + around, size[0]))
+    rows = slice(max(top - around, 0), min(top + height + around, size[1]))
+    if rows.stop <= rows.start or columns.stop <= columns.start:
+        return None
+    outlines -= np.array((columns.start, rows.start), np.float32)
+    corners = np.rint(outlines * np.float32(2**_SHIFT)).astype(np.int32)
+    mask = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
+    for part in (_FIRST_EYE, _SECOND_EYE, _LIPS):
+        outline = [corners[part]]
+        cv2.fillPoly(mask, outline, (255,), cv2.LINE_AA, _SHIFT)
+        cv2.polylines(mask, outline, True, (0,), thickness, cv2.LINE_AA, _SHIFT)
+    return Openings(rows, columns, np.asarray(cv2.blur(mask, (3, 3)), np.uint8))
 
 
 def opening_zone(mesh: FaceMesh) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cuda_kernels.rasterize import rasterize
 from realtime.face_mesh import FaceMesh
+from realtime.face_openings import opening_zone
 from realtime.face_zones import MAP_PX, FaceZones, Mask, smoothstep
 from realtime.frame import Image, Points
 from realtime.geometry import fit_similarity
@@ -25,6 +26,9 @@ from realtime.texture_fill import Map, mend, without_eyeballs
 
 TONE_OFFSET = 16.0
 """Added to colours before they are divided, so that noise in the dark is not blown up."""
+
+COVERED, FROM_ABOVE, FROM_THE_SIDE, OPENING = range(4)
+"""Planes of ``FaceTexture.cover``."""
 
 _DARKEST = 4.0
 """What is darker, skin or the light on it, says nothing."""
@@ -78,8 +82,9 @@ class FaceTexture:
     Attributes:
         detail: factor on the light in units of 1 / DETAIL_ONE, ``(S, S, 3) u16`` for S = 512,
             256, 128.
-        cover: ``(512, 512, 3) u8``: how far the texture covers the target; where hair of the
-            target may hang in from above, and where from the side.
+        cover: ``(512, 512, 4) u8``: how far the texture covers the target; where hair of the
+            target may hang in from above, and where from the side; openings of the face and a
+            little around them.
         shape: ``(468, 3) f32`` landmarks of the person in the frame of the mesh's neutral face.
         eye_gains: how much brighter the person's right and left eye are than ``detail`` there,
             which holds lids only.
@@ -98,11 +103,6 @@ class FaceTexture:
         return tuple(
             np.asarray(cv2.cvtColor(level, cv2.COLOR_BGR2BGRA), np.uint16) for level in self.detail
         )
-
-    @cached_property
-    def four_covers(self) -> NDArray[np.uint8]:
-        """``cover`` with an empty fourth channel."""
-        return np.asarray(cv2.cvtColor(self.cover, cv2.COLOR_BGR2BGRA), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,5 +315,6 @@ class TextureMaker:
         beyond = (zones.face < 1.0) & (zones.down < 0.3)
         above = np.asarray((zones.forehead > 0) | beyond, np.float32)
         sides = smoothstep(zones.aside, 0.23, 0.3)
-        stacked = np.stack([np.asarray(plane) for plane in (alpha, above, sides)], axis=-1)
+        openings = opening_zone(self._mesh) * np.float32(1 / 255)
+        stacked = np.stack([alpha, above, sides, openings], axis=-1)
         return np.ascontiguousarray(np.round(np.clip(stacked, 0.0, 1.0) * 255.0), np.uint8)

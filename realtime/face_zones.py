@@ -3,6 +3,7 @@
 Everything here depends on the mesh's layout alone and is computed once.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,10 +29,10 @@ MAP_PX = 512
 
 Mask = NDArray[np.float32]
 
-_LOWER_LID, _UPPER_LID = slice(7, 0, -1), slice(9, 16)
+_LOWER_LID, _UPPER_LID = range(7, 0, -1), range(9, 16)
 """The lids in the ring of an eye, both from the inner corner outwards, without the corners."""
 
-_LASH_SHARES = np.sin(np.arange(1, 8, dtype=np.float32) * np.float32(np.pi / 8))
+_LASH_SHARES = tuple(math.sin(point * math.pi / 8) for point in range(1, 8))
 """How far the lashes hang down at each point of the upper lid, of the most."""
 
 _LASHES, _LID_PX = 0.016, 3
@@ -43,8 +44,9 @@ Outline = NDArray[np.floating]
 
 def smoothstep(x: NDArray[np.float32] | Mask, low: float, high: float) -> Mask:
     """0 below ``low``, 1 above ``high``, smooth between."""
-    t = np.clip((np.asarray(x, np.float32) - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
-    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
+    t = (np.asarray(x, np.float32) - np.float32(low)) / np.float32(high - low)
+    t = np.minimum(np.maximum(t, np.float32(0.0)), np.float32(1.0))
+    return np.asarray(t * t * (np.float32(3.0) - np.float32(2.0) * t), np.float32)
 
 
 @dataclass(frozen=True)
@@ -138,11 +140,14 @@ def below_lashes(outline: Outline, lashes: float) -> Outline:
         lashes: how far in the middle of the eye, in the unit of the outline; less towards the
             corners, and never below the lower lid.
     """
-    lowered = outline.copy()
-    down = outline[_LOWER_LID] - outline[_UPPER_LID]
-    length = np.maximum(np.sqrt((down * down).sum(axis=1)), 1e-6)
-    lowered[_UPPER_LID] += down * np.minimum(_LASH_SHARES * lashes / length, 1.0)[:, None]
-    return lowered
+    # Number by number: NumPy takes four times as long for so few.
+    points = outline.tolist()
+    for share, upper, lower in zip(_LASH_SHARES, _UPPER_LID, _LOWER_LID, strict=True):
+        (x, y), (below_x, below_y) = points[upper], points[lower]
+        height = math.hypot(below_x - x, below_y - y)
+        part = min(share * lashes / max(height, 1e-6), 1.0)
+        points[upper] = [x + part * (below_x - x), y + part * (below_y - y)]
+    return np.array(points, outline.dtype)
 
 
 def _grown(mask: Mask, width_px: int, height_px: int) -> Mask:

@@ -144,7 +144,7 @@ class Likeness:
         difference = source_shape - target_shape
         mouth = difference.take(_MOUTH, axis=0).sum(axis=0) / len(_MOUTH)
         difference += self._keep_smile * (mouth - difference)
-        difference[self._around, 1] -= self._gap_change @ difference[self._edges, 1]
+        difference[self._around, 1] -= self._gap_change @ difference[:, 1].take(self._edges)
         difference *= self._gain
         moved = difference @ (fit.rotation / fit.scale)
         return np.asarray(landmarks + moved, np.float32)

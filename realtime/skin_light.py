@@ -37,6 +37,15 @@ _FLAT_SHARE = 0.12
 
 _BGR_FROM_YCC = np.linalg.inv(_YCC_FROM_BGR).astype(np.float32)
 
+_SEEN = 0.2
+"""How far skin must be turned to the camera to count for what skin looks like, 0..1."""
+
+_MIDDLE = 0.3
+"""From what share of ``SkinLight.core`` on a cell lies in the middle of the face."""
+
+_EXACT = 1e-7
+"""What of a blur is smaller than this share of the rest is lost in rounding anyway."""
+
 LUMA = _YCC_FROM_BGR[0]
 """``(3,) f32`` luma of BGR."""
 
@@ -64,18 +73,21 @@ class SkinLight:
 
     def __init__(self, mesh: FaceMesh, zones: FaceZones, scale: LightScale) -> None:
         self._mesh = mesh
-        spreads = (_BACKSTOP, scale.features, scale.flat, scale.colour)
-        self._blurs = np.stack([_blur_matrix(sigma * GRID) for sigma in spreads])
+        wide = [_blur_matrix(sigma * GRID) for sigma in (_BACKSTOP, scale.features)]
+        self._narrow, self._widen = _factors(np.stack(wide))
+        self._flat_blur, self._colour_blur = (
+            _blur_matrix(sigma * GRID) for sigma in (scale.flat, scale.colour)
+        )
         corners, shares = _barycentric_grid(mesh)
-        self._corners = np.ascontiguousarray(np.moveaxis(corners, -1, 0))
-        self._shares = np.ascontiguousarray(np.moveaxis(shares, -1, 0)[..., None])
+        self._corners = np.ascontiguousarray(corners.reshape(-1, 3).T)
+        self._shares = np.ascontiguousarray(shares.reshape(-1, 3).T)
         features = np.maximum.reduce([zones.brows, zones.eyes, zones.lips, zones.nostrils])
         self.skin: Weights = ((coarse(features) < 0.08) & (coarse(zones.face) > 0.5)).astype(
             np.float32
         )
         self._cells = np.flatnonzero(self.skin)
-        self._skin_corners = self._corners.reshape(3, -1)[:, self._cells]
-        self._skin_shares = self._shares.reshape(3, -1)[:, self._cells]
+        self._skin_corners = self._corners[:, self._cells]
+        self._skin_shares = self._shares[:, self._cells]
         sides = 0.7 * zones.flat * smoothstep(zones.aside, 0.2, 0.3)
         self.flat: Weights = coarse(
             np.maximum.reduce([_FLAT_SHARE * zones.flat, zones.cheeks, sides])
@@ -85,6 +97,7 @@ class SkinLight:
             -(((across - 0.5) / 0.22) ** 2) - ((down - 0.5) / 0.22) ** 2
         ).astype(np.float32)
         self._skin_core = self.core.ravel()[self._cells]
+        self._skin_middle = self._skin_core > _MIDDLE
 
     def spread(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Values at the landmarks, interpolated over the grid.
@@ -95,10 +108,14 @@ class SkinLight:
         Returns:
             ``(GRID, GRID, C) f32``.
         """
+        return self._planes(np.ascontiguousarray(values.T)).transpose(1, 2, 0)
+
+    def _planes(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """``spread`` with the values in front: ``(C, GRID, GRID) f32`` from ``(C, 468)``."""
         # Corner by corner: one sum over whole grids is several times as quick as many over three.
-        picked = values.take(self._corners, axis=0)
+        picked = values.take(self._corners, axis=1)
         picked *= self._shares
-        return np.asarray(picked.sum(axis=0), np.float32)
+        return np.asarray(picked.sum(axis=1), np.float32).reshape(-1, GRID, GRID)
 
     def sample(self, image: NDArray[np.uint8], points_px: NDArray[np.float32]) -> Colours:
         """Colours of a face in a picture that has been blurred to the grid's fineness.
@@ -107,8 +124,7 @@ class SkinLight:
             image: ``(H, W, 3) u8 BGR``.
             points_px: ``(468, 2) f32`` landmarks in it.
         """
-        at = self.spread(np.ascontiguousarray(points_px[:, :2], np.float32))
-        across, down = np.ascontiguousarray(np.moveaxis(at, -1, 0))
+        across, down = self._planes(np.ascontiguousarray(points_px[:, :2].T, np.float32))
         colours = cv2.remap(image, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(colours, np.float32)
 
@@ -122,34 +138,40 @@ class SkinLight:
             colours: from ``sample``.
             landmarks: ``(468, 3)``.
         """
-        facing = self._spread_over_skin(self._mesh.facing(landmarks))
-        weights = smoothstep(facing, 0.1, 0.4)
+        facing = self._mesh.facing(landmarks).take(self._skin_corners)
+        facing *= self._skin_shares
+        weights = smoothstep(facing.sum(axis=0), 0.1, 0.4)
         out = np.zeros(self.skin.size, np.float32)
-        seen = weights > 0.2
-        if not seen.any():
-            out[self._cells] = weights
-            return out.reshape(self.skin.shape)
-        cells = colours.reshape(-1, 3).take(self._cells, axis=0)
-        luma = cells @ LUMA
-        core = self._skin_core
-        shown = luma[seen]
-        order = np.argsort(shown)
-        share = np.cumsum((weights * core)[seen][order])
-        middle = shown[order[np.searchsorted(share, share[-1] / 2)]]
-        spread = _median(np.abs(shown - middle)) + 6.0
-        tint = cells / (luma + np.float32(8.0))[:, None]
-        central = seen & (core > 0.3)
-        usual = [_median(plane) for plane in tint[central if central.any() else seen].T]
-        off_luma = np.maximum(np.abs(luma - middle) / spread - 2.2, 0.0)
-        apart = np.abs(tint - np.array(usual, np.float32))
-        far = np.maximum(np.maximum(apart[:, 0], apart[:, 1]), apart[:, 2])
-        off_tint = np.maximum(far / 0.16 - 1.0, 0.0)
-        out[self._cells] = weights * np.exp(-(off_luma**2) - 2.0 * off_tint**2)
+        seen = weights > _SEEN
+        if seen.any():
+            weights *= self._likely_skin(colours, weights, seen)
+        out[self._cells] = weights
         return out.reshape(self.skin.shape)
 
-    def _spread_over_skin(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Values ``(468,) f32`` at the landmarks, interpolated over the cells of skin."""
-        return np.asarray((values.take(self._skin_corners) * self._skin_shares).sum(axis=0))
+    def _likely_skin(
+        self, colours: Colours, weights: Weights, seen: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        """How far the colour of each cell of skin is that of the middle of the face, 0..1.
+
+        Args:
+            colours: of the whole face.
+            weights, seen: ``(N,)`` how far each cell of skin is turned to the camera, and whether
+                it is so far enough to count for what skin looks like.
+        """
+        cells = colours.reshape(-1, 3).T.take(self._cells, axis=1)
+        luma = LUMA @ cells
+        middle = _weighted_median(luma, weights * self._skin_core * seen)
+        apart = np.abs(luma - np.float32(middle))
+        (shown,), (central,) = seen.nonzero(), (seen & self._skin_middle).nonzero()
+        spread = float(_medians(apart.take(shown)[None])[0]) + 6.0
+        off_luma = np.maximum(apart * np.float32(1 / spread) - np.float32(2.2), np.float32(0.0))
+        cells /= luma + np.float32(8.0)
+        usual = _medians(cells.take(central if central.size else shown, axis=1))
+        cells -= usual[:, None]
+        far = np.abs(cells, out=cells).max(axis=0)
+        off_tint = np.maximum(far * np.float32(1 / 0.16) - np.float32(1.0), np.float32(0.0))
+        apart = off_luma * off_luma + np.float32(2.0) * off_tint * off_tint
+        return np.asarray(np.exp(-apart), np.float32)
 
     def measure(self, colours: Colours, weights: Weights, *, fine_shade: float = 1.0) -> Colours:
         """The light on the whole face, carried on smoothly where no skin is seen.
@@ -163,29 +185,35 @@ class SkinLight:
         Returns:
             Colours of skin without detail, at least 1.
         """
-        # Rows, channels, columns: so both directions of all blurs are one matrix product each.
+        # Rows, channels, columns: so both directions of all blurs are one matrix product each. The
+        # channels are luma, the weight itself, and colour differences: the next to one another
+        # are blurred together.
+        tones = np.asarray(cv2.transform(colours, _YCC_FROM_BGR), np.float32).transpose(0, 2, 1)
         weighted = np.empty((GRID, 4, GRID), np.float32)
-        tones = np.asarray(cv2.transform(colours, _YCC_FROM_BGR), np.float32)
-        np.multiply(tones.transpose(0, 2, 1), weights[:, None], out=weighted[:, :3])
-        weighted[:, 3] = weights
-        num_blurs = len(self._blurs)
-        down = self._blurs.reshape(-1, GRID) @ weighted.reshape(GRID, -1)
-        both = down.reshape(num_blurs, -1, GRID) @ self._blurs.transpose(0, 2, 1)
-        blurred = both.reshape(num_blurs, GRID, 4, GRID)
-        above, below = blurred[:, :, :3], blurred[:, :, 3:]
-        backstop = (above[0] + 1e-6) / (below[0] + 1e-6)
+        weighted[:, 1] = weights
+        np.multiply(tones[:, 0], weights, out=weighted[:, 0])
+        np.multiply(tones[:, 1:], weights[:, None], out=weighted[:, 2:])
+        backstop, light = self._widely_blurred(weighted)
         # Normalised convolution falls back on coarser values where there is little weight.
-        coarse_tones = (above[1] + 0.02 * backstop) / (below[1] + 0.02)
-        fine_tones = (above[2:] + 0.08 * coarse_tones) / (below[2:] + 0.08)
-        light = fine_tones[1]
-        light[:, 0] = fine_tones[0, :, 0]
-        light -= coarse_tones
-        if fine_shade != 1.0:
-            light[:, 0] *= np.float32(fine_shade)
-        light *= self.flat[:, None]
-        light += coarse_tones
-        upright = np.ascontiguousarray(light.transpose(0, 2, 1), np.float32)
+        backstop += np.float32(1e-6)
+        light += np.float32(0.02) * (backstop / backstop[:, 1:2])
+        light /= light[:, 1:2].copy()
+        shade = _blurred(weighted[:, :2], self._flat_blur) + np.float32(0.08) * light[:, :2]
+        colour = _blurred(weighted[:, 1:], self._colour_blur) + np.float32(0.08) * light[:, 1:]
+        shade_share = self.flat * np.float32(fine_shade)
+        light[:, 0] += shade_share * (shade[:, 0] / shade[:, 1] - light[:, 0])
+        light[:, 2:] += self.flat[:, None] * (colour[:, 1:] / colour[:, :1] - light[:, 2:])
+        upright = np.asarray(cv2.merge([light[:, 0], light[:, 2], light[:, 3]]), np.float32)
         return np.asarray(np.maximum(cv2.transform(upright, _BGR_FROM_YCC), 1.0), np.float32)
+
+    def _widely_blurred(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """``(2, GRID, C, GRID) f32``: values ``(GRID, C, GRID)`` under either of the wide blurs."""
+        rank = self._narrow.shape[1]
+        down = (self._narrow.reshape(-1, GRID) @ values.reshape(GRID, -1)).reshape(2, -1, GRID)
+        narrow = (down @ self._narrow.transpose(0, 2, 1)).reshape(2, rank, -1)
+        up = (self._widen @ narrow).reshape(2, -1, rank)
+        both = np.asarray(up @ self._widen.transpose(0, 2, 1), np.float32)
+        return both.reshape(2, GRID, -1, GRID)
 
     def luma(self, light: Colours, skin: Weights) -> float:
         """Brightness of the skin in the middle of a face, 0..255.
@@ -198,11 +226,22 @@ class SkinLight:
         return float(((light @ LUMA) * weights).sum() / weights.sum())
 
 
-def _median(values: NDArray[np.float32]) -> float:
-    """The median of ``(N,)`` values; NumPy's own takes four times as long for so few."""
-    low, high = (len(values) - 1) // 2, len(values) // 2
-    parted = np.partition(values, (low, high))
-    return float(parted[low] + parted[high]) / 2
+def _medians(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The medians of rows, ``(K,) f32`` of ``(K, N)``, which may change places in them.
+
+    NumPy's own takes four times as long for so few.
+    """
+    low, high = (rows.shape[1] - 1) // 2, rows.shape[1] // 2
+    rows.partition((low, high), axis=1)
+    return (rows[:, low] + rows[:, high]) / np.float32(2.0)
+
+
+def _weighted_median(levels: NDArray[np.float32], weights: NDArray[np.float32]) -> float:
+    """The level, 0..255, below which half of the weight lies, to an eighth of a level."""
+    # Counted rather than sorted, which takes four times as long.
+    counts = np.bincount((levels * np.float32(4.0)).astype(np.intp), weights)
+    share = counts.cumsum()
+    return (float(share.searchsorted(share[-1] / 2)) + 0.5) / 4.0
 
 
 def coarse(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -242,6 +281,31 @@ def _blur_matrix(sigma_px: float) -> NDArray[np.float32]:
     )[:, 0]
     steps = np.arange(GRID)
     return np.asarray(profile[middle + steps[None] - steps[:, None]])
+
+
+def _blurred(values: NDArray[np.float32], blur: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Values ``(GRID, C, GRID)`` under a blur of both directions."""
+    down = (blur @ values.reshape(GRID, -1)).reshape(-1, GRID)
+    return np.asarray(down @ blur.T, np.float32).reshape(GRID, -1, GRID)
+
+
+def _factors(
+    blurs: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Wide blurs as narrow and widen, ``blur = widen @ narrow`` for each.
+
+    A wide blur leaves only a few smooth shapes of a row, so there is little between the two.
+
+    Args:
+        blurs: ``(K, GRID, GRID)``.
+
+    Returns:
+        ``(K, r, GRID)`` and ``(K, GRID, r)``, as exact as the matrices are.
+    """
+    left, sizes, right = np.linalg.svd(blurs.astype(np.float64))
+    rank = int((sizes > _EXACT * sizes[:, :1]).sum(axis=1).max())
+    widen = left[..., :rank] * sizes[:, None, :rank]
+    return right[:, :rank].astype(np.float32), widen.astype(np.float32)
 
 
 def _barycentric_grid(mesh: FaceMesh) -> tuple[NDArray[np.intp], NDArray[np.float32]]:

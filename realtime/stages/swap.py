@@ -4,11 +4,13 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from realtime.cheek_tone import CheekTone, Lit, Offsets
+from realtime.eye_shades import EyeShades, match_eyes
 from realtime.face_mesh import FaceMesh
 from realtime.face_texture import FaceTexture
 from realtime.face_zones import FaceZones
@@ -17,7 +19,7 @@ from realtime.highlights import Highlights
 from realtime.ladder import QualityLadder, ladder_for
 from realtime.likeness import Likeness, ShapeMemory
 from realtime.memory import Memory
-from realtime.mesh_painter import EyeShades, MeshPainter, layer_bytes
+from realtime.mesh_painter import MeshPainter, layer_bytes
 from realtime.openings import carry_openings
 from realtime.skin_light import Colours, SkinLight
 from realtime.steady import SteadyConfig, SteadyLandmarks, carried_along, nearness
@@ -77,7 +79,8 @@ class _Track:
         if self.light is None:
             self.light = light
         else:
-            self.light = np.asarray(self.light + np.float32(share) * (light - self.light))
+            mixed = cv2.addWeighted(light, share, self.light, 1.0 - share, 0.0)
+            self.light = np.asarray(mixed, np.float32)
         return self.light
 
 
@@ -176,18 +179,25 @@ class MeshSwap:
         carry_openings(image, face.landmarks, drawn, face.occluder, self._keeps)
         face.worked_px = max(crop.size)
         share = 1.0 if is_new else share_after(elapsed_ns, self._config.light_ms * 1e6)
-        colours, skin = painter.look(crop, face.landmarks)
+        target, points = crop.inside(face.landmarks), crop.inside(drawn)
+        colours, skin = painter.look(crop, face.landmarks, target)
         measured = light.measure(colours, skin)
         lit = track.follow_light(measured, share)
         texture = self._highlights.on_skin(light.luma(lit, skin), track.texture)
         track.texture = texture
-        points, target = crop.inside(face.landmarks), Lit(painter.picture(crop), measured)
+        seen = Lit(painter.picture(crop), measured)
 
         def paint(cheek_share: float) -> tuple[Layer, float]:
             cheeks_lit = self._cheeks.lit(lit, track.cheeks)
-            layer, covered = painter.paint(crop, drawn, cheeks_lit, texture, out=buffer)
+            layer, covered = painter.paint(crop, points, cheeks_lit, texture, out=buffer)
             track.cheeks = self._cheeks.follow(
-                track.cheeks, Lit(layer.face, lit), target, points, skin, cheek_share
+                track.cheeks,
+                Lit(layer.face, lit),
+                seen,
+                target,
+                crop.target_px,
+                skin,
+                cheek_share,
             )
             return layer, covered
 
@@ -198,8 +208,9 @@ class MeshSwap:
         if covered < _MIN_COVERED:
             return None
         if "eyes" not in self._keeps:
-            track.eyes = painter.match_eyes(
-                crop, drawn, layer.face, track.eyes, share, gains=texture.eye_gains
+            pictures = (seen.picture, layer.face)
+            track.eyes = match_eyes(
+                crop, points, pictures, track.eyes, share, gains=texture.eye_gains
             )
         return layer
 

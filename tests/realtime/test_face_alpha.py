@@ -3,6 +3,7 @@ import pytest
 
 from realtime.face_alpha import face_alpha
 from realtime.face_texture import TONE_OFFSET
+from realtime.skin_light import LUMA
 
 SIZE = 96
 SKIN = (120, 150, 200)
@@ -21,11 +22,12 @@ def upright(turns=0):
 def alpha_of(picture, *, zones=(0, 0, 0), points=None):
     """A disc of skin, all covered by the texture; zones as the planes of the cover."""
     rows, columns = np.indices((SIZE, SIZE))
-    seen = (np.hypot(rows - MIDDLE, columns - MIDDLE) < 40).astype(np.float32)
-    tone = np.full((SIZE, SIZE, 3), np.float32(SKIN) + np.float32(TONE_OFFSET), np.float32)
+    seen = (np.hypot(rows - MIDDLE, columns - MIDDLE) < 40).astype(np.uint8) * np.uint8(255)
+    tones = np.full((SIZE, SIZE, 4), (*SKIN, LUMA @ np.float32(SKIN)), np.float32)
+    tones += np.float32(TONE_OFFSET)
     cover = np.zeros((SIZE, SIZE, 4), np.uint8)
     cover[...] = (255, *zones[1:], 0)
-    alpha = face_alpha(picture, seen, tone, cover, upright() if points is None else points, 80.0)
+    alpha = face_alpha(picture, seen, tones, cover, upright() if points is None else points, 80.0)
     return alpha, seen > 0
 
 

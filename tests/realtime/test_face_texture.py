@@ -48,7 +48,7 @@ def with_mark(looks, centre_across, centre_down=0.5, radius=0.035):
 
 def test_a_texture_comes_in_three_sizes(usual):
     assert [level.shape for level in usual.detail] == [(side, side, 3) for side in (512, 256, 128)]
-    assert usual.cover.shape == (512, 512, 3)
+    assert usual.cover.shape == (512, 512, 4)
     assert usual.cover.dtype == np.uint8
     coarsest = usual.detail[2].astype(np.float64)
     finest = usual.detail[0].reshape(128, 4, 128, 4, 3).mean(axis=(1, 3))

@@ -4,6 +4,7 @@ import pytest
 
 from cuda_kernels.paste import paste
 from realtime.face_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE
+from realtime.face_openings import opening_zone
 from realtime.face_texture import DETAIL_ONE, FaceTexture
 from realtime.face_zones import MAP_PX
 from realtime.head_motion import HeadState
@@ -32,21 +33,22 @@ def texture_of(mesh, cover=255, factor=1.0, above=0, sides=0):
     """A person without any detail."""
     units = round(DETAIL_ONE * factor)
     detail = tuple(np.full((side, side, 3), units, np.uint16) for side in (512, 256, 128))
-    planes = np.empty((MAP_PX, MAP_PX, 3), np.uint8)
-    planes[:] = (cover, above, sides)
+    planes = np.empty((MAP_PX, MAP_PX, 4), np.uint8)
+    planes[..., :3] = (cover, above, sides)
+    planes[..., 3] = opening_zone(mesh)
     return FaceTexture(detail, planes, mesh.neutral)
 
 
 def paint(painter, image, landmarks, texture, colour=PAINT):
     """Draws in place with light of one colour; returns the covered share."""
     crop = painter.crop(image, landmarks, landmarks)
-    painter.look(crop, landmarks)
+    inside = crop.inside(landmarks)
+    painter.look(crop, landmarks, inside)
     tone = np.full((48, 48, 3), colour, np.float32)
     buffer = np.full(layer_bytes(CROP_PX), 170, np.uint8)
-    layer, covered = painter.paint(crop, landmarks, tone, texture, out=buffer)
+    layer, covered = painter.paint(crop, inside, tone, texture, out=buffer)
     assert np.shares_memory(layer.face, buffer)
     assert np.shares_memory(layer.alpha, buffer)
-    painter.match_eyes(crop, landmarks, layer.face, (1.0, 1.0), 1.0)
     paste(layer.face, layer.alpha, layer.crop_from_image, out=image)
     return covered
 
@@ -162,37 +164,6 @@ def test_an_open_mouth_stays_the_targets_own(painter, plain, sitter):
     np.testing.assert_array_equal(image[middle], before[middle])
 
 
-def test_open_eyes_keep_their_pattern_and_take_some_of_the_brightness(painter, mesh, sitter):
-    landmarks = sitter.landmarks(width_px=230)
-    landmarks[list(LEFT_EYE[:8:-1]), 1] -= 14
-    eye = np.zeros((320, 320), np.uint8)
-    cv2.fillPoly(eye, [np.round(landmarks[list(LEFT_EYE), :2]).astype(np.int32)], 1)
-    middle = cv2.erode(eye, np.ones((13, 13), np.uint8)) > 0
-    assert middle.sum() > 50
-    for colour, brighter in (((40.0,) * 3, False), ((240.0,) * 3, True)):
-        image = noise(low=100, high=150)
-        before = image.copy()
-        paint(painter, image, landmarks, texture_of(mesh), colour)
-        ratio = image[middle] / before[middle].astype(float)
-        assert np.ptp(ratio) < 0.03
-        assert (ratio.mean() > 1.05) == brighter
-        assert 0.6 < ratio.mean() < 1.4
-
-
-def test_the_brightness_of_eyes_follows_what_is_asked_for_by_a_share(painter, mesh, sitter):
-    landmarks = sitter.landmarks(width_px=230)
-    image = noise(low=100, high=150)
-    crop = painter.crop(image, landmarks, landmarks)
-    painter.look(crop, landmarks)
-    bright = np.full((crop.height_px, crop.width_px, 3), 250, np.uint8)
-    at_once = painter.match_eyes(crop, landmarks, bright, (1.0, 1.0), 1.0)
-    for share in (0.0, 0.25):
-        shades = painter.match_eyes(crop, landmarks, bright, (1.0, 1.0), share)
-        expected = [1.0 + share * (full - 1.0) for full in at_once]
-        assert shades == pytest.approx(expected, abs=1e-6)
-    assert min(at_once) > 1.1
-
-
 @pytest.mark.parametrize(
     ("yaw", "near", "far"), [(-60, LEFT_EYE, RIGHT_EYE), (60, RIGHT_EYE, LEFT_EYE)]
 )
@@ -287,42 +258,6 @@ def test_hair_from_the_side_stays_in_front_on_its_side_only(painter, mesh, sitte
     assert image[140:180, 230:240].mean() > 1.1 * np.mean(skin)
 
 
-def test_the_crop_is_a_view_of_bounded_size(painter, sitter):
-    image = np.zeros((900, 1300, 3), np.uint8)
-    for width_px in (10, 100, 700):
-        landmarks = sitter.landmarks(width_px=width_px, centre=(600.5, 400.5))
-        crop = painter.crop(image, landmarks, landmarks)
-        assert np.shares_memory(crop.region, image)
-        assert 0 < crop.scale <= 1
-        assert max(crop.width_px, crop.height_px) <= CROP_PX + 4
-        rows, columns = crop.region.shape[:2]
-        inside = crop.inside(landmarks)
-        assert inside[:, 0].min() > 0
-        assert inside[:, 0].max() < crop.width_px
-        size = np.ptp(inside[:, :2], axis=0) / np.ptp(landmarks[:, :2], axis=0)
-        np.testing.assert_allclose(
-            size, (crop.width_px / columns, crop.height_px / rows), rtol=1e-3
-        )
-        assert np.abs(size / crop.scale - 1).max() < 0.25
-
-
-def test_a_crop_of_full_size_only_shifts_the_points(painter, sitter):
-    image = np.zeros((400, 400, 3), np.uint8)
-    landmarks = sitter.landmarks(width_px=120)
-    crop = painter.crop(image, landmarks, landmarks)
-    assert crop.scale == 1.0
-    shift = landmarks - crop.inside(landmarks)
-    np.testing.assert_allclose(shift, np.broadcast_to(shift[0], shift.shape), atol=1e-3)
-    np.testing.assert_allclose(shift[0, :2], np.round(shift[0, :2]), atol=1e-3)
-
-
-def test_a_face_beside_the_picture_has_an_empty_crop(painter, sitter):
-    image = np.zeros((100, 100, 3), np.uint8)
-    for centre in ((-500.0, 50.0), (50.0, 700.0), (400.0, -400.0)):
-        landmarks = sitter.landmarks(centre=centre, width_px=100)
-        assert painter.crop(image, landmarks, landmarks).region.size == 0
-
-
 def test_a_large_face_is_drawn_small_and_enlarged(painter, plain, sitter):
     image = noise((1000, 1000))
     before = image.copy()
@@ -338,7 +273,7 @@ def test_the_light_is_the_pictures(painter, light, sitter):
     landmarks = sitter.landmarks(width_px=150, yaw=10)
     image = sitter.picture(sitter.looks(skin=skin), landmarks)
     crop = painter.crop(image, landmarks, landmarks)
-    colours, weights = painter.look(crop, landmarks)
+    colours, weights = painter.look(crop, landmarks, crop.inside(landmarks))
     assert weights.max() > 0.9
     measured = light.measure(colours, weights)
     assert np.abs(measured[20:28, 20:28] - skin).max() < 8
@@ -348,16 +283,18 @@ def test_looking_changes_nothing(painter, sitter):
     image = noise()
     before = image.copy()
     landmarks = sitter.landmarks()
-    painter.look(painter.crop(image, landmarks, landmarks), landmarks)
+    crop = painter.crop(image, landmarks, landmarks)
+    painter.look(crop, landmarks, crop.inside(landmarks))
     np.testing.assert_array_equal(image, before)
 
 
-def test_a_crop_is_smaller_where_less_is_asked_for_but_not_a_small_one(painter, sitter):
-    image = np.zeros((600, 600, 3), np.uint8)
-
-    def side(width_px, share):
-        landmarks = sitter.landmarks(width_px=width_px, centre=(300, 300))
-        return max(painter.crop(image, landmarks, landmarks, share).size)
-
-    assert [side(300, share) for share in (1.0, 0.75, 0.5)] == [CROP_PX, 192, 160]
-    assert side(90, 0.5) == side(90, 1.0)
+def test_what_a_crop_shows_is_the_picture_itself_where_it_has_its_size(painter, sitter):
+    image = noise((900, 900))
+    for width_px, is_whole in ((120, True), (700, False)):
+        landmarks = sitter.landmarks(width_px=width_px, centre=(450.0, 450.0))
+        crop = painter.crop(image, landmarks, landmarks)
+        painter.look(crop, landmarks, crop.inside(landmarks))
+        shown = painter.picture(crop)
+        assert shown.shape == (crop.height_px, crop.width_px, 3)
+        assert np.shares_memory(shown, image) == is_whole
+        assert shown.mean() == pytest.approx(crop.region.mean(), abs=2)

@@ -39,6 +39,30 @@ def test_light_has_the_skins_colour_whatever_it_is(light, colour):
     np.testing.assert_allclose(light.measure(plain(colour), weights), plain(colour), rtol=5e-3)
 
 
+def test_light_is_the_normalised_convolution_it_is_said_to_be(light):
+    """On wide blurs whatever is left out as too little must not show, nor on fine ones."""
+    rng = np.random.default_rng(7)
+    colours = cv2.GaussianBlur(rng.uniform(20, 235, (GRID, GRID, 3)), (0, 0), 1.5)
+    weights = light.skin * rng.uniform(0, 1, (GRID, GRID)) * (ACROSS < 0.7)
+    to_ycc = np.array([[0.114, 0.587, 0.299], [0.5, -0.3313, -0.1687], [-0.0813, -0.4187, 0.5]])
+    tones = colours @ to_ycc.T
+
+    def mean(sigma, little, otherwise):
+        size = (2 * min(round(4 * sigma * GRID), GRID - 1) + 1,) * 2
+        above, below = (
+            cv2.GaussianBlur(values, size, sigma * GRID, borderType=cv2.BORDER_CONSTANT)
+            for values in (tones * weights[..., None], weights)
+        )
+        return (above + little * otherwise) / (below + little)[..., None]
+
+    around = mean(0.26, 0.02, mean(0.3, 1e-6, 1.0))
+    fine = mean(0.055, 0.08, around)
+    fine[..., 0] = mean(0.03, 0.08, around)[..., 0]
+    defined = (around + light.flat[..., None] * (fine - around)) @ np.linalg.inv(to_ycc).T
+    measured = light.measure(colours.astype(np.float32), weights.astype(np.float32))
+    np.testing.assert_allclose(measured, np.maximum(defined, 1.0), atol=0.02)
+
+
 def test_light_from_one_side_is_followed(light, zones):
     ramp = (0.7 + 0.6 * ACROSS)[..., None]
     measured = light.measure(np.asarray(plain() * ramp, np.float32), light.skin)
