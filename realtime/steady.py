@@ -47,10 +47,11 @@ frame to frame, in eye distances, that is no rest any more but for 1/e: that of 
 The network's crop comes to its place in the first frames only, so they err together and are to be
 forgotten sooner than a mean does; and while a face moves it errs otherwise from frame to frame."""
 
-_TURNING_HZ = 0.1
-"""How much the cutoff rises by each degree per second that the head turns or nods. What is seen of
-it is then drawn together on one side and apart on the other, and at its outline hides or bares what
-is behind: flow errs there in one direction, from frame to frame, for as long as the head turns."""
+_SWAYS, _TURNING_HZ = 10.0, 0.2
+"""Degrees per second up to which a head that turns or nods only sways, and how much the cutoff
+rises by each one beyond. A turn draws what is seen of a face together on one side and apart on the
+other, and at its outline hides or bares what is behind: flow errs there in one direction, from
+frame to frame, for as long as it lasts."""
 
 _REACH = 0.25
 """How far around a landmark the flow is asked where it cannot be trusted at the landmark itself,
@@ -137,7 +138,8 @@ class SteadyLandmarks:
         flat = np.where(self._mobile[:, None], off, self._trend)
         size = np.column_stack([np.hypot(flat[:, 0], flat[:, 1]), np.abs(flat[:, 2])])
         beyond = np.maximum(size - self._slack, 0.0)
-        turning_hz = _TURNING_HZ * self._turning(shift) / (elapsed_ns / 1e9)
+        turning = self._turned(shift) / (elapsed_ns / 1e9)
+        turning_hz = _TURNING_HZ * max(turning - _SWAYS, 0.0)
         cutoff_hz = self._config.cutoff_hz + turning_hz + self._gain_hz * beyond
         gain = _share(cutoff_hz, elapsed_ns)
         self._num_frames += 1
@@ -154,7 +156,7 @@ class SteadyLandmarks:
         self._left = np.asarray((measured - self.landmarks)[:, :2] / unit_px, np.float64)
         return self.landmarks
 
-    def _turning(self, shift: NDArray[np.float32]) -> float:
+    def _turned(self, shift: NDArray[np.float32]) -> float:
         """How far the head turned or nodded in degrees, if landmarks were moved by ``(N, 2)``.
 
         The farther back a landmark lies, the farther it goes against the nose. That it leans,
