@@ -14,10 +14,14 @@ from realtime.sighting import Sighting, can_be_same, distance_px, is_same_place
 _TIMES_TO_CONFIRM = 3
 """So many frames running make a newcomer beside known faces believed."""
 
-_TURNED_FORM = 0.1
-"""By what share the square of a head turned far follows in size and lean. The landmark network
-draws such a head into the crop it is shown, smaller and leaning as that does, so that a square
-taken from the landmarks alone drifts off the head."""
+_TURNED_SIZE = 0.03
+"""By what share the square of a head turned far follows in size; in lean it does not. The landmark
+network draws such a head into the crop it is shown, smaller and leaning as that does, so that a
+square taken from the landmarks alone drifts off the head."""
+
+_TURNS_BACK = 4.0
+"""How much of its turn a head is taken to lose in a second at most. Of a profile the network says
+in single pictures that it looks ahead, and draws it small; no head turns back so quickly."""
 
 
 @dataclass(slots=True)
@@ -32,6 +36,7 @@ class FollowedFace:
         times_seen: in how many frames; a newcomer beside known faces is not reported before it has
             been seen in a few frames running, for a print on a shirt can look like a face in one.
         seen: whether it has been found in the present frame.
+        turn: how far the head is turned to the side, 0..1, as its last pictures say together.
     """
 
     track_id: int
@@ -40,6 +45,7 @@ class FollowedFace:
     seen_ns: int
     times_seen: int
     seen: bool = True
+    turn: float = 0.0
 
     @property
     def is_confirmed(self) -> bool:
@@ -87,8 +93,10 @@ class FollowedFaces:
         )
         if is_taken or not can_be_same(sighting, face.last):
             return False
-        form = 1.0 - (1.0 - _TURNED_FORM) * sighting.turn
-        face.square = settled(face.square, sighting.square, form=form)
+        turned_back = _TURNS_BACK * (now_ns - face.seen_ns) / 1e9
+        face.turn = max(sighting.turn, face.turn - turned_back)
+        size = 1.0 - (1.0 - _TURNED_SIZE) * face.turn
+        face.square = settled(face.square, sighting.square, size=size, lean=1.0 - face.turn)
         face.last, face.seen_ns, face.seen = sighting, now_ns, True
         face.times_seen += 1
         return True

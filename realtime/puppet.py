@@ -13,8 +13,11 @@ from realtime.geometry import fit_head, head_pose
 from realtime.head_motion import HeadState
 from realtime.puppet_rig import build_rig
 
-_COARSE = 8
+_COARSE = 4
 """The surroundings of the face move smoothly, so their movement is drawn this much smaller."""
+
+_FAR = 20.0
+"""How far behind the head what stands still is, in its units."""
 
 _ASPECTS = (9 / 16, 16 / 9)
 """Narrowest and widest picture, width over height; beyond that there are black bars."""
@@ -52,8 +55,7 @@ class GroundTruth:
     """What a drawn picture shows.
 
     Attributes:
-        landmarks: ``(468, 3) f32`` image pixels, z away from the camera; heads are as deep as they
-            must be to look turned, which is deeper than the landmark network says.
+        landmarks: ``(468, 3) f32`` image pixels, z away from the camera.
         mouth_open: 0..1.
         eyes_closed: 0..1.
     """
@@ -85,7 +87,7 @@ class Puppet:
         self._left, self._top, width, height = inner_box(size)
         picture, points = _frame_portrait(portrait, landmarks, (width, height))
         self._rig = build_rig(mesh, points)
-        texture, texture_points = _add_mouth(picture, self._rig.rest, self._rig.mouth_rows)
+        texture, texture_points = _add_mouth(picture, self._rig.source, self._rig.mouth_rows)
         self._texture = cv2.subtract(texture, np.full_like(texture, _GRAIN_MEAN))
         self._texture_points = texture_points.astype(np.float32)
         self._picture = cv2.GaussianBlur(self._texture[:height], (3, 3), 0)
@@ -122,8 +124,9 @@ class Puppet:
             grain: number of the sensor's noise; the same number gives the same noise.
         """
         points = self._rig.pose(state)
-        self._draw_surroundings(points)
-        self._draw_face(points)
+        aside = self._rig.taken_aside(state)
+        self._draw_surroundings(points, aside)
+        self._draw_face(points, aside)
         cv2.remap(
             self._four_texture,
             self._at,
@@ -140,12 +143,13 @@ class Puppet:
         landmarks[:, :2] += (self._left, self._top)
         return GroundTruth(landmarks, state.mouth_open, state.eyes_closed)
 
-    def _draw_surroundings(self, points: NDArray[np.float64]) -> None:
+    def _draw_surroundings(self, points: NDArray[np.float64], aside: NDArray[np.float64]) -> None:
         """Fills ``_at`` with where each pixel comes from, as far as it moves smoothly."""
         moves = np.zeros((len(points), 3), np.float32)
-        moves[:, :2] = self._rig.rest[:, :2] - points[:, :2]
+        moves[:, :2] = self._rig.source + aside - points[:, :2]
         place = (points[:, :2] - (self._columns.start, self._rows.start) + 0.5) / _COARSE - 0.5
         depth = points[:, 2] - self._rig.rest[:NUM_POINTS, 2].mean()
+        depth += _FAR * self._rig.unit_px * (1.0 - self._rig.carried)
         rasterize(
             place.astype(np.float32),
             depth.astype(np.float32),
@@ -158,7 +162,7 @@ class Puppet:
         cv2.resize(self._moves, self._at.shape[1::-1], self._at, interpolation=cv2.INTER_LINEAR)
         cv2.add(self._at, self._grid, self._at)
 
-    def _draw_face(self, points: NDArray[np.float64]) -> None:
+    def _draw_face(self, points: NDArray[np.float64], aside: NDArray[np.float64]) -> None:
         """Puts the face, eyes and mouth into ``_at`` at full resolution."""
         place = points[:, :2] - (self._columns.start, self._rows.start)
         low = np.floor(place[:NUM_POINTS].min(axis=0)).astype(int) - _MARGIN_PX
@@ -179,7 +183,7 @@ class Puppet:
             )
         )
         values = np.ones((len(points), 3), np.float32)
-        values[:, :2] = self._texture_points
+        values[:, :2] = self._texture_points + aside
         rasterize(
             (place - (left, top)).astype(np.float32),
             (points[:, 2] - points[:NUM_POINTS, 2].mean()).astype(np.float32),
@@ -238,14 +242,14 @@ def _frame_portrait(
 
 
 def _add_mouth(
-    picture: Image, rest: NDArray[np.float64], rows: NDArray[np.int64]
+    picture: Image, source: NDArray[np.float64], rows: NDArray[np.int64]
 ) -> tuple[Image, NDArray[np.float64]]:
     """Paints the inside of the mouth below the picture.
 
     Returns:
         The picture with the painting below it, and where the points lie on it: ``(V, 2)``.
     """
-    points = rest[:, :2].copy()
+    points = source.copy()
     mouth = points[rows]
     low = np.floor(mouth.min(axis=(0, 1))).astype(int) - _MARGIN_PX
     high = np.ceil(mouth.max(axis=(0, 1))).astype(int) + _MARGIN_PX + 1

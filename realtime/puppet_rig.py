@@ -1,8 +1,9 @@
 """The skeleton of a portrait that moves: points, triangles and how expressions displace them.
 
-A portrait's face is its landmark mesh. Around it lie rings of points that carry hair and neck:
-they go with the head near it and stand still where the background begins. Behind the skin lie the
-eyeballs and the inside of the mouth, which lids and lips cover and uncover.
+A portrait's face is its landmark mesh, as deep as the landmark network says it is. Around it lie
+rings of points that carry hair and neck: they go with the head near it and stand still where the
+background begins. Behind them the head is round, with the hair of its sides on its back. Behind the
+skin lie the eyeballs and the inside of the mouth, which lids and lips cover and uncover.
 """
 
 from collections.abc import Sequence
@@ -26,39 +27,24 @@ from realtime.face_mesh import (
     FaceMesh,
 )
 from realtime.frame import Points
-from realtime.geometry import Similarity, fit_head
+from realtime.geometry import fit_head
 from realtime.head_motion import HeadState
+from realtime.puppet_rings import (
+    back_of_head,
+    rings_around,
+    skin_for_jaw,
+    spread_to_rings,
+    strips,
+)
 
 _Points = NDArray[np.float64]
-
-# Of a ray from the middle of the face, by its angle from the top of the head to either side: how
-# far the head's own hair or skin reaches and where the surroundings stand still, in lengths of the
-# face along the ray. Fitted to a head with short full hair above a collar.
-_RAY_DEGREES = (0.0, 50.0, 95.0, 125.0, 150.0, 180.0)
-_HEAD_REACH = (2.05, 1.85, 1.72, 1.12, 1.03, 1.02)
-_STILL_REACH = (2.9, 2.85, 2.65, 2.0, 2.0, 2.3)
-
-_WITHIN = (0.34, 0.67, 1.0)
-"""Where rings lie between the face's outline and the reach of the head."""
-
-_BEYOND = (0.2, 0.4, 0.6, 0.8, 1.0)
-"""Where they lie between that and what stands still."""
 
 # Lengths in space are in the unit of the neutral head, about half a face's width.
 _PIVOT = (0.0, 1.35, 0.75)
 """The joint of neck and head."""
 
-_HAIR_DEPTH = 0.85
-_NECK_DEPTH = 0.8
-
-_DEPTH_GAIN = 1.4
-"""The network draws faces flatter than they are; with this gain it reads five sixths of the yaw
-that a drawn head is turned by."""
-
-_SIDE_DEPTH = 0.25
-_SIDE_SHARE = 0.55
-"""The sides of the face recede only by this part of their depth beyond ``_SIDE_DEPTH``: a frontal
-portrait does not show them, and what it shows of them would be smeared over a turned head."""
+_JAW_TURN = (5.0, 25.0)
+"""From which to which yaw, in degrees, the side of the jaw comes to take other skin for its own."""
 
 _EYE_SINK = 0.04
 _EYE_GROWTH = 1.5
@@ -71,8 +57,6 @@ _MOUTH_WIDTH = 1.15
 _THROAT = (0.0, 0.5, 0.42)
 """How far below and behind the teeth the painted inside of the mouth reaches."""
 
-_NOSE_TIP = 4
-
 
 @dataclass(frozen=True, slots=True)
 class Rig:
@@ -80,21 +64,25 @@ class Rig:
 
     Attributes:
         rest: ``(V, 3) f64`` pixels of the portrait, z away from the camera.
+        source: ``(V, 2) f64`` pixels of the portrait, where a point's colour is taken while the
+            head looks ahead; that is where the point itself is, but for the back of the head.
         carried: ``(V,) f64`` how far a point goes with the head, 0..1.
         face: ``(T, 3) i32`` triangles of skin, eyeballs and inner mouth.
-        around: ``(U, 3) i32`` triangles of a coarse face and the rings around it.
+        around: ``(U, 3) i32`` triangles of the face's rim, the rings around it and the back.
         mouth_rows: ``(4, 11) i64`` numbers of the inner mouth's points, from above the teeth down.
         unit_px: a head unit in pixels.
         width_px: the face's width.
     """
 
     rest: NDArray[np.float64]
+    source: NDArray[np.float64]
     carried: NDArray[np.float64]
     face: NDArray[np.int32]
     around: NDArray[np.int32]
     mouth_rows: NDArray[np.int64]
     unit_px: float
     width_px: float
+    _jaw: NDArray[np.float64]
     _pivot: NDArray[np.float64]
     _shapes: NDArray[np.float64]
 
@@ -106,6 +94,16 @@ class Rig:
         turned[:, 0] += state.shift_x * self.width_px
         turned[:, 1] += state.shift_y * self.width_px
         return np.asarray(moved + self.carried[:, None] * (turned - moved))
+
+    def taken_aside(self, state: HeadState) -> NDArray[np.float64]:
+        """How far beside ``source`` colours are taken in a state, ``(V, 2) f64`` pixels.
+
+        The side of the jaw that turns into sight takes the skin beside it: what a frontal portrait
+        shows at its outline is what is behind the head. At rest the picture is the portrait.
+        """
+        inward = np.sign(self._jaw[:, 0]) * state.yaw
+        turn = np.clip((inward - _JAW_TURN[0]) / (_JAW_TURN[1] - _JAW_TURN[0]), 0.0, 1.0)
+        return self._jaw * (turn * turn * (3.0 - 2.0 * turn))[:, None]
 
 
 def rotation(state: HeadState) -> NDArray[np.float64]:
@@ -125,36 +123,35 @@ def build_rig(mesh: FaceMesh, landmarks: Points) -> Rig:
         landmarks: ``(468, 3)`` pixels of the portrait; a face that looks into the camera.
     """
     fit = fit_head(landmarks)
-    head = (_deepened(landmarks, fit) - fit.shift) @ fit.rotation / fit.scale
+    head = (landmarks - fit.shift) @ fit.rotation / fit.scale
     eyes, eye_triangles = _eyeballs(head, NUM_POINTS)
     mouth_start = NUM_POINTS + len(eyes)
     mouth, mouth_rows, mouth_triangles = _inner_mouth(head, mouth_start)
-    ring_start = mouth_start + len(mouth)
-    rings, carried, ring_triangles = _rings(head, ring_start)
-    points = np.vstack([head, eyes, mouth, rings])
+    back_start = mouth_start + len(mouth)
+    back, back_source, back_triangles = back_of_head(head, back_start)
+    ring_start = back_start + len(back)
+    rings, carried, ring_triangles = rings_around(head, ring_start)
+    points = np.vstack([head, eyes, mouth, back, rings])
+    places = points.copy()
+    places[back_start:ring_start] = back_source
+    jaw = skin_for_jaw(places, head, ring_start)
     shapes = np.zeros((NUM_EXPRESSIONS, len(points), 3))
     shapes[:, :NUM_POINTS] = expressions(head)
-    _spread_to_rings(shapes, ring_start, carried)
+    spread_to_rings(shapes, ring_start, carried)
+    rim = mesh.skin[np.isin(mesh.skin, OVAL).any(axis=1)]
     return Rig(
         rest=fit.scale * points @ fit.rotation.T + fit.shift,
+        source=(fit.scale * places @ fit.rotation.T + fit.shift)[:, :2],
         carried=np.concatenate([np.ones(ring_start), carried]),
         face=np.vstack([mesh.skin, eye_triangles, mouth_triangles]).astype(np.int32),
-        around=np.vstack([_fan(OVAL, _NOSE_TIP), ring_triangles]).astype(np.int32),
+        around=np.vstack([rim, back_triangles, ring_triangles]).astype(np.int32),
         mouth_rows=mouth_rows,
         unit_px=fit.scale,
         width_px=float(np.ptp(landmarks[:, 0])),
+        _jaw=fit.scale * jaw @ fit.rotation[:2].T,
         _pivot=fit.scale * fit.rotation @ np.array(_PIVOT) + fit.shift,
         _shapes=fit.scale * shapes @ fit.rotation.T,
     )
-
-
-def _deepened(landmarks: Points, fit: Similarity) -> NDArray[np.float64]:
-    """The landmarks with the depth they are turned with; their place in the picture stays."""
-    deepened = landmarks.astype(np.float64)
-    depth = (deepened[:, 2] - fit.shift[2]) * _DEPTH_GAIN / fit.scale
-    depth -= (1.0 - _SIDE_SHARE) * np.maximum(depth - _SIDE_DEPTH, 0.0)
-    deepened[:, 2] = fit.shift[2] + fit.scale * depth
-    return deepened
 
 
 def _eyeballs(head: NDArray[np.float64], start: int) -> tuple[_Points, NDArray[np.int64]]:
@@ -190,66 +187,4 @@ def _inner_mouth(
     middle = points[..., 0].mean()
     points[:3, :, 0] = middle + (points[:3, :, 0] - middle) * _MOUTH_WIDTH
     numbers = start + np.arange(points.shape[0] * points.shape[1]).reshape(points.shape[:2])
-    return points.reshape(-1, 3), numbers, _strips(numbers, closed=False)
-
-
-def _rings(
-    head: NDArray[np.float64], start: int
-) -> tuple[_Points, NDArray[np.float64], NDArray[np.int64]]:
-    """Rings around the face's outline: points, how far they are carried, triangles."""
-    outline = head[list(OVAL)]
-    middle = (outline.min(axis=0) + outline.max(axis=0)) / 2
-    ray = outline - middle
-    angle = np.degrees(np.abs(np.arctan2(ray[:, 0], -ray[:, 1])))
-    head_reach = np.interp(angle, _RAY_DEGREES, _HEAD_REACH)
-    still_reach = np.interp(angle, _RAY_DEGREES, _STILL_REACH)
-    behind = np.interp(angle, (90.0, 150.0), (_HAIR_DEPTH, _NECK_DEPTH))
-    points, carried = [], []
-    for share in _WITHIN:
-        reach = 1.0 + share * (head_reach - 1.0)
-        points.append(_at_reach(middle, ray, reach, _eased(outline[:, 2], behind, share)))
-        carried.append(np.ones(len(outline)))
-    for share in _BEYOND:
-        reach = head_reach + share * (still_reach - head_reach)
-        points.append(_at_reach(middle, ray, reach, behind))
-        carried.append(np.full(len(outline), 1.0 - share * share * (3.0 - 2.0 * share)))
-    numbers = start + np.arange(len(points) * len(outline)).reshape(-1, len(outline))
-    numbers = np.vstack([np.array(OVAL), numbers])
-    return np.vstack(points), np.concatenate(carried), _strips(numbers, closed=True)
-
-
-def _at_reach(
-    middle: NDArray[np.float64],
-    ray: NDArray[np.float64],
-    reach: NDArray[np.float64],
-    depth: NDArray[np.float64],
-) -> _Points:
-    points = middle + ray * reach[:, None]
-    points[:, 2] = depth
-    return points
-
-
-def _eased(
-    start: NDArray[np.float64], end: NDArray[np.float64], share: float
-) -> NDArray[np.float64]:
-    """Depth from the face's outline to the silhouette, rounded like a ball."""
-    return np.asarray(start + (end - start) * (1.0 - np.sqrt(1.0 - share * share)))
-
-
-def _strips(numbers: NDArray[np.int64], *, closed: bool) -> NDArray[np.int64]:
-    """Triangles between neighbouring rows of points."""
-    if closed:
-        numbers = np.hstack([numbers, numbers[:, :1]])
-    a, b = numbers[:-1, :-1].ravel(), numbers[:-1, 1:].ravel()
-    c, d = numbers[1:, :-1].ravel(), numbers[1:, 1:].ravel()
-    return np.concatenate([np.stack([a, b, d], axis=1), np.stack([a, d, c], axis=1)])
-
-
-def _spread_to_rings(shapes: NDArray[np.float64], start: int, carried: NDArray[np.float64]) -> None:
-    """The rings follow the outline's expression, the nearer the more."""
-    num_rings = len(carried) // len(OVAL)
-    for number in range(num_rings):
-        rows = slice(start + number * len(OVAL), start + (number + 1) * len(OVAL))
-        weight = carried[number * len(OVAL) : (number + 1) * len(OVAL), None]
-        fade = 1.0 - (number + 1) / num_rings
-        shapes[:, rows] = shapes[:, list(OVAL)] * weight * fade
+    return points.reshape(-1, 3), numbers, strips(numbers, closed=False)

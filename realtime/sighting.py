@@ -34,9 +34,10 @@ _STEADY_GROWTH = 1.15
 _STEADY_MOVE = 0.2
 _SAME_PLACE = 0.6
 
-_LEAST_SIDE = 4.1
-"""Side of the square that a face is looked for in, over the radius of its head, at least. Squares
-around faces that look ahead are 4.0 to 4.8 radii wide."""
+_LEAST_SIDE, _LEAST_TURNED = 4.1, 4.6
+"""Side of the square that a face is looked for in, over the radius of its head, at least: of one
+that looks ahead and of one turned far. Squares around faces that look ahead are 4.0 to 4.8 radii
+wide; the tighter the crop, the sooner a profile is drawn together into it."""
 
 
 _TURNED = (15.0, 30.0)
@@ -90,9 +91,10 @@ class Sighting:
         """
         square = square_from_landmarks(self.landmarks)
         more_rad = math.remainder(self.lean_rad - square.angle_rad, math.tau)
+        least = _LEAST_SIDE + self.turn * (_LEAST_TURNED - _LEAST_SIDE)
         return replace(
             square,
-            side_px=max(square.side_px, _LEAST_SIDE * self.head_px),
+            side_px=max(square.side_px, least * self.head_px),
             angle_rad=square.angle_rad + self.turn * more_rad,
         )
 

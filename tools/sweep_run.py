@@ -23,6 +23,9 @@ from tools.tally import mean, numbers
 _MIN_SCORE = 0.5
 _NS_PER_S = 1_000_000_000
 
+_YAW_DIGITS = 3
+"""Times are whole nanoseconds: 60 degrees would be a little more than 60 otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class YawSweep:
@@ -127,7 +130,7 @@ def _frames(
         eyes_px = eye_distance_px(scripted.truths[now].landmarks)
         frames.append(
             SweepFrame(
-                yaw=sweep.at(scripted.film.times_ns[now]).yaw,
+                yaw=round(sweep.at(scripted.film.times_ns[now]).yaw, _YAW_DIGITS),
                 input_change=_change(pictures[before], pictures[now], face),
                 output_change=_change(run.pictures[before], run.pictures[now], face),
                 landmark_error=errors[now] / at_rest_px,

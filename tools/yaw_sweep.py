@@ -2,7 +2,10 @@
 
 The built-in camera's head turns from the camera to one side, to the other and back. Held against
 each other are how much the output changes from picture to picture and how much the input does, and
-where landmarks are found in both. Pictures are of ``camera.size``. Exits with 1 if a bar is missed.
+where landmarks are found in both. The target's landmarks are those that the network finds in the
+input, for that is all a judge has who knows no truth; it looks at the output in the same square.
+Their mean distance counts in distances between the eyes of the head at rest, and no picture up to
+60 degrees may exceed the bar. Pictures are of ``camera.size``. Exits with 1 if a bar is missed.
 """
 
 import argparse

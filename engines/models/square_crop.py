@@ -49,11 +49,18 @@ class CropSquare:
 
 _CALM, _MOVED, _TRAVELLED = 0.01, 0.04, 0.07
 """Differences between two squares, in sides and radians, up to which the way to the new one is
-taken by half, and from which on at once. A centre that moves by the third takes size and lean with
-it whatever ``form`` says."""
+taken by half, and from which on at once. A centre that moves by the third takes the size with it
+whatever ``size`` says."""
+
+_GREW, _GROWN = 0.2, 0.4
+_LEANT, _TILTED = 0.2, 0.4
+"""Differences in sides and radians up to which ``size`` and ``lean`` say how far a square follows
+in them, and from which on it follows in any case."""
 
 
-def settled(before: CropSquare, now: CropSquare, *, form: float = 1.0) -> CropSquare:
+def settled(
+    before: CropSquare, now: CropSquare, *, size: float = 1.0, lean: float = 1.0
+) -> CropSquare:
     """The square to look at next: half way where little has changed, the new one else.
 
     A network that sees its crop shifted by what it said last shifts what it says in turn: the two
@@ -62,7 +69,8 @@ def settled(before: CropSquare, now: CropSquare, *, form: float = 1.0) -> CropSq
     Args:
         before: the square looked at last.
         now: the one that what was found there asks for.
-        form: the share of that way that size and lean go along, 0..1, while the centre rests.
+        size: the share of that way that its side goes along, 0..1, while it hardly moves and grows.
+        lean: the share of that way that it leans along, 0..1, while it leans hardly otherwise.
     """
     side_px = max(before.side_px, 1e-6)
     angle_rad = math.remainder(now.angle_rad - before.angle_rad, math.tau)
@@ -71,12 +79,14 @@ def settled(before: CropSquare, now: CropSquare, *, form: float = 1.0) -> CropSq
     moved = max(abs(x_px), abs(y_px)) / side_px
     change = max(moved, abs(more_px) / side_px, abs(angle_rad))
     share = 0.5 + 0.5 * _between(_CALM, _MOVED, change)
-    form = share * (form + (1.0 - form) * _between(_MOVED, _TRAVELLED, moved))
+    size += (1.0 - size) * _between(_MOVED, _TRAVELLED, moved)
+    size += (1.0 - size) * _between(_GREW, _GROWN, abs(more_px) / side_px)
+    lean += (1.0 - lean) * _between(_LEANT, _TILTED, abs(angle_rad))
     return CropSquare(
         before.x_px + share * x_px,
         before.y_px + share * y_px,
-        before.side_px + form * more_px,
-        before.angle_rad + form * angle_rad,
+        before.side_px + share * size * more_px,
+        before.angle_rad + share * lean * angle_rad,
     )
 
 

@@ -24,7 +24,7 @@ from realtime.glances import TURNS, Glances
 from realtime.memory import Memory
 from realtime.metrics import MS_NS
 from realtime.sighting import Sighting, is_steady, likelier, right_way_up, sighting_in
-from realtime.turned_away import turned_away
+from realtime.turned_away import seen_wider, turned_away
 
 BLAZEFACE = "blazeface"
 """The detectors that come with the program, of both ranges."""
@@ -212,6 +212,10 @@ class Track:
                 thorough=thorough,
             )
             sighting = sighting_in(image, face)
+            if sighting is not None:
+                sighting = seen_wider(
+                    finder, image, track, sighting, min_score=self._config.keep_score
+                )
             is_certain = (
                 sighting is not None
                 and sighting.score >= CERTAIN_SCORE

@@ -75,7 +75,7 @@ def test_the_signs_of_a_turn_are_those_of_a_pose():
 
 
 def test_what_lies_around_the_head_follows_less_and_less_and_then_stands_still(rig):
-    rings = rig.carried[-8 * len(OVAL) :].reshape(8, len(OVAL))
+    rings = rig.carried[-9 * len(OVAL) :].reshape(9, len(OVAL))
     assert (np.diff(rings, axis=0) <= 0).all()
     assert (rings[0] == 1).all()
     assert (rings[-1] == 0).all()
@@ -85,13 +85,13 @@ def test_what_lies_around_the_head_follows_less_and_less_and_then_stands_still(r
 
 
 def test_rings_do_not_cross_when_the_head_turns(rig):
-    first = len(rig.rest) - 8 * len(OVAL)
+    first = len(rig.rest) - 9 * len(OVAL)
     for state in (HeadState(yaw=18), HeadState(yaw=-18), HeadState(pitch=8), HeadState(roll=-6)):
         points = rig.pose(state)
         centre = rig.rest[list(OVAL), :2].mean(axis=0)
-        rings = points[first:, :2].reshape(8, len(OVAL), 2) - centre
+        rings = points[first:, :2].reshape(9, len(OVAL), 2) - centre
         # From the silhouette of the head outwards; within it surfaces may hide each other.
-        assert (np.diff(np.linalg.norm(rings[2:], axis=-1), axis=0) > 0).all(), state
+        assert (np.diff(np.linalg.norm(rings[3:], axis=-1), axis=0) > 0).all(), state
 
 
 def test_lids_meet_and_lips_meet(rig):

@@ -129,7 +129,7 @@ def test_the_square_around_a_turned_head_whose_points_are_drawn_together_does_no
     together[:, 1] += 0.3 * (points[:, 1].mean() - points[:, 1])
     found = sighting_of(together)
     around = square_from_landmarks(together)
-    assert found.square.side_px == pytest.approx(4.1 * found.head_px)
+    assert found.square.side_px == pytest.approx(4.6 * found.head_px)
     assert found.square.side_px > 1.05 * around.side_px
     assert (found.square.x_px, found.square.y_px) == (around.x_px, around.y_px)
 

@@ -4,7 +4,7 @@ import pytest
 from engines.models.face_finder import LocatedFace
 from realtime.followed_faces import FollowedFace
 from realtime.sighting import believable
-from realtime.turned_away import turned_away
+from realtime.turned_away import seen_wider, turned_away
 
 IMAGE = np.zeros((480, 640, 3), np.uint8)
 
@@ -62,3 +62,43 @@ def test_landmarks_that_jump_are_not_believed(head):
 def test_only_a_known_face_that_was_turned_far_is_held_so(head, yaw, times_seen):
     face = head(yaw, times_seen=times_seen)
     assert turned_away(Finder(face.last.landmarks, is_sure=True), IMAGE, face) is None
+
+
+class CropFinder:
+    """Draws a profile into its crop, and less so into a wider one."""
+
+    def __init__(self, landmarks):
+        self.landmarks = landmarks
+        self.sides_px = []
+
+    def look(self, image, square, *, min_score):
+        assert image is IMAGE
+        self.sides_px.append(square.side_px)
+        return LocatedFace(self.landmarks, 0.9) if min_score <= 0.9 else None
+
+
+def test_a_profile_that_was_drawn_together_is_seen_in_a_wider_crop(head):
+    face = head(50.0)
+    face.turn = 1.0
+    finder = CropFinder(head(48.0).last.landmarks)
+    found = seen_wider(finder, IMAGE, face, head(12.0).last, min_score=0.3)
+    assert found.landmarks is finder.landmarks
+    assert finder.sides_px == [pytest.approx(1.12 * face.square.side_px)]
+
+
+@pytest.mark.parametrize(("wider_yaw", "min_score"), [(5.0, 0.3), (48.0, 0.95)])
+def test_a_wider_crop_that_shows_no_better_face_changes_nothing(head, wider_yaw, min_score):
+    face, seen = head(50.0), head(12.0).last
+    face.turn = 1.0
+    finder = CropFinder(head(wider_yaw).last.landmarks)
+    assert seen_wider(finder, IMAGE, face, seen, min_score=min_score) is seen
+    assert finder.sides_px
+
+
+@pytest.mark.parametrize(("turn", "yaw"), [(0.0, 3.0), (1.0, 48.0)])
+def test_a_face_that_goes_on_as_it_was_is_not_looked_at_twice(head, turn, yaw):
+    face, seen = head(50.0), head(yaw).last
+    face.turn = turn
+    finder = CropFinder(head(48.0).last.landmarks)
+    assert seen_wider(finder, IMAGE, face, seen, min_score=0.3) is seen
+    assert finder.sides_px == []

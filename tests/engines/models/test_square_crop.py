@@ -71,17 +71,35 @@ def test_a_square_that_moves_goes_all_the_way(now):
     assert (then.side_px, then.angle_rad) == pytest.approx((now.side_px, now.angle_rad))
 
 
-def test_size_and_lean_hold_back_by_their_share_while_the_centre_rests():
-    before, now = CropSquare(100.0, 80.0, 200.0, 0.1), CropSquare(102.0, 80.0, 150.0, 0.3)
-    then = settled(before, now, form=0.2)
+def test_size_and_lean_hold_back_by_their_shares_while_the_centre_rests():
+    before, now = CropSquare(100.0, 80.0, 200.0, 0.1), CropSquare(102.0, 80.0, 170.0, 0.3)
+    then = settled(before, now, size=0.2, lean=0.3)
     assert (then.x_px, then.y_px) == (102.0, 80.0)
-    assert (then.side_px, then.angle_rad) == pytest.approx((190.0, 0.14))
+    assert (then.side_px, then.angle_rad) == pytest.approx((194.0, 0.16))
 
 
-def test_a_centre_that_travels_takes_size_and_lean_with_it():
+def test_a_centre_that_travels_takes_the_size_with_it():
     before, now = CropSquare(100.0, 80.0, 200.0, 0.1), CropSquare(100.0, 95.0, 150.0, 0.3)
-    then = settled(before, now, form=0.2)
-    assert (then.side_px, then.angle_rad) == pytest.approx((150.0, 0.3))
+    then = settled(before, now, size=0.2, lean=0.0)
+    assert (then.side_px, then.angle_rad) == pytest.approx((150.0, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("side_px", "follows_px"), [(160.0, 200.0), (140.0, 170.0), (300.0, 300.0)]
+)
+def test_a_size_that_is_far_off_is_followed_in_any_case(side_px, follows_px):
+    then = settled(
+        CropSquare(100.0, 80.0, 200.0, 0.0), CropSquare(100.0, 80.0, side_px, 0.0), size=0.0
+    )
+    assert then.side_px == pytest.approx(follows_px)
+
+
+@pytest.mark.parametrize(("leans", "follows"), [(0.2, 0.0), (-0.3, -0.15), (0.4, 0.4)])
+def test_a_lean_that_is_far_off_is_followed_in_any_case(leans, follows):
+    then = settled(
+        CropSquare(100.0, 80.0, 200.0, 0.0), CropSquare(100.0, 80.0, 200.0, leans), lean=0.0
+    )
+    assert then.angle_rad == pytest.approx(follows)
 
 
 def test_the_shorter_way_is_taken_round_the_circle():
