@@ -48,12 +48,6 @@ frame to frame, in eye distances, that is no rest any more but for 1/e: that of 
 The network's crop comes to its place in the first frames only, so they err together and are to be
 forgotten sooner than a mean does; and while a face moves it errs otherwise from frame to frame."""
 
-_SWAYS, _TURNING_HZ = 10.0, 0.2
-"""Degrees per second up to which a head that turns or nods only sways, and how much the cutoff
-rises by each one beyond. A turn draws what is seen of a face together on one side and apart on the
-other, and at its outline hides or bares what is behind: flow errs there in one direction, from
-frame to frame, for as long as it lasts."""
-
 _REACH = 0.25
 """How far around a landmark the flow is asked where it cannot be trusted at the landmark itself,
 in units of the neutral head."""
@@ -138,7 +132,7 @@ class SteadyLandmarks:
         off = (now - predicted) / unit_px
         share = _share(_TREND_HZ, elapsed_ns)
         self._trend += np.float32(share) * (off - self._trend)
-        gain = self._gain(off, shift, elapsed_ns)
+        gain = self._gain(off, elapsed_ns)
         self._num_frames += 1
         if self._num_frames <= _NUM_TO_START:
             np.maximum(gain, 1.0 / self._num_frames, out=gain)
@@ -156,14 +150,11 @@ class SteadyLandmarks:
         self.landmarks = np.ascontiguousarray(settled.T)
         return self.landmarks
 
-    def _gain(
-        self, off: NDArray[np.float32], shift: NDArray[np.float32], elapsed_ns: int
-    ) -> NDArray[np.float64]:
+    def _gain(self, off: NDArray[np.float32], elapsed_ns: int) -> NDArray[np.float64]:
         """How far each landmark is put right, ``(2, N)`` 0..1: in the picture, and in depth.
 
         Args:
             off: ``(3, N)`` eye distances, what is measured beyond what the flow says.
-            shift: ``(2, N)`` pixels, how the flow moved them.
             elapsed_ns: since the frame before.
         """
         # Lids and lips are put right at once, all else when the error proves to stay.
@@ -174,21 +165,8 @@ class SteadyLandmarks:
         cutoff_hz = size - self._slack
         np.maximum(cutoff_hz, 0.0, out=cutoff_hz)
         cutoff_hz *= self._gain_hz
-        turning = self._turned(shift) / (max(elapsed_ns, 1) / 1e9)
-        cutoff_hz += self._config.cutoff_hz + _TURNING_HZ * max(turning - _SWAYS, 0.0)
+        cutoff_hz += self._config.cutoff_hz
         return _share(cutoff_hz, elapsed_ns)
-
-    def _turned(self, shift: NDArray[np.float32]) -> float:
-        """How far the head turned or nodded in degrees, if landmarks were moved by ``(2, N)``.
-
-        The farther back a landmark lies, the farther it goes against the nose. That it leans,
-        comes nearer or is drawn askew moves landmarks by where they lie in the picture alone.
-        """
-        fixed = ~self._mobile
-        places = self.landmarks[fixed].T.astype(np.float64)
-        places -= places.mean(axis=1, keepdims=True)
-        by_place = np.linalg.lstsq(places @ places.T, places @ shift[:, fixed].T, rcond=None)[0]
-        return math.degrees(math.hypot(*by_place[2].tolist()))
 
     def _followed(self, off: NDArray[np.float64]) -> NDArray[np.float32]:
         """How far the flow moved each landmark as the network did, ``(N,) f32`` 0..1.

@@ -3,8 +3,6 @@ import pytest
 from pydantic import ValidationError
 
 from realtime.face_mesh import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
-from realtime.head_motion import HeadState
-from realtime.puppet_rig import rotation
 from realtime.steady import SteadyConfig, SteadyLandmarks, face_unit_px, nearness
 
 pytestmark = pytest.mark.models
@@ -181,7 +179,7 @@ def test_where_the_flow_is_trusted_a_point_goes_its_own_way(near, head):
     measured = head.copy()
     measured[CHEEK, :2] += (4.0, 2.0)
     found = steady.follow(measured, carried, TRUSTED, 33_000_000)
-    assert (found - head)[CHEEK, :2] == pytest.approx([5, 3], abs=0.01)
+    assert (found - head)[CHEEK, :2] == pytest.approx([5, 3], abs=1e-3)
     assert np.abs(np.delete(found - head, CHEEK, axis=0)).max() < 1e-3
 
 
@@ -285,40 +283,6 @@ def test_settings_say_how_fast_it_follows(near, head):
     assert last_px(cutoff_hz=0.0, slack=0.04) == pytest.approx(0.0, abs=1e-3)
     assert last_px(cutoff_hz=0.0, slack=0.0) > 0.5 * 0.02 * EYES_PX
     assert last_px(cutoff_hz=30.0) == pytest.approx(0.02 * EYES_PX, rel=1e-3)
-
-
-def turned(head, num, **degrees):
-    """``(num, 468, 3)`` a head that turns, nods or leans on by so many degrees in each frame."""
-    middle = head.mean(axis=0)
-    states = [HeadState(**{way: n * step for way, step in degrees.items()}) for n in range(num)]
-    return np.array([(head - middle) @ rotation(state).T + middle for state in states], np.float32)
-
-
-def left_behind_px(near, truth, slip_px):
-    """How far landmarks are off after a flow that errs to one side in every frame."""
-    slip = slip_px * np.arange(len(truth), dtype=np.float32)
-    believed = truth.copy()
-    believed[..., 0] += slip[:, None]
-    return float(np.abs(follow_all(near, truth, believed, 30) - truth)[-1, CHEEK, 0])
-
-
-def test_a_head_that_turns_is_not_left_behind_by_a_flow_that_errs_to_one_side(near, head):
-    slip_px = 0.004 * EYES_PX
-    rest_px = left_behind_px(near, still(head, 31), slip_px)
-    slow_px = left_behind_px(near, turned(head, 31, yaw=0.75), slip_px)
-    quick_px = left_behind_px(near, turned(head, 31, yaw=1.5), slip_px)
-    assert quick_px < 0.01 * EYES_PX
-    assert quick_px < 0.7 * slow_px < 0.5 * rest_px
-
-
-def test_a_head_that_leans_or_comes_nearer_counts_as_one_that_does_not_turn(near, head):
-    slip_px = 0.004 * EYES_PX
-    moved_px = left_behind_px(near, waved(head, 31, 60, 0.0), slip_px)
-    middle = head.mean(axis=0)
-    nearer = np.array([middle + (head - middle) * 1.01**n for n in range(31)], np.float32)
-    leaning = turned(head, 31, roll=1.5)
-    for truth in (nearer, leaning):
-        assert left_behind_px(near, truth, slip_px) == pytest.approx(moved_px, rel=0.25)
 
 
 def test_what_is_given_is_left_alone_and_what_is_returned_is_kept(near, head):
