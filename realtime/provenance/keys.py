@@ -123,7 +123,8 @@ class KeyFolder:
         """Closes keys to others, as those of a copied folder may be open, and says so."""
         if os.name != "posix":
             return
-        for path in self._path.glob("*/*"):
+        # Not what another program is just making, which is moved to its place meanwhile.
+        for path in self._path.glob("[!.]*/*"):
             if path.name in (_KEY, _SECRET) and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
                 # Some file systems know no such permissions.
                 with suppress(OSError):

@@ -85,6 +85,15 @@ def test_threads_that_start_at_once_agree_on_the_keys(folder: Path):
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs the permissions of POSIX")
+def test_what_another_program_is_just_making_is_left_alone(folder: Path):
+    partial = folder / ".secret.0123abcd"
+    partial.mkdir(parents=True)
+    # As the glob would find it that looks into a folder which is renamed at this moment.
+    (partial / "secret.key").symlink_to("gone")
+    assert KeyFolder(folder).secret()
+
+
 def test_the_signing_certificate_is_renewed_before_it_ends(folder: Path):
     first = KeyFolder(folder, lambda: NOON).credentials()
     later = KeyFolder(folder, lambda: NOON + timedelta(days=300)).credentials()
