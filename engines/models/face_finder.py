@@ -312,7 +312,7 @@ class FaceFinder:
         seen = [face]
         for _ in range(_SETTLING):
             square = square_from_landmarks(seen[-1].landmarks)
-            again = self._best(image, (square,), CERTAIN_SCORE)
+            again = self.look(image, square, min_score=CERTAIN_SCORE)
             if again is None:
                 return face
             seen.append(again)
