@@ -126,9 +126,9 @@ def skin_for_jaw(places: _Points, head: NDArray[np.float64], start: int) -> _Poi
         moves[rows] = skin[is_jaw] - places[rows]
     own = head[:, :2] - middle[:2]
     bearing = np.arctan2(own[:, 0], -own[:, 1])
-    order = np.argsort(np.arctan2(ray[:, 0], -ray[:, 1]))
-    around = np.arctan2(ray[:, 0], -ray[:, 1])[order]
-    length = np.linalg.norm(ray[:, :2], axis=1)[order]
+    # With a period the rays may come in any order.
+    around = np.arctan2(ray[:, 0], -ray[:, 1])
+    length = np.linalg.norm(ray[:, :2], axis=1)
     reach = np.linalg.norm(own, axis=1) / np.interp(bearing, around, length, period=2.0 * np.pi)
     inward = np.interp(np.degrees(np.abs(bearing)), _JAW_DEGREES, _JAW_INWARD)
     beyond = np.maximum(reach - _RIM, 0.0) / (1.0 - _RIM)
