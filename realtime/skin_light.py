@@ -321,8 +321,10 @@ def _barycentric_grid(mesh: FaceMesh) -> tuple[NDArray[np.intp], NDArray[np.floa
     area = (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1])
     heights = np.stack([a[1], b[1], c[1]])
     lowest, highest = heights.min(axis=0), heights.max(axis=0)
-    across = (np.arange(GRID) + 0.5)[:, None] / GRID
-    for row, y in enumerate((np.arange(GRID) + 0.5) / GRID):
+    cells = np.arange(GRID)
+    middles = (cells + 0.5) / GRID
+    across = middles[:, None]
+    for row, y in enumerate(middles):
         near = np.flatnonzero((lowest <= y) & (y <= highest) & (np.abs(area) >= 1e-12))
         if not near.size:
             continue
@@ -332,7 +334,6 @@ def _barycentric_grid(mesh: FaceMesh) -> tuple[NDArray[np.intp], NDArray[np.floa
         three = np.stack([1 - at_b - at_c, at_b, at_c], axis=-1)
         deepest = three.min(axis=-1)
         best = deepest.argmax(axis=1)
-        cells = np.arange(GRID)
         found[row] = deepest[cells, best] >= -1e-6
         corners[row] = triangles[near[best]]
         shares[row] = three[cells, best]
